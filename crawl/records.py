@@ -1,0 +1,159 @@
+"""The rows a crawl writes: what was asked for, what came back, what was found on it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import pyarrow as pa
+
+Kind = Literal["page", "image"]
+Fate = Literal["kept", "rejected", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One URL that is due to be asked for.
+
+    Attributes:
+        url: canonical URL (see `crawl.urls.canonical_url`).
+        kind: whether a page or a picture is expected there.
+        depth: links between the nearest seed and this URL; a seed has 0, a picture its page's depth + 1.
+        page_url: page on which it was found, "" for a seed.
+        caption: caption that stood beside the link, "" where there was none.
+        redirects: URLs that led here by redirect, the first one asked for first.
+    """
+
+    url: str
+    kind: Kind
+    depth: int
+    page_url: str
+    caption: str
+    redirects: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """What became of one URL that was asked for; there is exactly one row per URL.
+
+    Attributes:
+        url: canonical URL asked for.
+        final_url: where a redirect pointed, else the URL itself.
+        host: host name without port.
+        kind: "page" or "image", as expected by whoever linked to it.
+        fate: "kept", "rejected" (not wanted) or "failed" (could not be had).
+        reason: snake_case fact, "" when kept.
+        detail: what exactly was seen, in words, "" where the reason says it all.
+        status: HTTP status, 0 where no answer came.
+        media_type: media type of the answer without parameters, lower case, "" if unknown.
+        num_bytes: length of the decoded payload, 0 where none was read.
+        sha256: hex digest of the decoded payload, "" where none was read.
+        warc_file: name of the WARC file holding the payload, "" where none was stored.
+        warc_offset: where its gzip member begins in that file, -1 where none was stored.
+        fetched_at: time of the answer, ISO 8601 in UTC to the second, "" if never asked.
+        attempts: requests made for this URL, 0 if none.
+        robots_rule: rule of robots.txt that decided, "none" where none applied, "unknown" if never looked up.
+        opt_out: "none", or the opt-out signals seen, sorted, joined with commas.
+        depth: as in `Target`.
+    """
+
+    url: str
+    final_url: str
+    host: str
+    kind: Kind
+    fate: Fate
+    reason: str
+    detail: str
+    status: int
+    media_type: str
+    num_bytes: int
+    sha256: str
+    warc_file: str
+    warc_offset: int
+    fetched_at: str
+    attempts: int
+    robots_rule: str
+    opt_out: str
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRow:
+    """One link or picture found, with the evidence that stood beside it.
+
+    Attributes:
+        from_url: page on which it was found.
+        to_url: canonical URL it leads to.
+        kind: "page" for a link, "image" for a picture.
+        caption: text for the picture or of the link, white space folded, may be "".
+        caption_source: where the caption stood: "alt", "figcaption", "title", "text", "api" or "none".
+        licence: licence named beside it, "unknown" where none was.
+        licence_url: where that licence stands, "unknown" where none was linked.
+        author: author named beside it, "unknown" where none was.
+        depth: depth of the target, as in `Target`.
+    """
+
+    from_url: str
+    to_url: str
+    kind: Kind
+    caption: str
+    caption_source: str
+    licence: str
+    licence_url: str
+    author: str
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One URL asked for, with everything that came of it.
+
+    Attributes:
+        row: its ledger row; `warc_file` and `warc_offset` are filled in by whoever stores the payload.
+        payload: decoded body, only where the fate is "kept".
+        http_head: status line and headers as received, ending with an empty line; b"" where none came.
+        links: links and pictures found on it, in document order.
+    """
+
+    row: LedgerRow
+    payload: bytes | None
+    http_head: bytes
+    links: tuple[LinkRow, ...]
+
+
+_TEXT = pa.string()
+
+LEDGER_SCHEMA: pa.Schema = pa.schema(
+    [
+        pa.field("url", _TEXT, nullable=False),
+        pa.field("final_url", _TEXT, nullable=False),
+        pa.field("host", _TEXT, nullable=False),
+        pa.field("kind", _TEXT, nullable=False),
+        pa.field("fate", _TEXT, nullable=False),
+        pa.field("reason", _TEXT, nullable=False),
+        pa.field("detail", _TEXT, nullable=False),
+        pa.field("status", pa.int32(), nullable=False),
+        pa.field("media_type", _TEXT, nullable=False),
+        pa.field("num_bytes", pa.int64(), nullable=False),
+        pa.field("sha256", _TEXT, nullable=False),
+        pa.field("warc_file", _TEXT, nullable=False),
+        pa.field("warc_offset", pa.int64(), nullable=False),
+        pa.field("fetched_at", _TEXT, nullable=False),
+        pa.field("attempts", pa.int32(), nullable=False),
+        pa.field("robots_rule", _TEXT, nullable=False),
+        pa.field("opt_out", _TEXT, nullable=False),
+        pa.field("depth", pa.int32(), nullable=False),
+    ]
+)
+
+LINK_SCHEMA: pa.Schema = pa.schema(
+    [
+        pa.field("from_url", _TEXT, nullable=False),
+        pa.field("to_url", _TEXT, nullable=False),
+        pa.field("kind", _TEXT, nullable=False),
+        pa.field("caption", _TEXT, nullable=False),
+        pa.field("caption_source", _TEXT, nullable=False),
+        pa.field("licence", _TEXT, nullable=False),
+        pa.field("licence_url", _TEXT, nullable=False),
+        pa.field("author", _TEXT, nullable=False),
+        pa.field("depth", pa.int32(), nullable=False),
+    ]
+)
