@@ -1,0 +1,35 @@
+# Everything below sets up what it needs: a virtual environment in .venv with every version pinned by constraints.txt.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# uv reads find-links from its own variable only; honour pip's.
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+
+.PHONY: demo test slow lint bench clean
+
+demo: $(VENV)/.installed
+	$(BIN)/seedbed demo --out seedbed-demo
+
+test: $(VENV)/.installed
+	$(BIN)/pytest
+
+slow: $(VENV)/.installed
+	$(BIN)/pytest -m slow
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed
+	$(BIN)/python -m tests.benchmarks
+
+clean:
+	rm -rf $(VENV) seedbed-demo build *.egg-info
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Seedbed needs Python 3.11 or newer: make PYTHON=python3.11 …")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --constraint constraints.txt --group test --editable '.[all]'
+	touch $@

@@ -1,0 +1,107 @@
+"""A recipe file in, a checked `Recipe` out, or an error a stranger can act on."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from pipelines.recipe import Recipe
+
+
+class RecipeError(ValueError):
+    """The recipe cannot be used; the message has a line a problem: where, what stands there, what would do."""
+
+
+def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
+    """The checked recipe at `path`, or the bundled one of that name (`site`, `demo`, …), with `a.b=value` overrides.
+
+    Raises:
+        RecipeError: the file cannot be read, is not YAML, or breaks a rule of the recipe.
+    """
+    name, text = _read(Path(path))
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{name}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(data, dict):
+        raise RecipeError(f"{name}: a recipe is a YAML mapping (name: …, crawl: …), this is {type(data).__name__}")
+    for override in overrides:
+        _override(data, override)
+    return check_recipe(data, name)
+
+
+def check_recipe(data: dict[str, Any], name: str) -> Recipe:
+    """The recipe in `data`, as read from the file called `name`.
+
+    Raises:
+        RecipeError: a line for each problem.
+    """
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as error:
+        lines = [f"{name}: {_explain(problem)}" for problem in error.errors(include_url=False)]
+        raise RecipeError("\n".join(lines)) from error
+
+
+def bundled_recipes() -> dict[str, str]:
+    """The recipes that come with Seedbed, by name."""
+    folder = resources.files("pipelines") / "recipes"
+    return {Path(f.name).stem: f.read_text("utf-8") for f in folder.iterdir() if f.name.endswith(".yaml")}
+
+
+def _read(path: Path) -> tuple[str, str]:
+    bundled = bundled_recipes()
+    if not path.exists() and path.name.removesuffix(".yaml") in bundled:
+        return path.name, bundled[path.name.removesuffix(".yaml")]
+    try:
+        return str(path), path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        known = ", ".join(sorted(bundled))
+        raise RecipeError(f"{path}: cannot be read ({error}); give a YAML file or one of: {known}") from error
+
+
+def _override(data: dict[str, Any], override: str) -> None:
+    """Sets `a.b=value` in `data`; the value is YAML, so that numbers and lists keep their types."""
+    dotted, equals, value = override.partition("=")
+    if not equals or not all(dotted.split(".")):
+        raise RecipeError(f"--set {override}: write it as section.key=value, as in images.size=64")
+    *parents, last = dotted.split(".")
+    place = data
+    for parent in parents:
+        if place.get(parent) is None:
+            place[parent] = {}
+        place = place[parent]
+        if not isinstance(place, dict):
+            raise RecipeError(f"--set {override}: '{parent}' holds a value, not a section")
+    try:
+        place[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"--set {override}: the value is not YAML") from error
+
+
+def _explain(problem: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails is a loose TypedDict
+    """One line: the place, the value that stands there, and what would do."""
+    place = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"{place}: unknown key; {_known_keys(problem['loc'])}"
+    if problem["type"] == "missing":
+        return f"{place}: missing; every recipe needs it"
+    message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if isinstance(problem["input"], dict):
+        return f"{place}: {message}" if place else message
+    return f"{place}: {problem['input']!r} will not do: {message}"
+
+
+def _known_keys(loc: Sequence[str | int]) -> str:
+    """The keys that the section of an unknown key has, the likeliest meant one first."""
+    model: type[BaseModel] = Recipe
+    for part in loc[:-1]:
+        annotation = model.model_fields[str(part)].annotation
+        model = next(t for t in (annotation, *get_args(annotation)) if isinstance(t, type) and issubclass(t, BaseModel))
+    close = difflib.get_close_matches(str(loc[-1]), model.model_fields, n=1)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    return f"{hint}it may be one of: {', '.join(model.model_fields)}"

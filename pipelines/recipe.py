@@ -1,0 +1,206 @@
+"""What a build should make: a YAML recipe, checked once here and passed whole from then on.
+
+    name: my-trees
+    contact: https://example.org/crawler
+    crawl: {source: site, seeds: ["https://example.org/"]}
+    images: {size: 64}
+    triplets: {}
+
+A section left out (`images`, `text`, `triplets`, `windows`) leaves that stage out of the build, but `triplets` needs
+`images` and `windows` needs `text`. Every section has working defaults: `images: {}` is enough.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+STAGES = ("crawl", "images", "text", "triplets", "windows")
+"""Every stage, in the order in which a build runs them."""
+
+MEBIBYTE = 1 << 20
+
+
+def _transport(default: Any, **limits: Any) -> Any:  # noqa: ANN401 - a pydantic field is untyped until it stands in a class
+    """A field that says how something is fetched, not what: it never makes a stage out of date.
+
+    Without it a shorter delay or a new contact address would ask every site for everything again.
+    """
+    return Field(default, json_schema_extra={"fingerprint": False}, **limits)
+
+
+class Section(BaseModel):
+    """A part of the recipe: unknown keys are errors, values do not change once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def configuration(self) -> dict[str, Any]:
+        """The values that decide what comes out, as plain JSON values: what a fingerprint is made from."""
+        how = {n for n, f in type(self).model_fields.items() if isinstance(f.json_schema_extra, dict)}
+        return self.model_dump(mode="json", exclude=how)
+
+
+class WikimediaConfig(Section):
+    """Where pictures come from when `crawl.source` is `wikimedia`: categories, walked through the MediaWiki API."""
+
+    categories: list[str] = Field(min_length=1, description="category names, without 'Category:'")
+    max_category_depth: int = Field(1, ge=0, le=10)
+    max_files: int = Field(500, ge=1)
+    max_articles: int = Field(100, ge=0)
+    wikis: list[str] = Field(default=["en.wikipedia.org"], description="Wikipedias whose articles use the files")
+    thumbnail_width: int = Field(640, ge=64, le=4096, description="pixels; the API makes the smaller copy")
+    api: str = Field("https://commons.wikimedia.org/w/api.php", description="the API's address")
+
+
+class CrawlConfig(Section):
+    """What to fetch, and how gently."""
+
+    source: Literal["site", "wikimedia"] = "site"
+    snapshot: str = Field("first", pattern=r"^[A-Za-z0-9._-]{1,64}$", description="a new name crawls again")
+    seeds: list[str] = Field(default=[], description="where a site crawl begins")
+    hosts: list[str] = Field(default=[], description="whose pages are followed; empty: the hosts of the seeds")
+    path_prefix: str = Field("/", pattern=r"^/", description="only pages below this path are followed")
+    picture_hosts: list[str] | None = Field(None, description="where pictures may lie; none given: anywhere")
+    wikimedia: WikimediaConfig | None = None
+    max_depth: int = Field(10, ge=0, description="links followed from a seed")
+    max_pages_per_host: int = Field(1_000, ge=1)
+    max_pictures_per_host: int = Field(10_000, ge=0)
+    max_page_bytes: int = Field(8 * MEBIBYTE, ge=1024, description="of a page, decoded")
+    max_picture_bytes: int = Field(32 * MEBIBYTE, ge=1024)
+    picture_width: int = Field(512, ge=1, description="of several sizes offered, the smallest at least this wide")
+
+    allow_hosts: list[str] = _transport([], description="hosts that may lie in a private network or on loopback")
+    ports: list[int] = _transport([80, 443])
+    connect_to: dict[str, str] = _transport({}, description="host: address:port to connect to in its place")
+    delay_s: float = _transport(1.0, ge=0, le=3600, description="between two requests to one host")
+    max_delay_s: float = _transport(60.0, ge=0, description="a host that asks for more is left alone")
+    timeout_s: float = _transport(30.0, gt=0, le=600, description="for one request, answer included")
+    max_attempts: int = _transport(3, ge=1, le=10)
+    max_urls_per_host: int = _transport(1_000, ge=1, description="in one round; the rest waits for the next")
+    round_time_s: float = _transport(900.0, gt=0, description="after which a host waits for the next round")
+    records_per_segment: int = _transport(200, ge=1, description="records committed together")
+
+    @model_validator(mode="after")
+    def _source_has_what_it_needs(self) -> Self:
+        if self.source == "site" and not self.seeds:
+            raise ValueError("source 'site' needs at least one address under seeds")
+        if self.source == "wikimedia" and self.wikimedia is None:
+            raise ValueError("source 'wikimedia' needs a section 'wikimedia' with categories")
+        return self
+
+
+class ImagesConfig(Section):
+    """Which pictures are kept, and at what size."""
+
+    size: int = Field(64, ge=8, le=2048, description="side of the clean square picture, in pixels")
+    min_side: int | None = Field(None, ge=1, description="of the original; none given: size (nothing is enlarged)")
+    max_aspect: float = Field(3.0, ge=1, le=100, description="longer side over shorter")
+    max_pixels: int = Field(100_000_000, ge=4096, description="refused before decoding")
+    channels: Literal[1, 3] = 3
+    buckets: int = Field(4, ge=1, le=65536, description="key buckets the parts are written from")
+    max_part_bytes: int = Field(64 * MEBIBYTE, ge=65536)
+
+    @model_validator(mode="after")
+    def _never_enlarge(self) -> Self:
+        if self.min_side is not None and self.min_side < self.size:
+            raise ValueError(f"min_side {self.min_side} is below size {self.size}, and nothing is enlarged: give at least {self.size}")
+        return self
+
+
+class TextConfig(Section):
+    """Which pages hold prose worth learning from."""
+
+    min_words: int = Field(50, ge=1)
+    max_words: int = Field(100_000, ge=1)
+    min_mean_word_length: float = Field(3.0, ge=0)
+    max_mean_word_length: float = Field(10.0, gt=0)
+    min_alphabetic_fraction: float = Field(0.8, ge=0, le=1)
+    max_repeated_line_fraction: float = Field(0.3, ge=0, le=1)
+    buckets: int = Field(4, ge=1, le=65536)
+    max_part_bytes: int = Field(64 * MEBIBYTE, ge=65536)
+
+
+class SplitConfig(Section):
+    """Which fraction of the near-duplicate clusters each split takes; they add up to 1."""
+
+    train: float = Field(0.9, gt=0, le=1)
+    val: float = Field(0.05, ge=0, lt=1)
+    test: float = Field(0.05, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        total = self.train + self.val + self.test
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"train + val + test is {total:g}: make them add up to 1")
+        return self
+
+
+class TripletsConfig(Section):
+    """How noisy / clean / noise examples are made from clean pictures."""
+
+    mode: Literal["materialised", "virtual"] = "materialised"
+    steps: int = Field(5, ge=1, le=1000)
+    draws: int = Field(1, ge=1, le=1000)
+    schedule: Literal["interpolate"] = "interpolate"
+    corruption: Literal["gaussian"] = "gaussian"
+    seed: int = Field(0, ge=0, lt=2**63)
+    buckets: int = Field(4, ge=1, le=65536, description="key buckets the shards are cut from")
+    max_shard_bytes: int = Field(256 * MEBIBYTE, ge=65536)
+
+
+class WindowsConfig(Section):
+    """How documents become windows of tokens."""
+
+    tokenizer: Literal["words", "bytes"] = "words"
+    max_words: int = Field(8192, ge=2, le=2**31, description="size of the dictionary of `words`")
+    min_count: int = Field(1, ge=1, description="a rarer word is <unk>")
+    context: int = Field(64, ge=1, le=1 << 20, description="tokens before the last predicted one")
+    stride: int | None = Field(None, ge=1, description="tokens between window starts; none given: context")
+    packing: Literal["concat"] = "concat"
+    buckets: int = Field(4, ge=1, le=65536)
+    max_shard_bytes: int = Field(256 * MEBIBYTE, ge=65536)
+
+    @model_validator(mode="after")
+    def _no_token_is_skipped(self) -> Self:
+        if self.stride is not None and self.stride > self.context:
+            raise ValueError(f"stride {self.stride} is above context {self.context} and would skip tokens: give at most {self.context}")
+        return self
+
+
+class Recipe(Section):
+    """A whole recipe: one section a stage, and what they share."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    topic: str = "tree"
+    contact: str = _transport(..., description="where a site owner reaches you; stands in the user agent")
+    split: SplitConfig = SplitConfig()
+    crawl: CrawlConfig
+    images: ImagesConfig | None = None
+    text: TextConfig | None = None
+    triplets: TripletsConfig | None = None
+    windows: WindowsConfig | None = None
+
+    @field_validator("contact")
+    @classmethod
+    def _contact_reaches_someone(cls, contact: str) -> str:
+        if not (contact.startswith(("http://", "https://")) or "@" in contact) or any(c.isspace() for c in contact):
+            raise ValueError("give a web page (https://…) or an e-mail address at which a site owner can reach you")
+        return contact
+
+    @model_validator(mode="after")
+    def _stages_have_their_input(self) -> Self:
+        for stage, source in (("triplets", "images"), ("windows", "text")):
+            if getattr(self, stage) is not None and getattr(self, source) is None:
+                raise ValueError(f"{stage} are made from {source}: add a section '{source}: {{}}'")
+        return self
+
+    def stages(self) -> tuple[str, ...]:
+        """The stages this recipe asks for, in the order in which they run."""
+        return tuple(stage for stage in STAGES if getattr(self, stage) is not None)
+
+    def stage_configuration(self, stage: str) -> Mapping[str, Any]:
+        """Everything in the recipe that decides what `stage` writes, as plain JSON values."""
+        configuration: dict[str, Any] = getattr(self, stage).configuration()
+        if stage in ("images", "text"):
+            configuration["split"] = self.split.configuration()
+        return configuration
