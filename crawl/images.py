@@ -1,0 +1,243 @@
+"""Clean pictures: untrusted bytes in, a square of sRGB pixels or a verdict out.
+
+Size and shape are judged from the header, before any pixel is decoded. The work on what is left is bounded by
+`ImageSettings.max_pixels`, and whatever a hostile file does comes back as a verdict.
+"""
+
+import hashlib
+import struct
+import warnings
+import zlib
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+import numpy.typing as npt
+from PIL import ExifTags, Image, ImageCms, ImageFile, UnidentifiedImageError
+
+from crawl.verdict import Verdict
+
+Pixels = npt.NDArray[np.uint8]
+
+# Everything else Pillow reads (EPS runs Ghostscript, ICNS and PSD nest further formats, …) has no place on a web page.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\0", b"MM\0*")
+
+# What Pillow raises on damaged files. Source: Pillow's own fuzz targets (Tests/oss-fuzz/fuzz_pillow.py, fuzz_font.py),
+# and the errors its plugins let through from struct, zlib and dictionaries of header fields.
+DECODE_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    EOFError,
+    NotImplementedError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+
+# EXIF orientation to the transposition that makes the picture upright. Source: EXIF 3.0, tag 0x0112.
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+TURNS_SIDEWAYS = frozenset({5, 6, 7, 8})
+
+# Others (F, I, LAB, …) have no known white and black, or no way to RGB.
+CONVERTIBLE_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr"})
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSettings:
+    """What a picture must be, and what it becomes.
+
+    Attributes:
+        size: side of the square that comes out, in pixels.
+        min_side: shortest side taken, in pixels; at least `size`, since no picture is ever enlarged.
+        max_aspect: longest side over shortest at most; banners and rulers lie above 3.
+        max_pixels: width times height at most, read from the header before decoding.
+        channels: 3 for colour, 1 for grey.
+    """
+
+    size: int = 64
+    min_side: int = 64
+    max_aspect: float = 3.0
+    max_pixels: int = 100_000_000
+    channels: int = 3
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ValueError(f"size is {self.size}; a picture needs a side of at least 1 pixel")
+        if self.min_side < self.size:
+            raise ValueError(
+                f"min_side is {self.min_side} and size {self.size}; pictures are never enlarged: raise min_side"
+            )
+        if not self.max_aspect >= 1:
+            raise ValueError(f"max_aspect is {self.max_aspect}; longest over shortest side is at least 1")
+        if self.max_pixels < self.min_side**2:
+            raise ValueError(f"max_pixels is {self.max_pixels}; no picture of min_side {self.min_side} is that small")
+        if self.channels not in (1, 3):
+            raise ValueError(f"channels is {self.channels}; 3 is colour and 1 is grey")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CleanImage:
+    """A cleaned picture.
+
+    Attributes:
+        pixels: uint8 (S, S, C), sRGB or grey.
+        png: the same pixels as PNG, the same bytes each time and without metadata.
+        width: width of the picture as it came, upright, in pixels.
+        height: height of the picture as it came, upright, in pixels.
+        media_format: one of `FORMATS`.
+    """
+
+    pixels: Pixels
+    png: bytes
+    width: int
+    height: int
+    media_format: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    """A decoded picture: mode L, RGB, RGBA or CMYK, of which the upper left `extent` is the picture."""
+
+    image: Image.Image
+    extent: tuple[float, float]
+    full_size: tuple[int, int]
+    orientation: int
+    profile: bytes
+    media_format: str
+
+
+def clean_image(payload: bytes, settings: ImageSettings) -> CleanImage | Verdict:
+    """Returns the central square of a picture, upright, in sRGB, reduced to `settings.size`.
+
+    The first frame of an animation counts, and transparency becomes white. Rejects `not_an_image`,
+    `too_many_pixels`, `too_small`, `extreme_aspect` and `unknown_colours`; fails `broken_image`.
+    """
+    decoded = _decode(payload, settings)
+    if isinstance(decoded, Verdict):
+        return decoded
+    square = _paint_on_white(_reduce_square(decoded, settings.size))
+    upright = _to_srgb(square, decoded.profile).convert("RGB" if settings.channels == 3 else "L")
+    if decoded.orientation in UPRIGHT:
+        upright = upright.transpose(UPRIGHT[decoded.orientation])
+    width, height = decoded.full_size
+    if decoded.orientation in TURNS_SIDEWAYS:
+        width, height = height, width
+    pixels = np.array(upright, dtype=np.uint8).reshape(settings.size, settings.size, settings.channels)
+    return CleanImage(pixels, encode_png(pixels), width, height, decoded.media_format)
+
+
+def judge_header(size: tuple[int, int], settings: ImageSettings) -> Verdict | None:
+    """Returns why a picture of that width and height is not wanted, or None."""
+    short, long = sorted(size)
+    if short * long > settings.max_pixels:
+        return Verdict("rejected", "too_many_pixels", f"{short * long} > {settings.max_pixels}")
+    if short < settings.min_side:
+        return Verdict("rejected", "too_small", f"{short} < {settings.min_side}")
+    if long > settings.max_aspect * short:
+        return Verdict("rejected", "extreme_aspect", f"{long / short:.2f} > {settings.max_aspect:g}")
+    return None
+
+
+def pixel_key(pixels: Pixels) -> str:
+    """Returns the key of a clean picture: 32 hex digits of SHA-256 over its pixels in C order."""
+    return hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()[:32]
+
+
+def encode_png(pixels: Pixels) -> bytes:
+    """Returns uint8 pixels (S, S, 1 or 3) as PNG without metadata, the same bytes each time."""
+    file = BytesIO()
+    Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def _decode(payload: bytes, settings: ImageSettings) -> _Decoded | Verdict:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns of odd metadata, and of sizes that max_pixels judges
+        try:
+            image = Image.open(BytesIO(payload), formats=FORMATS)
+            return judge_header(image.size, settings) or _decode_pixels(image, settings.size)
+        except UnidentifiedImageError:
+            return _judge_unidentified(payload)
+        except Image.DecompressionBombError as error:
+            return Verdict("rejected", "too_many_pixels", str(error))
+        except DECODE_ERRORS as error:
+            return Verdict("failed", "broken_image", f"{type(error).__name__}: {error}"[:200])
+
+
+def _judge_unidentified(payload: bytes) -> Verdict:
+    if payload.startswith(SIGNATURES) or payload[8:12] == b"WEBP" or payload[4:12] == b"ftypavif":
+        return Verdict("failed", "broken_image", "the header cannot be read")
+    return Verdict("rejected", "not_an_image", f"none of {', '.join(FORMATS)}")
+
+
+def _decode_pixels(image: ImageFile.ImageFile, size: int) -> _Decoded | Verdict:
+    header_size = image.size
+    # libjpeg can reduce by 2, 4 or 8 while it decodes. Twice the size is left for LANCZOS to smooth.
+    drafted = image.draft(None, (2 * size, 2 * size))
+    image.load()
+    known = _to_known_mode(image)
+    if known is None:
+        return Verdict("rejected", "unknown_colours", f"mode {image.mode}")
+    profile = image.info.get("icc_profile")
+    return _Decoded(
+        image=known,
+        extent=drafted[1][2:] if drafted else image.size,
+        full_size=header_size if drafted else image.size,  # loading turned a TIFF upright
+        orientation=image.getexif().get(ExifTags.Base.Orientation, 1),
+        profile=profile if isinstance(profile, bytes) else b"",
+        media_format="JPEG" if image.format == "MPO" else str(image.format),
+    )
+
+
+def _to_known_mode(image: Image.Image) -> Image.Image | None:
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode not in CONVERTIBLE_MODES:
+        return None
+    if image.has_transparency_data:
+        return image.convert("RGBA")
+    return image if image.mode in ("L", "RGB", "CMYK") else image.convert("RGB")
+
+
+def _reduce_square(decoded: _Decoded, size: int) -> Image.Image:
+    width, height = decoded.extent
+    side = min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    box = (left, top, left + side, top + side)
+    # A gap of 3 cannot be told from LANCZOS over the whole picture. Source: Pillow documentation, Image.resize.
+    return decoded.image.resize((size, size), Image.Resampling.LANCZOS, box, reducing_gap=3.0)
+
+
+def _paint_on_white(image: Image.Image) -> Image.Image:
+    if image.mode != "RGBA":
+        return image
+    canvas = Image.new("RGB", image.size, (255, 255, 255))
+    canvas.paste(image, mask=image.getchannel("A"))
+    return canvas
+
+
+def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
+    if not profile:
+        return image
+    try:
+        source = ImageCms.ImageCmsProfile(BytesIO(profile))
+        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError):
+        return image  # as browsers do with a profile that is broken or made for other channels
+    return converted or image
