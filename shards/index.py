@@ -1,0 +1,115 @@
+"""Where each member of a shard stands: the ``.idx`` file beside it.
+
+An Arrow IPC file, one row per sample in the shard's order: ``key``, and for each
+extension the columns ``<extension>.offset`` (int64, of the member's first byte),
+``<extension>.length`` (int64) and ``<extension>.crc32c`` (uint32). The schema's
+metadata lists the extensions, as JSON, in the order of the members.
+"""
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+_EXTENSIONS = b"extensions"
+
+
+class IndexFileError(ValueError):
+    """The bytes are no index."""
+
+
+@dataclass(frozen=True)
+class Index:
+    """The members of a shard: N samples with M members each.
+
+    Attributes:
+        extensions: The M extensions, in the order of the members.
+        keys: The samples' keys, bytes ``(N,)``, ASCII.
+        offsets: Where each member begins in the tar, int64 ``(N, M)``.
+        lengths: How many bytes it has, int64 ``(N, M)``.
+        crcs: Its CRC-32C, uint32 ``(N, M)``.
+    """
+
+    extensions: tuple[str, ...]
+    keys: NDArray[np.bytes_]
+    offsets: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    crcs: NDArray[np.uint32]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @classmethod
+    def of(
+        cls,
+        extensions: Sequence[str],
+        keys: Sequence[str],
+        offsets: Sequence[Sequence[int]],
+        lengths: Sequence[Sequence[int]],
+        crcs: Sequence[Sequence[int]],
+    ) -> "Index":
+        """Return the index of these rows, one sequence of M numbers per sample."""
+        shape = (len(keys), len(extensions))
+        return cls(
+            extensions=tuple(extensions),
+            keys=np.array([key.encode("ascii") for key in keys], dtype=np.bytes_),
+            offsets=np.array(offsets, np.int64).reshape(shape),
+            lengths=np.array(lengths, np.int64).reshape(shape),
+            crcs=np.array(crcs, np.uint32).reshape(shape),
+        )
+
+
+def encode_index(index: Index) -> bytes:
+    """Return the bytes of the ``.idx`` file."""
+    columns = {"key": pa.array([key.decode() for key in index.keys.tolist()], pa.string())}
+    for number, extension in enumerate(index.extensions):
+        columns[f"{extension}.offset"] = pa.array(index.offsets[:, number], pa.int64())
+        columns[f"{extension}.length"] = pa.array(index.lengths[:, number], pa.int64())
+        columns[f"{extension}.crc32c"] = pa.array(index.crcs[:, number], pa.uint32())
+    fields = [pa.field(name, column.type, nullable=False) for name, column in columns.items()]
+    schema = pa.schema(fields, metadata={_EXTENSIONS: json.dumps(index.extensions).encode()})
+    sink = io.BytesIO()
+    with pa.ipc.new_file(sink, schema) as file:
+        file.write_table(pa.Table.from_arrays(list(columns.values()), schema=schema))
+    return sink.getvalue()
+
+
+def decode_index(data: bytes) -> Index:
+    """Return the index that ``encode_index`` wrote.
+
+    Raises:
+        IndexFileError: The bytes are something else.
+    """
+    try:
+        with pa.ipc.open_file(pa.BufferReader(data)) as file:
+            table = file.read_all()
+        extensions = tuple(json.loads(table.schema.metadata[_EXTENSIONS]))
+        keys = np.array(table["key"].to_pylist(), dtype=np.bytes_)
+        offsets, lengths, crcs = (_matrix(table, extensions, kind) for kind in ("offset", "length", "crc32c"))
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        raise IndexFileError(f"not an index: {error}") from error
+    return Index(extensions, keys, offsets, lengths, crcs)
+
+
+def read_index(path: Path) -> Index:
+    """Return the index in a file.
+
+    Raises:
+        IndexFileError: The file is no index; the message names it.
+        OSError: The file cannot be read.
+    """
+    try:
+        return decode_index(path.read_bytes())
+    except IndexFileError as error:
+        raise IndexFileError(f"{path}: {error}") from error
+
+
+def _matrix(table: pa.Table, extensions: tuple[str, ...], kind: str) -> NDArray[Any]:
+    """Return one kind of column of all members, side by side, (N, M)."""
+    return np.stack([table[f"{extension}.{kind}"].to_numpy() for extension in extensions], axis=1)

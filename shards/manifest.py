@@ -1,0 +1,195 @@
+"""The manifest, which alone says what a folder holds, and the way files get their names.
+
+Every file is written under a temporary name, flushed to disk and renamed; the
+manifest comes last. Readers believe nothing else.
+"""
+
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, BinaryIO
+
+FORMAT_VERSION = 1
+MANIFEST_NAME = "manifest.json"
+CURRENT_NAME = "current"
+
+
+class ManifestError(RuntimeError):
+    """A folder is not a committed output of this program."""
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One file of an output.
+
+    Attributes:
+        path: Relative to the manifest's folder, with ``/``.
+        bytes: The file's size.
+        sha256: Of its bytes, in hex.
+        records: How many samples or rows it holds.
+    """
+
+    path: str
+    bytes: int
+    sha256: str
+    records: int
+
+
+@dataclass(frozen=True)
+class InputEntry:
+    """One input of a stage: which output of which stage, and its manifest's SHA-256."""
+
+    stage: str
+    fingerprint: str
+    manifest_sha256: str
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The fates of a stage's inputs; ``records_in = kept + rejected + failed``."""
+
+    records_in: int = 0
+    kept: int = 0
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    failed: Mapping[str, int] = field(default_factory=dict)
+
+    def is_balanced(self) -> bool:
+        """Return whether every input has exactly one fate."""
+        return self.records_in == self.kept + sum(self.rejected.values()) + sum(self.failed.values())
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a committed folder holds, and what it was made from.
+
+    Attributes:
+        stage: ``crawl``, ``images``, ``text``, ``triplets`` or ``windows``.
+        fingerprint: 12 hex digits.
+        configuration: JSON values. A dataset's has the key ``spec``, see ``TripletSpec`` and ``WindowSpec``.
+        inputs: The outputs it was made from.
+        counts: The fates of its inputs.
+        splits: Samples in each split; empty where there are none.
+        files: Every file of the folder but the manifest and ``run.json``.
+        format_version: Of the files.
+    """
+
+    stage: str
+    fingerprint: str
+    configuration: Mapping[str, Any]
+    inputs: tuple[InputEntry, ...]
+    counts: Counts
+    splits: Mapping[str, int]
+    files: tuple[FileEntry, ...]
+    format_version: int = FORMAT_VERSION
+
+
+def canonical_json(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    """Return the one text of a JSON value: sorted keys, indented by one, a newline at the end."""
+    return json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """Return the bytes of ``manifest.json``."""
+    return canonical_json(asdict(manifest)).encode()
+
+
+def decode_manifest(data: bytes) -> Manifest:
+    """Return the manifest in these bytes.
+
+    Raises:
+        ManifestError: They are not a manifest, or one of another format version.
+    """
+    try:
+        values = json.loads(data)
+        version = values["format_version"]
+        if version != FORMAT_VERSION:
+            raise ManifestError(f"format version {version}, but this program reads {FORMAT_VERSION}: build it again")
+        values["inputs"] = tuple(InputEntry(**entry) for entry in values["inputs"])
+        values["counts"] = Counts(**values["counts"])
+        values["files"] = tuple(FileEntry(**entry) for entry in values["files"])
+        return Manifest(**{name.name: values[name.name] for name in fields(Manifest)})
+    except (ValueError, KeyError, TypeError) as error:
+        raise ManifestError(f"not a manifest ({type(error).__name__}: {error}): build it again") from error
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Return a committed folder's manifest.
+
+    Raises:
+        ManifestError: There is none, or it cannot be read; the message names the file and what would do.
+    """
+    path = folder / MANIFEST_NAME
+    try:
+        return decode_manifest(path.read_bytes())
+    except FileNotFoundError as error:
+        raise ManifestError(f"{path} is missing: the build was not finished; run it again") from error
+    except OSError as error:
+        raise ManifestError(f"{path} cannot be read: {error.strerror}") from error
+    except ManifestError as error:
+        raise ManifestError(f"{path}: {error}") from error
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Commit a folder: write its ``manifest.json``, last of all files."""
+    atomic_write(folder / MANIFEST_NAME, encode_manifest(manifest))
+
+
+def resolve_dataset(path: Path) -> Path:
+    """Return the committed folder that ``path`` means: itself, or the one its ``current`` names.
+
+    Raises:
+        ManifestError: Neither is there; the message says what would do.
+    """
+    if (path / MANIFEST_NAME).is_file():
+        return path
+    current = path / CURRENT_NAME
+    if current.is_file():
+        return path / current.read_text().strip()
+    if not path.is_dir():
+        raise ManifestError(f"{path} is not a folder: give one that a build has written")
+    raise ManifestError(
+        f"{path} holds neither {MANIFEST_NAME} nor {CURRENT_NAME}: nothing was committed there; run the build again"
+    )
+
+
+def write_current(stage_folder: Path, fingerprint: str) -> None:
+    """Put an output in force: ``current`` names it from now on."""
+    atomic_write(stage_folder / CURRENT_NAME, f"{fingerprint}\n".encode())
+
+
+@contextmanager
+def atomic_open(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file that gets its name, flushed to disk, when the block ends without an error.
+
+    On an error the temporary file goes; after a kill it stays as ``.NAME.….tmp``, which nothing reads.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _flush_folder(path.parent)
+
+
+def atomic_write(path: Path, data: bytes) -> None:
+    """Write a whole file, so that it is never seen in part."""
+    with atomic_open(path) as file:
+        file.write(data)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Flush a folder's entries to disk: a rename lasts only then."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

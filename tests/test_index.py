@@ -1,0 +1,129 @@
+"""Index and manifest make a round trip, and say clearly what is wrong."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shards.index import Index, IndexFileError, decode_index, encode_index, read_index
+from shards.manifest import (
+    Counts,
+    FileEntry,
+    InputEntry,
+    Manifest,
+    ManifestError,
+    atomic_open,
+    atomic_write,
+    decode_manifest,
+    encode_manifest,
+    read_manifest,
+    resolve_dataset,
+    write_current,
+    write_manifest,
+)
+
+ROWS = st.lists(
+    st.tuples(
+        st.text("0123456789abcdef-", min_size=1, max_size=40),
+        st.tuples(*[st.integers(0, 2**62)] * 2),
+        st.tuples(*[st.integers(0, 2**33)] * 2),
+        st.tuples(*[st.integers(0, 2**32 - 1)] * 2),
+    ),
+    max_size=20,
+)
+
+
+@given(ROWS)
+def test_index_makes_a_round_trip(rows: list[tuple[str, tuple[int, int], tuple[int, int], tuple[int, int]]]) -> None:
+    keys, offsets, lengths, crcs = ([row[column] for row in rows] for column in range(4))
+    index = Index.of(["clean.npy", "json"], keys, offsets, lengths, crcs)  # type: ignore[arg-type]
+    read = decode_index(encode_index(index))
+    assert read.extensions == ("clean.npy", "json")
+    assert [key.decode() for key in read.keys.tolist()] == keys
+    for name in ("offsets", "lengths", "crcs"):
+        written = getattr(index, name)
+        assert np.array_equal(getattr(read, name), written)
+        assert getattr(read, name).dtype == written.dtype
+
+
+def test_same_index_has_the_same_bytes() -> None:
+    index = Index.of(["txt"], ["a", "b"], [[512], [1536]], [[3], [0]], [[7], [0]])
+    assert encode_index(index) == encode_index(index)
+
+
+@pytest.mark.parametrize("data", [b"", b"ARROW1\0\0", b"nonsense" * 100])
+def test_what_is_no_index_is_named(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "train-000000.idx"
+    path.write_bytes(data)
+    with pytest.raises(IndexFileError, match=r"train-000000\.idx: not an index"):
+        read_index(path)
+
+
+def manifest() -> Manifest:
+    return Manifest(
+        stage="triplets",
+        fingerprint="0123456789ab",
+        configuration={"spec": {"kind": "triplets", "size": 32}},
+        inputs=(InputEntry("images", "ba9876543210", "00" * 32),),
+        counts=Counts(records_in=5, kept=3, rejected={"forgotten": 1}, failed={"unreadable": 1}),
+        splits={"train": 3},
+        files=(FileEntry("train-000000.tar", 10240, "11" * 32, 3),),
+    )
+
+
+def test_manifest_makes_a_round_trip_in_canonical_json(tmp_path: Path) -> None:
+    write_manifest(tmp_path, manifest())
+    data = (tmp_path / "manifest.json").read_bytes()
+    assert data == encode_manifest(manifest())
+    assert data == (json.dumps(json.loads(data), sort_keys=True, indent=1, ensure_ascii=False) + "\n").encode()
+    assert read_manifest(tmp_path) == decode_manifest(data) == manifest()
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
+
+
+def test_counts_are_balanced_only_when_every_input_has_one_fate() -> None:
+    assert manifest().counts.is_balanced()
+    assert not Counts(records_in=2, kept=1).is_balanced()
+
+
+def test_current_names_the_folder_in_force(tmp_path: Path) -> None:
+    committed = tmp_path / "0123456789ab"
+    committed.mkdir()
+    write_manifest(committed, manifest())
+    write_current(tmp_path, "0123456789ab")
+    assert resolve_dataset(tmp_path) == resolve_dataset(committed) == committed
+
+
+def test_uncommitted_and_missing_folders_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="nothing was committed there"):
+        resolve_dataset(tmp_path)
+    with pytest.raises(ManifestError, match="absent is not a folder"):
+        resolve_dataset(tmp_path / "absent")
+    with pytest.raises(ManifestError, match=r"manifest\.json is missing"):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not a manifest"),
+        ("{}", "not a manifest"),
+        ("[]", "not a manifest"),
+        ('{"format_version": 99}', "reads 1"),
+    ],
+)
+def test_unreadable_manifests_are_named(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(ManifestError, match=f"manifest.json: .*{message}"):
+        read_manifest(tmp_path)
+
+
+def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    atomic_write(path, b"old")
+    with pytest.raises(TypeError), atomic_open(path) as file:
+        file.write("not bytes")  # type: ignore[arg-type]
+    assert path.read_bytes() == b"old"
+    assert [found.name for found in tmp_path.iterdir()] == ["file"]
