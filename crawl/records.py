@@ -1,6 +1,6 @@
 """The rows a crawl writes: what was asked for, what came back, what was found on it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import pyarrow as pa
@@ -20,6 +20,10 @@ class Target:
         page_url: page on which it was found, "" for a seed.
         caption: caption that stood beside the link, "" where there was none.
         redirects: URLs that led here by redirect, the first one asked for first.
+        caption_source: as in `LinkRow`.
+        licence: as in `LinkRow`.
+        licence_url: as in `LinkRow`.
+        author: as in `LinkRow`.
     """
 
     url: str
@@ -28,6 +32,10 @@ class Target:
     page_url: str
     caption: str
     redirects: tuple[str, ...] = ()
+    caption_source: str = "none"
+    licence: str = "unknown"
+    licence_url: str = "unknown"
+    author: str = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +110,21 @@ class LinkRow:
     depth: int
 
 
+def target_of(link: LinkRow) -> Target:
+    """Returns the target a link asks for, with all that stood beside the link."""
+    return Target(
+        url=link.to_url,
+        kind=link.kind,
+        depth=link.depth,
+        page_url=link.from_url,
+        caption=link.caption,
+        caption_source=link.caption_source,
+        licence=link.licence,
+        licence_url=link.licence_url,
+        author=link.author,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Visit:
     """One URL asked for, with everything that came of it.
@@ -119,41 +142,15 @@ class Visit:
     links: tuple[LinkRow, ...]
 
 
-_TEXT = pa.string()
+def _schema(row_type: type) -> pa.Schema:
+    """Returns the Arrow schema of a row: integers as int64, all else as text, nothing nullable."""
+    return pa.schema(
+        [
+            pa.field(field.name, pa.int64() if field.type is int else pa.string(), nullable=False)
+            for field in fields(row_type)
+        ]
+    )
 
-LEDGER_SCHEMA: pa.Schema = pa.schema(
-    [
-        pa.field("url", _TEXT, nullable=False),
-        pa.field("final_url", _TEXT, nullable=False),
-        pa.field("host", _TEXT, nullable=False),
-        pa.field("kind", _TEXT, nullable=False),
-        pa.field("fate", _TEXT, nullable=False),
-        pa.field("reason", _TEXT, nullable=False),
-        pa.field("detail", _TEXT, nullable=False),
-        pa.field("status", pa.int32(), nullable=False),
-        pa.field("media_type", _TEXT, nullable=False),
-        pa.field("num_bytes", pa.int64(), nullable=False),
-        pa.field("sha256", _TEXT, nullable=False),
-        pa.field("warc_file", _TEXT, nullable=False),
-        pa.field("warc_offset", pa.int64(), nullable=False),
-        pa.field("fetched_at", _TEXT, nullable=False),
-        pa.field("attempts", pa.int32(), nullable=False),
-        pa.field("robots_rule", _TEXT, nullable=False),
-        pa.field("opt_out", _TEXT, nullable=False),
-        pa.field("depth", pa.int32(), nullable=False),
-    ]
-)
 
-LINK_SCHEMA: pa.Schema = pa.schema(
-    [
-        pa.field("from_url", _TEXT, nullable=False),
-        pa.field("to_url", _TEXT, nullable=False),
-        pa.field("kind", _TEXT, nullable=False),
-        pa.field("caption", _TEXT, nullable=False),
-        pa.field("caption_source", _TEXT, nullable=False),
-        pa.field("licence", _TEXT, nullable=False),
-        pa.field("licence_url", _TEXT, nullable=False),
-        pa.field("author", _TEXT, nullable=False),
-        pa.field("depth", pa.int32(), nullable=False),
-    ]
-)
+LEDGER_SCHEMA: pa.Schema = _schema(LedgerRow)
+LINK_SCHEMA: pa.Schema = _schema(LinkRow)
