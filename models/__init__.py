@@ -1,0 +1,1 @@
+"""Trainers and samplers: a denoiser that grows trees out of static, and a language model that continues text."""
