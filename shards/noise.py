@@ -85,7 +85,8 @@ def static(seed: int, identity: int, draw: int, shape: tuple[int, ...]) -> NDArr
     Returns:
         Float16 of ``shape``, within ±4.324.
     """
-    return statics(seed, [identity], [draw], shape)[0]
+    only: NDArray[np.float16] = statics(seed, [identity], [draw], shape)[0]
+    return only
 
 
 def statics(seed: int, identities: Sequence[int], draws: Sequence[int], shape: tuple[int, ...]) -> NDArray[np.float16]:

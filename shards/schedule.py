@@ -1,5 +1,7 @@
 """How much picture and how much static stand in each step of a ladder."""
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,6 +9,7 @@ SCHEDULES = ("interpolate",)
 """The names ``ladder`` knows."""
 
 
+@cache
 def ladder(name: str, steps: int) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
     """Return the factors ``(a, b)`` of picture and static for the steps 1 … K.
 
@@ -21,7 +24,7 @@ def ladder(name: str, steps: int) -> tuple[NDArray[np.float16], NDArray[np.float
         steps: K, 1 or more.
 
     Returns:
-        Two float16 arrays ``(K,)``; index k - 1 belongs to step k.
+        Two float16 arrays ``(K,)``, read-only; index k - 1 belongs to step k.
 
     Raises:
         ValueError: An unknown name, or no steps.
@@ -31,4 +34,6 @@ def ladder(name: str, steps: int) -> tuple[NDArray[np.float16], NDArray[np.float
     if steps < 1:
         raise ValueError(f"a ladder of {steps} steps: steps must be 1 or more")
     variance = np.arange(1, steps + 1, dtype=np.float64) / steps
-    return np.sqrt(1 - variance).astype(np.float16), np.sqrt(variance).astype(np.float16)
+    a, b = np.sqrt(1 - variance).astype(np.float16), np.sqrt(variance).astype(np.float16)
+    a.flags.writeable = b.flags.writeable = False
+    return a, b

@@ -1,0 +1,292 @@
+"""A triplet: a clean picture, a static, and the one mixed into the other.
+
+Two ways of keeping it hold the same samples: a *materialised* dataset stores all
+three arrays for each step and draw, a *virtual* one the picture alone.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shards.noise import sample_id, static
+from shards.npy import npy_bytes, npy_length
+from shards.schedule import SCHEDULES, ladder
+from shards.tar import sample_bytes
+
+KIND = "triplets"
+MODES = ("materialised", "virtual")
+CORRUPTIONS = ("gaussian",)
+CLEAN, NOISE, NOISY, CAPTION, RECORD = "clean.npy", "noise.npy", "noisy.npy", "txt", "json"
+
+PIXEL_VALUES: NDArray[np.float32] = ((2 * np.arange(256) - 255) / 256).astype(np.float32)
+"""x of each pixel value u, exactly: (2u - 255) / 256, within (-1, 1)."""
+
+PROVENANCE: Mapping[str, type] = {
+    "url": str,
+    "page_url": str,
+    "sha256": str,
+    "caption_source": str,
+    "licence": str,
+    "licence_url": str,
+    "author": str,
+    "warc_file": str,
+    "warc_offset": int,
+    "fetched_at": str,
+    "robots_rule": str,
+    "opt_out": str,
+    "width": int,
+    "height": int,
+    "tree_score": float,
+    "cluster": str,
+    "split": str,
+}
+"""What every triplet says of where its picture came from: fields, types and order of the JSON."""
+
+
+@dataclass(frozen=True)
+class TripletSpec:
+    """What the triplets of a dataset are.
+
+    Attributes:
+        size: S, the side of a picture in pixels.
+        channels: C, 3 for colour or 1 for grey.
+        steps: K, the steps of the ladder.
+        draws: How many statics each picture is mixed with.
+        schedule: The ladder's name, one of ``shards.schedule.SCHEDULES``.
+        corruption: One of ``CORRUPTIONS``.
+        seed: Of the static, 0 to 2**63 - 1.
+        mode: One of ``MODES``.
+
+    Raises:
+        ValueError: A value is impossible; the message names it.
+    """
+
+    size: int
+    channels: int = 3
+    steps: int = 5
+    draws: int = 1
+    schedule: str = "interpolate"
+    corruption: str = "gaussian"
+    seed: int = 0
+    mode: str = "materialised"
+
+    def __post_init__(self) -> None:
+        for name in ("size", "steps", "draws"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be 1 or more")
+        allowed: Mapping[str, tuple[object, ...]]
+        allowed = {"channels": (1, 3), "schedule": SCHEDULES, "corruption": CORRUPTIONS, "mode": MODES}
+        for name, values in allowed.items():
+            if getattr(self, name) not in values:
+                raise ValueError(f"{name} is {getattr(self, name)!r}: use one of {', '.join(map(str, values))}")
+        # `datasets` cannot read integers of 2**63 and more.
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed is {self.seed}: it must lie between 0 and 2**63 - 1")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """The shape of a picture, ``(S, S, C)``."""
+        return (self.size, self.size, self.channels)
+
+    @property
+    def samples_per_picture(self) -> int:
+        """Steps times draws."""
+        return self.steps * self.draws
+
+    @property
+    def factors(self) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+        """The ladder ``(a, b)``, float16 ``(K,)`` each; index k - 1 belongs to step k."""
+        return ladder(self.schedule, self.steps)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the value that a manifest's configuration holds as ``spec``."""
+        return {"kind": KIND, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "TripletSpec":
+        """Return the spec that ``to_json`` wrote.
+
+        Raises:
+            ValueError: It is another one's.
+        """
+        values = dict(value)
+        if values.pop("kind", None) != KIND or values.keys() != asdict(cls(size=1)).keys():
+            raise ValueError(f"not a specification of triplets: {value}")
+        return cls(**values)
+
+
+def extensions(spec: TripletSpec) -> tuple[str, ...]:
+    """Return the extensions of a sample's members, in their order."""
+    if spec.mode == "virtual":
+        return (CLEAN, CAPTION, RECORD)
+    return (CLEAN, NOISE, NOISY, CAPTION, RECORD)
+
+
+def picture_key(clean: NDArray[np.uint8]) -> str:
+    """Return a picture's key: 32 hex digits of the SHA-256 of its pixels' bytes in C order."""
+    return hashlib.sha256(clean.tobytes()).hexdigest()[:32]
+
+
+def triplet_key(key: str, step: int, draw: int) -> str:
+    """Return the key of one stored triplet of a picture.
+
+    >>> triplet_key("0123456789abcdef0123456789abcdef", 2, 0)
+    '0123456789abcdef0123456789abcdef-k2-d0'
+    """
+    return f"{key}-k{step}-d{draw}"
+
+
+def rungs(spec: TripletSpec) -> Iterator[tuple[int, int]]:
+    """Return the (step, draw) of each triplet of a picture: draws outermost, steps 1 … K."""
+    return ((step, draw) for draw in range(spec.draws) for step in range(1, spec.steps + 1))
+
+
+def mix(
+    clean: NDArray[np.uint8],
+    noise: NDArray[np.float16],
+    a: np.float16 | NDArray[np.float16],
+    b: np.float16 | NDArray[np.float16],
+) -> NDArray[np.float16]:
+    """Return ``a x + b n``, the noisy picture, bit for bit the same everywhere.
+
+    x has 9 significant bits and the rest 11, so both products are exact in float32;
+    only their sum is rounded, and then once more to float16.
+
+    Args:
+        clean: u, uint8, any shape.
+        noise: n, float16, of the same shape.
+        a: The picture's factor, float16, a scalar or an array that broadcasts.
+        b: The static's factor, likewise.
+    """
+    noisy = PIXEL_VALUES[clean]
+    noisy *= np.asarray(a, np.float32)
+    grains = noise.astype(np.float32)
+    grains *= np.asarray(b, np.float32)
+    noisy += grains
+    return noisy.astype(np.float16)
+
+
+def triplet_record(spec: TripletSpec, key: str, step: int, draw: int, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON of one materialised triplet, in the order of its schema.
+
+    Raises:
+        ValueError: The provenance lacks a field, has another one, or one of another type.
+    """
+    a, b = spec.factors
+    rung = {"step": step, "draw": draw, "a": float(a[step - 1]), "b": float(b[step - 1])}
+    return _dataset_facts(spec, key) | rung | checked_provenance(provenance)
+
+
+def virtual_record(spec: TripletSpec, key: str, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON of one virtual sample: a triplet's, but for what depends on step and draw.
+
+    Raises:
+        ValueError: As ``triplet_record``.
+    """
+    return _dataset_facts(spec, key) | checked_provenance(provenance)
+
+
+def checked_provenance(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the provenance in the order of the schema.
+
+    Raises:
+        ValueError: A field is missing, unknown or of another type (an integer is no float here).
+    """
+    if provenance.keys() != PROVENANCE.keys():
+        missing = ", ".join(sorted(PROVENANCE.keys() - provenance.keys())) or "none"
+        unknown = ", ".join(sorted(provenance.keys() - PROVENANCE.keys())) or "none"
+        raise ValueError(f"provenance: missing fields: {missing}; unknown fields: {unknown}")
+    for name, kind in PROVENANCE.items():
+        if type(provenance[name]) is not kind:
+            raise ValueError(f"provenance: {name} is {provenance[name]!r}, it must be of type {kind.__name__}")
+    return {name: provenance[name] for name in PROVENANCE}
+
+
+def record_bytes(record: Mapping[str, Any]) -> bytes:
+    """Return a sample's JSON: fields in the order given, no spaces, floats always with a point or exponent.
+
+    Raises:
+        ValueError: A float is not finite.
+    """
+    return json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def encode_triplet(
+    spec: TripletSpec,
+    key: str,
+    clean: NDArray[np.uint8],
+    step: int,
+    draw: int,
+    *,
+    caption: str,
+    provenance: Mapping[str, Any],
+) -> tuple[str, dict[str, bytes]]:
+    """Return the key and the members of one materialised triplet.
+
+    Args:
+        spec: What the dataset's triplets are.
+        key: The picture's key, see ``picture_key``.
+        clean: The picture, uint8 ``(S, S, C)``.
+        step: k, 1 to K.
+        draw: Which static, 0 or more.
+        caption: May be empty.
+        provenance: The fields of ``PROVENANCE``.
+
+    Raises:
+        ValueError: The picture has another shape or key, the step lies outside the ladder, or the provenance is not
+            as ``PROVENANCE`` says.
+    """
+    _check_picture(spec, key, clean)
+    if not 1 <= step <= spec.steps:
+        raise ValueError(f"step {step} of picture {key}: the ladder has the steps 1 to {spec.steps}")
+    a, b = spec.factors
+    noise = static(spec.seed, sample_id(key), draw, spec.shape)
+    members = {
+        CLEAN: npy_bytes(clean),
+        NOISE: npy_bytes(noise),
+        NOISY: npy_bytes(mix(clean, noise, a[step - 1], b[step - 1])),
+        CAPTION: caption.encode(),
+        RECORD: record_bytes(triplet_record(spec, key, step, draw, provenance)),
+    }
+    return triplet_key(key, step, draw), members
+
+
+def encode_virtual(
+    spec: TripletSpec, key: str, clean: NDArray[np.uint8], *, caption: str, provenance: Mapping[str, Any]
+) -> tuple[str, dict[str, bytes]]:
+    """Return the key and the members of one virtual sample; see ``encode_triplet``."""
+    _check_picture(spec, key, clean)
+    record = record_bytes(virtual_record(spec, key, provenance))
+    return key, {CLEAN: npy_bytes(clean), CAPTION: caption.encode(), RECORD: record}
+
+
+def triplet_bytes(
+    spec: TripletSpec, key: str, step: int, draw: int, *, caption: str, provenance: Mapping[str, Any]
+) -> int:
+    """Return what the triplet that ``encode_triplet`` makes takes in a tar, without its pixels."""
+    arrays = [npy_length("|u1", spec.shape), npy_length("<f2", spec.shape), npy_length("<f2", spec.shape)]
+    record = record_bytes(triplet_record(spec, key, step, draw, provenance))
+    return sample_bytes([*arrays, len(caption.encode()), len(record)])
+
+
+def virtual_bytes(spec: TripletSpec, key: str, *, caption: str, provenance: Mapping[str, Any]) -> int:
+    """Return what the sample that ``encode_virtual`` makes takes in a tar, without its pixels."""
+    record = record_bytes(virtual_record(spec, key, provenance))
+    return sample_bytes([npy_length("|u1", spec.shape), len(caption.encode()), len(record)])
+
+
+def _dataset_facts(spec: TripletSpec, key: str) -> dict[str, Any]:
+    facts = {name: getattr(spec, name) for name in ("seed", "steps", "draws", "schedule", "corruption")}
+    return {"sample_id": key[:16], **facts}
+
+
+def _check_picture(spec: TripletSpec, key: str, clean: NDArray[np.uint8]) -> None:
+    if clean.dtype != np.uint8 or clean.shape != spec.shape:
+        raise ValueError(f"picture {key} is {clean.dtype} {clean.shape}, the dataset's are uint8 {spec.shape}")
+    if picture_key(clean) != key:
+        raise ValueError(f"picture {key} has the pixels of {picture_key(clean)}")
