@@ -1,0 +1,172 @@
+"""Shards on disk: a tar, its index beside it, and the list of them that ``wids`` reads."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import crc32c
+
+from shards.index import Index, encode_index
+from shards.manifest import FileEntry, atomic_open, atomic_write, canonical_json
+from shards.tar import BLOCK_BYTES, TRAILER, header, member_name, padding
+
+TAR_SUFFIX, INDEX_SUFFIX = ".tar", ".idx"
+
+
+def shard_name(split: str, number: int) -> str:
+    """Return the name of a split's shard.
+
+    >>> shard_name("train", 3)
+    'train-000003.tar'
+    """
+    return f"{split}-{number:06d}{TAR_SUFFIX}"
+
+
+def order_hash(key: str) -> str:
+    """Return what the samples of a dataset are ordered by: the SHA-256 of the key, in hex."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def bucket_of(key: str, num_buckets: int) -> int:
+    """Return the bucket of a key, 0 to ``num_buckets - 1``.
+
+    Buckets are equal ranges of ``order_hash``: sorted buckets, one behind the other, are sorted.
+    """
+    return int(order_hash(key)[:8], 16) * num_buckets >> 32
+
+
+def cut_shards(sizes: Sequence[int], max_bytes: int) -> list[slice]:
+    """Return which samples go into which shard: as many in a row as fit.
+
+    Args:
+        sizes: What each sample takes in a tar, see ``shards.tar.sample_bytes``.
+        max_bytes: The most a whole tar may take, its trailer included.
+
+    Raises:
+        ValueError: A sample fits no shard; the message says which.
+    """
+    cuts: list[slice] = []
+    start, filled = 0, len(TRAILER)
+    for number, size in enumerate(sizes):
+        if len(TRAILER) + size > max_bytes:
+            raise ValueError(
+                f"sample {number} takes {len(TRAILER) + size} bytes as a shard of its own, "
+                f"above max_shard_bytes {max_bytes}: raise it"
+            )
+        if filled + size > max_bytes:
+            cuts.append(slice(start, number))
+            start, filled = number, len(TRAILER)
+        filled += size
+    if len(sizes) > start:
+        cuts.append(slice(start, len(sizes)))
+    return cuts
+
+
+def write_shard(
+    path: Path, samples: Iterable[tuple[str, Mapping[str, bytes]]], extensions: Sequence[str]
+) -> list[FileEntry]:
+    """Write a shard and its index, each under its final name only when whole.
+
+    Samples are taken one at a time; a shard need not fit into memory.
+
+    Args:
+        path: Of the tar, ``….tar``; the index goes beside it as ``….idx``.
+        samples: Each sample's key and its members by extension.
+        extensions: The extensions that every sample has, in the order of the members.
+
+    Returns:
+        The entries of the tar and of the index, in this order, their paths being bare names.
+
+    Raises:
+        ValueError: A sample has other extensions, an impossible key, or a key seen before; nothing is written.
+    """
+    with atomic_open(path) as file:
+        writer = _TarWriter(file, extensions)
+        for key, members in samples:
+            writer.add(key, members)
+        writer.close()
+    encoded = encode_index(writer.index())
+    index_path = path.with_suffix(INDEX_SUFFIX)
+    atomic_write(index_path, encoded)
+    return [
+        FileEntry(path.name, writer.position, writer.digest.hexdigest(), len(writer.keys)),
+        FileEntry(index_path.name, len(encoded), hashlib.sha256(encoded).hexdigest(), len(writer.keys)),
+    ]
+
+
+def shards_files(name: str, entries: Iterable[FileEntry]) -> dict[str, str]:
+    """Return the texts of the lists of shards that ``wids`` reads, by file name.
+
+    One list for each split, since ``wids`` takes all that a list names as one dataset:
+    ``shards.json`` for ``train``, ``shards-val.json`` for ``val`` and so on.
+
+    Source: ``wids`` 0.1.11, "wids-shard-index-v1"; relative names stand for files beside the list.
+
+    Args:
+        name: What the dataset is called.
+        entries: Of files named by ``shard_name``; others are passed over.
+    """
+    splits: dict[str, list[dict[str, Any]]] = {}
+    for entry in sorted(entries, key=lambda entry: entry.path):
+        if entry.path.endswith(TAR_SUFFIX):
+            shard = {"url": entry.path, "nsamples": entry.records, "filesize": entry.bytes}
+            splits.setdefault(split_of(entry.path), []).append(shard)
+    return {
+        "shards.json" if split == "train" else f"shards-{split}.json": canonical_json(
+            {"__kind__": "wids-shard-index-v1", "wids_version": 1, "name": f"{name}-{split}", "shardlist": shards}
+        )
+        for split, shards in splits.items()
+    }
+
+
+def split_of(shard: str) -> str:
+    """Return the split that a shard's name begins with.
+
+    >>> split_of("train-000003.tar")
+    'train'
+    """
+    return shard.rsplit("-", 1)[0]
+
+
+class _TarWriter:
+    """A tar in the making, its hash and its index."""
+
+    def __init__(self, file: BinaryIO, extensions: Sequence[str]) -> None:
+        self.file = file
+        self.extensions = tuple(extensions)
+        self.digest = hashlib.sha256()
+        self.position = 0
+        self.keys: dict[str, None] = {}
+        self.offsets: list[list[int]] = []
+        self.lengths: list[list[int]] = []
+        self.crcs: list[list[int]] = []
+
+    def add(self, key: str, members: Mapping[str, bytes]) -> None:
+        if members.keys() != set(self.extensions):
+            raise ValueError(f"sample {key!r} has the members {sorted(members)}, expected {sorted(self.extensions)}")
+        if key in self.keys:
+            raise ValueError(f"sample {key!r} is there twice")
+        self.keys[key] = None
+        data = [members[extension] for extension in self.extensions]
+        self.offsets.append(
+            [self._put(member_name(key, name), part) for name, part in zip(self.extensions, data, strict=True)]
+        )
+        self.lengths.append([len(part) for part in data])
+        self.crcs.append([crc32c.crc32c(part) for part in data])
+
+    def close(self) -> None:
+        self._write(TRAILER)
+
+    def index(self) -> Index:
+        return Index.of(self.extensions, list(self.keys), self.offsets, self.lengths, self.crcs)
+
+    def _put(self, name: str, data: bytes) -> int:
+        offset = self.position + BLOCK_BYTES
+        self._write(header(name, len(data)) + data + padding(len(data)))
+        return offset
+
+    def _write(self, data: bytes) -> None:
+        self.file.write(data)
+        self.digest.update(data)
+        self.position += len(data)
