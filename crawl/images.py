@@ -23,10 +23,11 @@ Pixels = npt.NDArray[np.uint8]
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 
-# What Pillow raises on damaged files. Source: Pillow's own fuzz targets (Tests/oss-fuzz/fuzz_pillow.py, fuzz_font.py),
-# and the errors its plugins let through from struct, zlib and dictionaries of header fields.
+# What Pillow raises on damaged files. Source: Pillow's own fuzz targets (Tests/oss-fuzz/fuzz_pillow.py),
+# and what its plugins let through from struct, zlib, libavif and dictionaries of header fields.
 DECODE_ERRORS = (
     OSError,
+    RuntimeError,
     SyntaxError,
     ValueError,
     KeyError,
@@ -35,7 +36,6 @@ DECODE_ERRORS = (
     AttributeError,
     OverflowError,
     EOFError,
-    NotImplementedError,
     MemoryError,
     struct.error,
     zlib.error,
