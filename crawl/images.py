@@ -33,7 +33,6 @@ DECODE_ERRORS = (
     KeyError,
     IndexError,
     TypeError,
-    AttributeError,
     OverflowError,
     EOFError,
     MemoryError,

@@ -6,12 +6,13 @@ indentation.
 """
 
 import codecs
+import logging
 import re
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 
-from lxml import etree, html
+from lxml import etree, html  # type: ignore[import-untyped]
 from resiliparse.parse.encoding import map_encoding_to_html5
 
 from crawl.text_rules import TextSettings, judge_text
@@ -29,15 +30,22 @@ BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.
 # Source: BCP 47, section 2.1.
 LANGUAGE_TAG = re.compile(r"[a-z]{2,8}(-[a-z0-9]{1,8})*")
 
-# Line breaks and indentation of preformatted text pass through the extraction, which folds white space, as these
-# private-use characters.
-LINE_MARK, SPACE_MARK, BULLET_MARK = "\ue000", "\ue001", "\ue002"
+# What white space would not survive folding stands as private-use characters until the end: line breaks and indentation
+# of preformatted text, the bullet of an item, the end of a paragraph.
+LINE_MARK, SPACE_MARK, BULLET_MARK, PARAGRAPH_MARK = "\ue000", "\ue001", "\ue002", "\ue003"
+MARKS = re.compile(r"[\ue000-\ue003]")
 # Soft hyphens, zero-width spaces and byte order marks are seen by nobody and part words; so are control characters.
 INVISIBLE = re.compile(r"[\u00ad\u200b\u2060\ufeff\x00-\x08\x0e-\x1f\x7f-\x9f]")
 
-PARAGRAPH = "\n\n"
+# What lxml gives out but does not take back. Source: XML 1.0, section 2.2.
+NO_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+logging.getLogger("trafilatura").setLevel(logging.CRITICAL)  # it logs a line for every page it finds nothing in
+
 BREAKS = {
-    **dict.fromkeys(("p", "head", "quote", "table", "div", "section", "body", "main", "graphic"), PARAGRAPH),
+    **dict.fromkeys(
+        ("p", "head", "quote", "list", "table", "div", "section", "body", "main", "graphic"), PARAGRAPH_MARK
+    ),
     **dict.fromkeys(("row", "lb"), "\n"),
 }
 
@@ -109,12 +117,17 @@ def decode_html(payload: bytes, charset: str | None) -> str:
 
 def _parse_page(text: str) -> html.HtmlElement | None:
     """Returns the tree, made ready for extraction; libxml2 cuts what is nested deeper than 256."""
-    text = re.sub(f"[{LINE_MARK}{SPACE_MARK}{BULLET_MARK}]", "", text)
+    text = MARKS.sub("", text)
     parser = html.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True)
     try:
         tree = html.document_fromstring(text.encode("utf-8", "replace"), parser=parser)
     except (etree.ParserError, etree.XMLSyntaxError):
         return None
+    for element in tree.iter():
+        if element.text and NO_XML.search(element.text):
+            element.text = NO_XML.sub(" ", element.text)
+        if element.tail and NO_XML.search(element.tail):
+            element.tail = NO_XML.sub(" ", element.tail)
     for block in tree.iter("pre"):
         _mark_element(block)
     _unwrap_anchors(tree)
@@ -203,9 +216,7 @@ def _break_before(tag: str, inside: Counter[str]) -> str:
         return " "
     if tag == "item":
         return f"\n{BULLET_MARK}"
-    if tag == "list":
-        return "\n" if inside["item"] else PARAGRAPH
-    return BREAKS.get(tag, "")
+    return "\n" if inside["item"] and tag in BREAKS else BREAKS.get(tag, "")
 
 
 def _break_after(tag: str, inside: Counter[str]) -> str:
@@ -218,11 +229,11 @@ def _fold(text: str | None) -> str:
 
 def _tidy(text: str) -> str:
     """Returns the text in NFC, marks turned back, without invisible characters and without blanks that show nothing."""
-    text = unicodedata.normalize("NFC", INVISIBLE.sub("", text)).replace("\u00a0", " ")
-    text = re.sub(r"[ \t\r\f\v]+", " ", text)
-    text = re.sub(r" ?\n ?", "\n", text)
-    text = re.sub(f"({BULLET_MARK}\\s*)+", "- ", text)  # a paragraph in a list item begins beside its bullet
-    text = re.sub(r"(^|\n)\| ", r"\1", text)  # cells are parted by bars, rows do not begin with one
-    text = text.replace(LINE_MARK, "\n").replace(SPACE_MARK, " ")
+    text = re.sub(r"[^\S\n]+", " ", unicodedata.normalize("NFC", INVISIBLE.sub("", text)))
+    text = re.sub(f"({BULLET_MARK}[\\s{PARAGRAPH_MARK}]*)+", "- ", text)  # a paragraph begins beside its bullet
+    text = re.sub(f"\\s*{PARAGRAPH_MARK}[\\s{PARAGRAPH_MARK}]*", PARAGRAPH_MARK, text)
+    text = re.sub(r" *\n[ \n]*", "\n", text)
+    text = re.sub(f"(^|[\n{PARAGRAPH_MARK}])\\| ", r"\1", text)  # bars part cells, rows do not begin with one
+    text = text.replace(PARAGRAPH_MARK, "\n\n").replace(LINE_MARK, "\n").replace(SPACE_MARK, " ")
     text = re.sub(r"[^\S\n]+\n", "\n", text)
-    return re.sub(r"\n{3,}", PARAGRAPH, text).strip("\n").rstrip()
+    return re.sub(r"\n{3,}", "\n\n", text).strip("\n").rstrip()

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageCms
 
-from crawl.images import SIGNATURES, CleanImage, ImageSettings, clean_image, encode_png, pixel_key
+from crawl.images import CleanImage, ImageSettings, clean_image, encode_png, pixel_key
 from crawl.verdict import Verdict
 
 SETTINGS = ImageSettings(size=32, min_side=32)

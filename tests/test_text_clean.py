@@ -1,0 +1,280 @@
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crawl.text import CleanText, TextSettings, clean_page, decode_html
+from crawl.text_rules import judge_text
+from crawl.verdict import Verdict
+
+URL = "https://arboretum.example/oak.html"
+LOOSE = TextSettings(min_words=1, max_repeated_line_share=1, max_repeated_character_share=1, min_alphabetic_share=0)
+PROSE = (
+    "The old oak stands at the edge of the meadow, where the road bends down towards the mill. "
+    "Its crown is wider than it is tall, and in summer the cattle lie in its shade until evening."
+)
+
+
+def page(body: str, head: str = "<title>The old oak</title>", lang: str = "en") -> bytes:
+    return f"<!DOCTYPE html><html lang='{lang}'><head>{head}</head><body>{body}</body></html>".encode()
+
+
+def cleaned(payload: bytes, charset: str | None = "utf-8", text_settings: TextSettings = LOOSE) -> CleanText:
+    result = clean_page(payload, URL, charset, text_settings)
+    assert isinstance(result, CleanText), result
+    return result
+
+
+def test_the_main_text_comes_out_and_the_boilerplate_does_not() -> None:
+    body = f"""
+        <nav><ul><li><a href="/">Home</a></li><li><a href="/trees">All trees</a></li></ul></nav>
+        <div class="content"><h1>The old oak</h1><p>{PROSE}</p><h2>In winter</h2><p>{PROSE}
+        And <em>then</em> it
+           snows.</p></div>
+        <aside class="sidebar"><a href="/x">Our newsletter</a></aside>
+        <footer><p>Copyright, imprint, cookies</p></footer><script>alert("no")</script>"""
+    result = cleaned(page(body))
+    assert result.text == f"The old oak\n\n{PROSE}\n\nIn winter\n\n{PROSE} And then it snows."
+    assert (result.title, result.language) == ("The old oak", "en")
+    assert result.num_words == len(result.text.split()) == 83
+
+
+def test_headings_are_kept_on_pages_without_article_or_main() -> None:
+    sections = [f"<div class='section'><h2><a id='s{n}'></a>{n}. Part</h2><p>{n} {PROSE}</p></div>" for n in range(3)]
+    expected = "\n\n".join(f"{n}. Part\n\n{n} {PROSE}" for n in range(3))
+    assert cleaned(page("".join(sections))).text == expected
+
+
+def test_preformatted_text_keeps_line_breaks_and_indentation() -> None:
+    code = "for tree in trees:\n    if tree.old:\n\n\tprint(tree)"
+    for body in (f"<pre>{code}\n</pre>", f"<pre><code>{code}</code></pre>", f"<pre>\n{code}</pre>"):
+        text = cleaned(page(f"<article><p>{PROSE}</p>{body}<p>{PROSE} Again.</p></article>")).text
+        shown = code.replace("\t", " " * 8)
+        assert text == f"{PROSE}\n\n{shown}\n\n{PROSE} Again."
+
+
+def test_tables_keep_one_row_a_line() -> None:
+    table = """<table><tr><th>Tree</th><th>Height</th></tr>
+        <tr><td><p>Norway\n maple</p></td><td>25 m</td></tr><tr><td>Yew</td><td>15 m</td></tr></table>"""
+    text = cleaned(page(f"<article><p>{PROSE}</p>{table}<p>{PROSE} Again.</p></article>")).text
+    assert text == f"{PROSE}\n\nTree | Height\nNorway maple | 25 m\nYew | 15 m\n\n{PROSE} Again."
+
+
+def test_list_items_stand_on_lines_of_their_own() -> None:
+    items = "<ul><li>oak</li><li>\n<p>ash tree</p></li><li>fir<ul><li>Nordmann fir</li></ul></li></ul>"
+    text = cleaned(page(f"<article><p>{PROSE}</p>{items}<p>{PROSE} Again.</p></article>")).text
+    assert text == f"{PROSE}\n\n- oak\n- ash tree\n- fir\n- Nordmann fir\n\n{PROSE} Again."
+
+
+def test_text_is_in_nfc_and_free_of_invisible_characters() -> None:
+    last = "<p>Cafe\u0301 in the ar\u00adbo\u00adre\u00adtum,\u00a0open\u200b daily\ue000.</p>"
+    assert (
+        cleaned(page(f"<article><p>{PROSE}</p>{last}</article>")).text
+        == f"{PROSE}\n\nCafé in the arboretum, open daily."
+    )
+
+
+def test_the_same_page_gives_the_same_text_every_time() -> None:
+    payload = page(f"<article><p>{PROSE}</p><p>{PROSE}</p><p>{PROSE}</p></article>")
+    assert len({cleaned(payload) for _ in range(5)}) == 1
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        ("<title> The\n old&nbsp;oak </title>", "The old oak"),
+        ("<title></title>", "The first heading"),
+        ("", "The first heading"),
+    ],
+)
+def test_the_title_is_found(head: str, expected: str) -> None:
+    body = f"<svg><title>Not this</title></svg><h1>The <i>first</i>\nheading</h1><p>{PROSE}</p>"
+    assert cleaned(page(body, head)).title == expected
+
+
+@pytest.mark.parametrize(
+    ("lang", "expected"),
+    [("en", "en"), ("fr-FR", "fr-fr"), ("en_GB", "en-gb"), (" de ", "de"), ("", "unknown"), ("English!", "unknown")],
+)
+def test_the_declared_language_is_read(lang: str, expected: str) -> None:
+    assert cleaned(page(f"<p>{PROSE}</p>", lang=lang)).language == expected
+
+
+@pytest.mark.parametrize(
+    ("payload", "charset", "expected"),
+    [
+        ("é".encode(), None, "é"),
+        ("é".encode("latin-1"), None, "é"),
+        ("é".encode("latin-1"), "iso-8859-1", "é"),
+        (b"\x80", "iso-8859-1", "€"),  # the Encoding standard reads Latin-1 as windows-1252
+        (b"\x80", "US-ASCII", "€"),
+        ("é".encode(), "no-such-charset", "é"),
+        ("\ufeffé".encode(), "iso-8859-1", "é"),
+        ("\ufeffé".encode("utf-16-le"), None, "é"),
+        ("\ufeffé".encode("utf-16-be"), "utf-8", "é"),
+        ("<meta charset=koi8-r>дуб".encode("koi8-r"), None, "<meta charset=koi8-r>дуб"),
+        ("<META charset='utf-16'>дуб".encode(), None, "<META charset='utf-16'>дуб"),
+        ("<meta charset=koi8-r>дуб".encode(), "utf-8", "<meta charset=koi8-r>дуб"),
+        (
+            '<meta http-equiv="Content-Type" content="text/html; charset=Shift_JIS">楢'.encode("shift_jis"),
+            None,
+            '<meta http-equiv="Content-Type" content="text/html; charset=Shift_JIS">楢',
+        ),
+        (b"\xe9\xff", "utf-8", "\ufffd\ufffd"),
+    ],
+)
+def test_pages_are_decoded_as_browsers_decode_them(payload: bytes, charset: str | None, expected: str) -> None:
+    assert decode_html(payload, charset) == expected
+
+
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [
+        (b"", Verdict("rejected", "no_text", "the page is empty")),
+        (b" \n ", Verdict("rejected", "no_text", "the page is empty")),
+        (b"<html></html>", Verdict("rejected", "too_few_words", "0 < 50")),
+        (b"%PDF-1.7\n\x00", Verdict("rejected", "not_text", "byte 0x00 at 9")),
+        (b"x" * 2_001, Verdict("rejected", "too_many_bytes", "2001 > 2000")),
+        (b"<b>" * 60, Verdict("rejected", "too_many_nodes", "63 > 50")),
+        (page("<p>Not found</p>"), Verdict("rejected", "too_few_words", "2 < 50")),
+    ],
+)
+def test_what_is_no_page_of_text_is_rejected(payload: bytes, expected: Verdict) -> None:
+    assert clean_page(payload, URL, None, TextSettings(max_bytes=2_000, max_nodes=50)) == expected
+
+
+WORDS = ["oak", "ash", "elm", "lime", "beech", "birch", "maple", "poplar", "willow", "chestnut"]
+
+
+def lines(count: int, distinct: int) -> str:
+    return "\n".join(f"{WORDS[n % distinct % 10]} tree {n % distinct:02}x stands" for n in range(count))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("tree " * 50, None),
+        ("tree " * 49, Verdict("rejected", "too_few_words", "49 < 50")),
+        ("tree " * 100_001, Verdict("rejected", "too_many_words", "1e+05 > 100000")),
+        ("as " * 30 + "ash " * 30, Verdict("rejected", "words_too_short", "2.5 < 3")),
+        ("h" * 11 + " " + "hornbeams " * 0 + ("h" * 11 + " ") * 59, Verdict("rejected", "words_too_long", "11 > 10")),
+        ("tree " * 80 + "1800 " * 20, None),
+        ("tree " * 79 + "1800 " * 21, Verdict("rejected", "too_few_alphabetic_words", "0.79 < 0.8")),
+        ("tree " * 90 + "#tree " * 10, None),
+        ("tree " * 89 + "#tree " * 11, Verdict("rejected", "too_many_symbols", "0.11 > 0.1")),
+        ("tree " * 89 + "tree… " * 6 + "tree... " * 5, Verdict("rejected", "too_many_symbols", "0.11 > 0.1")),
+        ("\n".join(f"- stately oak tree {n}x" for n in range(20)), Verdict("rejected", "mostly_bullets", "1 > 0.9")),
+        (
+            "\n".join(f"the oak and the ash and the old elm tree {n}x..." for n in range(9)),
+            Verdict("rejected", "mostly_ellipses", "1 > 0.3"),
+        ),
+        (lines(20, 20), None),
+        (lines(20, 16), None),
+        (lines(20, 14), Verdict("rejected", "repeated_characters", "0.2946 > 0.2")),
+        (lines(20, 13), Verdict("rejected", "repeated_lines", "0.35 > 0.3")),
+    ],
+)
+def test_each_rule_speaks_at_its_threshold(text: str, expected: Verdict | None) -> None:
+    assert judge_text(text, TextSettings()) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"min_words": 10, "max_words": 9}, "min_words is 10 and max_words 9"),
+        ({"min_words": -1}, "min_words is -1"),
+        ({"min_alphabetic_share": 1.5}, "min_alphabetic_share is 1.5"),
+        ({"max_repeated_line_share": float("nan")}, "max_repeated_line_share is nan"),
+        ({"max_nodes": 0}, "max_nodes is 0"),
+    ],
+)
+def test_impossible_settings_are_errors(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TextSettings(**values)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=400), st.sampled_from([None, "utf-8", "utf-16", "gbk", "x", ""]))
+def test_random_bytes_give_a_text_or_a_verdict(payload: bytes, charset: str | None) -> None:
+    assert isinstance(clean_page(payload, URL, charset, LOOSE), CleanText | Verdict)
+
+
+TAGS = st.sampled_from(
+    [
+        "html",
+        "head",
+        "body",
+        "main",
+        "article",
+        "p",
+        "div",
+        "pre",
+        "table",
+        "tr",
+        "td",
+        "th",
+        "ul",
+        "ol",
+        "li",
+        "dl",
+        "dt",
+        "dd",
+        "h1",
+        "h2",
+        "br",
+        "a",
+        "img",
+        "svg",
+        "title",
+        "meta",
+        "frameset",
+        "select",
+        "option",
+        "textarea",
+        "noscript",
+        "template",
+        "blockquote",
+        "code",
+        "span",
+        "q",
+        "details",
+        "summary",
+        "form",
+        "iframe",
+        "math",
+        "base",
+    ]
+)
+PIECES = st.one_of(
+    st.builds("<{}>".format, TAGS),
+    st.builds("</{}>".format, TAGS),
+    st.sampled_from(
+        [PROSE, "&nbsp;", "&#0;", "&#xD800;", "<!--", "-->", "<![CDATA[", "<?xml ?>", "\ue000", "\0", "<a href=x>"]
+    ),
+    st.text(max_size=20),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(PIECES, max_size=60))
+def test_tag_soup_gives_a_text_or_a_verdict(pieces: list[str]) -> None:
+    payload = "".join(pieces).encode("utf-8", "replace")
+    result = clean_page(payload, URL, "utf-8", LOOSE)
+    assert isinstance(result, CleanText | Verdict)
+    if isinstance(result, CleanText):
+        assert result.text == result.text.strip("\n")
+        assert "\n\n\n" not in result.text
+        assert not any(mark in result.text for mark in "\ue000\ue001\ue002\ue003")
+
+
+@pytest.mark.parametrize("tag", ["div", "b", "table", "ul", "blockquote", "span", "pre", "a"])
+def test_deep_nesting_is_survived(tag: str) -> None:
+    result = clean_page(f"<{tag}>".encode() * 5_000 + PROSE.encode(), URL, None, LOOSE)
+    assert isinstance(result, CleanText | Verdict)
+
+
+def test_cut_off_pages_give_a_text_or_a_verdict() -> None:
+    payload = page(f"<article><h1>Oak</h1><p>{PROSE}</p><pre>a\n b</pre><ul><li>x<li>y</ul></article>")
+    for end in range(0, len(payload), 7):
+        assert isinstance(clean_page(payload[:end], URL, None, LOOSE), CleanText | Verdict)
