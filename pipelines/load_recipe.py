@@ -9,11 +9,8 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from pipelines.errors import RecipeError
 from pipelines.recipe import Recipe
-
-
-class RecipeError(ValueError):
-    """The recipe cannot be used; the message has a line a problem: where, what stands there, what would do."""
 
 
 def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:

@@ -103,21 +103,38 @@ class ImagesConfig(Section):
     @model_validator(mode="after")
     def _never_enlarge(self) -> Self:
         if self.min_side is not None and self.min_side < self.size:
-            raise ValueError(f"min_side {self.min_side} is below size {self.size}, and nothing is enlarged: give at least {self.size}")
+            raise ValueError(
+                f"min_side {self.min_side} is below size {self.size} and nothing is enlarged: give at least {self.size}"
+            )
         return self
 
 
 class TextConfig(Section):
-    """Which pages hold prose worth learning from."""
+    """Which pages hold prose worth learning from; the thresholds are explained in `crawl.text_rules`."""
 
     min_words: int = Field(50, ge=1)
     max_words: int = Field(100_000, ge=1)
     min_mean_word_length: float = Field(3.0, ge=0)
     max_mean_word_length: float = Field(10.0, gt=0)
-    min_alphabetic_fraction: float = Field(0.8, ge=0, le=1)
-    max_repeated_line_fraction: float = Field(0.3, ge=0, le=1)
-    buckets: int = Field(4, ge=1, le=65536)
+    min_alphabetic_share: float = Field(0.8, ge=0, le=1)
+    max_symbol_ratio: float = Field(0.1, ge=0, le=1)
+    max_bullet_line_share: float = Field(0.9, ge=0, le=1)
+    max_ellipsis_line_share: float = Field(0.3, ge=0, le=1)
+    max_repeated_line_share: float = Field(0.3, ge=0, le=1)
+    max_repeated_character_share: float = Field(0.2, ge=0, le=1)
+    max_bytes: int = Field(5_000_000, ge=1024, description="of a page")
+    max_nodes: int = Field(50_000, ge=1, description="of a page")
+    buckets: int = Field(4, ge=1, le=65536, description="key buckets the tables are cut from")
     max_part_bytes: int = Field(64 * MEBIBYTE, ge=65536)
+
+    @model_validator(mode="after")
+    def _limits_leave_something(self) -> Self:
+        for low, high in (("min_words", "max_words"), ("min_mean_word_length", "max_mean_word_length")):
+            if getattr(self, low) > getattr(self, high):
+                raise ValueError(
+                    f"{low} {getattr(self, low)} is above {high} {getattr(self, high)}: nothing would pass"
+                )
+        return self
 
 
 class SplitConfig(Section):
@@ -154,6 +171,7 @@ class WindowsConfig(Section):
     tokenizer: Literal["words", "bytes"] = "words"
     max_words: int = Field(8192, ge=2, le=2**31, description="size of the dictionary of `words`")
     min_count: int = Field(1, ge=1, description="a rarer word is <unk>")
+    lower_case: bool = Field(False, description="of `words`: whether Oak and oak are one word")
     context: int = Field(64, ge=1, le=1 << 20, description="tokens before the last predicted one")
     stride: int | None = Field(None, ge=1, description="tokens between window starts; none given: context")
     packing: Literal["concat"] = "concat"
@@ -163,7 +181,9 @@ class WindowsConfig(Section):
     @model_validator(mode="after")
     def _no_token_is_skipped(self) -> Self:
         if self.stride is not None and self.stride > self.context:
-            raise ValueError(f"stride {self.stride} is above context {self.context} and would skip tokens: give at most {self.context}")
+            raise ValueError(
+                f"stride {self.stride} is above context {self.context} and skips tokens: give at most {self.context}"
+            )
         return self
 
 

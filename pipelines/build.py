@@ -1,0 +1,136 @@
+"""Running the stages of a recipe: those out of date, in order, each watched, checked and committed."""
+
+import fcntl
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from rich.console import Console
+
+from pipelines.errors import StageError
+from pipelines.progress import StageResult, stage_line, stage_progress
+from pipelines.recipe import Recipe
+from pipelines.stages import STAGES, Job, fingerprint, is_committed, manifest_sha256, tidy
+from pipelines.tombstones import Tombstones, read_tombstones
+from pipelines.watch import run_watched
+from shards.manifest import Manifest, atomic_write, read_manifest, write_current
+
+LOCK = ".lock"
+SMALL_STAGE = 2_000
+"""Records up to which one worker is quicker: starting worker processes costs 5 to 8 seconds of CPU time."""
+
+
+def build(recipe: Recipe, out: Path, stages: Sequence[str], workers: int, console: Console) -> list[StageResult]:
+    """Brings `stages` of `recipe` up to date in `out`; inputs of theirs must be among them or committed.
+
+    Args:
+        recipe: what to make.
+        out: the build's folder, made if need be.
+        stages: names of stages, in their order.
+        workers: worker processes; 0 chooses by the size of the work.
+        console: where progress goes.
+
+    Raises:
+        StageError: a stage cannot do its work; those before it stay committed.
+        OSError: `out` cannot be written.
+    """
+    with locked(out):
+        tombstones = read_tombstones(out)
+        manifests: dict[str, Manifest] = {}
+        results = []
+        for stage in stages:
+            for needed in STAGES[stage].inputs:
+                if needed not in manifests:
+                    manifests[needed] = _committed_input(needed, stage, out, recipe, tombstones)
+            result = build_stage(make_job(stage, recipe, out, manifests, tombstones, workers), console)
+            manifests[stage] = result.manifest
+            results.append(result)
+            console.print(stage_line(result), highlight=False)
+        return results
+
+
+def make_job(
+    stage: str, recipe: Recipe, out: Path, manifests: Mapping[str, Manifest], tombstones: Tombstones, workers: int
+) -> Job:
+    """The job of one stage whose inputs are committed."""
+    inputs = {name: manifests[name] for name in STAGES[stage].inputs}
+    hashes = {name: manifest_sha256(out / name / manifest.fingerprint) for name, manifest in inputs.items()}
+    identity = fingerprint(STAGES[stage], recipe, hashes, tombstones)
+    return Job(stage, recipe, out, identity, inputs, tombstones, workers or _suitable_workers(inputs))
+
+
+def build_stage(job: Job, console: Console) -> StageResult:
+    """Runs one stage unless it is committed already, and puts it in force."""
+    started = time.monotonic()
+    up_to_date = is_committed(job.folder)
+    if up_to_date:
+        tidy(job.folder, read_manifest(job.folder))
+    else:
+        job.folder.mkdir(parents=True, exist_ok=True)
+        expected = sum(manifest.counts.kept for manifest in job.inputs.values())
+        with stage_progress(console, job.stage, job.folder, expected) as progress:
+            run_watched(job, progress.tick)
+        _write_run(job, started)
+    write_current(job.out / job.stage, job.fingerprint)
+    return StageResult(read_manifest(job.folder), time.monotonic() - started, up_to_date)
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Keeps a second build out of `out` until this one ends, however it ends.
+
+    Raises:
+        StageError: another build is at work there.
+        OSError: `out` cannot be made or written.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StageError(f"{out}: another build is writing here; wait for it, or give another --out") from error
+        yield
+
+
+def _committed_input(needed: str, stage: str, out: Path, recipe: Recipe, tombstones: Tombstones) -> Manifest:
+    """The committed manifest of a stage that this run does not bring up to date itself.
+
+    Raises:
+        StageError: it is not committed for this recipe.
+    """
+    manifests: dict[str, Manifest] = {}
+    for before in STAGES[needed].inputs:
+        manifests[before] = _committed_input(before, needed, out, recipe, tombstones)
+    job = make_job(needed, recipe, out, manifests, tombstones, workers=1)
+    if not is_committed(job.folder):
+        raise StageError(
+            f"{stage}: its input '{needed}' is not there for this recipe ({job.folder} is not committed); "
+            f"run 'seedbed {needed}' or 'seedbed build' first"
+        )
+    return read_manifest(job.folder)
+
+
+def _suitable_workers(inputs: Mapping[str, Manifest]) -> int:
+    """One worker for little work and for a crawl, which waits rather than works; one a core for more."""
+    records = sum(manifest.counts.kept for manifest in inputs.values())
+    return 1 if records <= SMALL_STAGE else os.cpu_count() or 1
+
+
+def _write_run(job: Job, started: float) -> None:
+    """Notes when, where and how the stage ran: what the manifest must not say."""
+    notes = {
+        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(time.monotonic() - started, 1),
+        "workers": job.workers,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "seedbed": metadata.version("seedbed"),
+        "contact": job.recipe.contact,
+    }
+    atomic_write(job.folder / "run.json", json.dumps(notes, indent=1).encode())

@@ -1,0 +1,118 @@
+"""The command `seedbed`: thin around the build, the trainers and the pictures.
+
+Exit status: 0 complete, 1 failed check or job, 2 usage (a recipe that cannot be used among it), 130 interrupted.
+Everything heavy is imported by the command that needs it.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: loading rich for it would cost 0.15 s
+    help="Grow training sets from the web: crawl and clean pictures and prose, write shards, train, look.",
+)
+PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="a YAML file, or the name of a bundled recipe")]
+OutOption = Annotated[Path, typer.Option("--out", help="folder of the build", show_default=False)]
+SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="a.b=v", help="override a value of the recipe")]
+WorkersOption = Annotated[int, typer.Option("--workers", min=0, help="worker processes; 0: as the work suggests")]
+RunnerOption = Annotated[str, typer.Option("--runner", help="where it runs; 'local' is the only one yet")]
+
+
+def main() -> None:
+    """Runs the command line; every failure is one clear message and an exit status."""
+    from pipelines.failures import exit_status  # noqa: PLC0415
+
+    sys.exit(exit_status(app))
+
+
+COMMANDS = {
+    "build": "Run every stage of RECIPE that is out of date.",
+    "crawl": "Fetch pages and pictures, politely, into WARC files and a ledger.",
+    "images": "Clean the fetched pictures.",
+    "text": "Take the prose out of the fetched pages.",
+    "triplets": "Write noisy / clean / noise samples into shards.",
+    "windows": "Write windows of words and the next word into shards.",
+}
+
+
+def _stage_command(name: str) -> Callable[..., None]:
+    """The command that runs stage `name`, or all stages where it is `build`."""
+
+    def command(
+        recipe: RecipeArgument,
+        out: OutOption,
+        set_: SetOption = None,
+        workers: WorkersOption = 0,
+        runner: RunnerOption = "local",
+    ) -> None:
+        _run_stages(recipe, out, set_ or [], workers, runner, None if name == "build" else name)
+
+    return command
+
+
+for _name, _help in COMMANDS.items():
+    app.command(_name, help=_help)(_stage_command(_name))
+
+
+def _run_stages(recipe: str, out: Path, set_: list[str], workers: int, runner: str, only: str | None) -> None:
+    from rich.console import Console  # noqa: PLC0415
+
+    from pipelines.build import build as run_build  # noqa: PLC0415
+    from pipelines.load_recipe import load_recipe  # noqa: PLC0415
+    from pipelines.progress import closing_table  # noqa: PLC0415
+
+    if runner != "local":
+        raise typer.BadParameter(f"{runner!r} is not known: use 'local'", param_hint="--runner")
+    checked = load_recipe(recipe, set_)
+    if only is not None and only not in checked.stages():
+        raise typer.BadParameter(f"{recipe} has no section '{only}': add '{only}: {{}}'", param_hint="RECIPE")
+    console = Console()
+    stages = checked.stages() if only is None else (only,)
+    console.print(closing_table(run_build(checked, out, stages, workers, console)))
+
+
+train = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Train a model from shards.")
+generate = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Let a trained model grow something.")
+app.add_typer(train, name="train")
+app.add_typer(generate, name="generate")
+
+
+@train.command("denoiser", context_settings=PASS_ON)
+def train_denoiser(context: typer.Context) -> None:
+    """Train the denoiser: DATASET --out RUN …; --help lists its settings."""
+    from models.denoiser import main as run  # noqa: PLC0415
+
+    raise typer.Exit(run(context.args))
+
+
+@train.command("language", context_settings=PASS_ON)
+def train_language(context: typer.Context) -> None:
+    """Train the language model: DATASET --out RUN …; --help lists its settings."""
+    from models.language import main as run  # noqa: PLC0415
+
+    raise typer.Exit(run(context.args))
+
+
+@generate.command("denoiser", context_settings=PASS_ON)
+def generate_denoiser(context: typer.Context) -> None:
+    """Grow pictures out of static: RUN --count 8 --seed 0 --out trees.png."""
+    from models.denoiser import generate_main as run  # noqa: PLC0415
+
+    raise typer.Exit(run(context.args))
+
+
+@generate.command("language", context_settings=PASS_ON)
+def generate_language(context: typer.Context) -> None:
+    """Write on: RUN --prompt "the old oak"."""
+    from models.language import generate_main as run  # noqa: PLC0415
+
+    raise typer.Exit(run(context.args))

@@ -1,0 +1,105 @@
+"""Beam, where a stage runs: the embedded engine, and the child process around it.
+
+The engine is Beam's own `FnApiRunner`, by name: `DirectRunner` turns into another engine on machines that can fetch
+one. One worker runs in memory; more run as processes.
+"""
+
+import contextlib
+import importlib
+import os
+import re
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from pipelines.errors import StageError
+from pipelines.receipts import WORK
+from pipelines.stages import Job, commit
+
+LOG = f"{WORK}/log.txt"
+
+_reporter: Connection | None = None
+"""Where this child process tells its parent when Beam begins and ends a pipeline; none when run in the open."""
+
+
+def run_pipeline(build: Callable[[beam.Pipeline], object], workers: int) -> None:
+    """Runs the graph that `build` adds to an empty pipeline, and returns when it is done.
+
+    Raises:
+        RuntimeError: whatever a transform raised, as Beam words it.
+    """
+    mode = "in_memory" if workers == 1 else "multi_processing"
+    options = PipelineOptions(flags=[], direct_num_workers=workers, direct_running_mode=mode)
+    pipeline = beam.Pipeline(runner=FnApiRunner(), options=options)
+    build(pipeline)
+    _report("pipeline", True)
+    pipeline.run().wait_until_finish()
+    _report("pipeline", False)
+
+
+def run_job(job: Job) -> None:
+    """Runs a stage here and commits it."""
+    commit(job, importlib.import_module(f"pipelines.{job.stage}").run(job))
+
+
+def run_child(job: Job, reporter: Connection, lifeline: Connection) -> None:
+    """The main function of a stage's child process: runs `job` and reports `("done",)` or `("failed", message)`.
+
+    It leads a process group of its own, with its workers, and ends with its parent however that ended.
+    """
+    global _reporter  # noqa: PLW0603 - one job a process; Beam gives no way to pass it along
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+    _reporter = reporter
+    try:
+        _log_to(job.folder / LOG)
+        run_job(job)
+    except BaseException as error:
+        traceback.print_exc()
+        reporter.send(("failed", explain(error)))
+        raise
+    reporter.send(("done",))
+
+
+def explain(error: BaseException) -> str:
+    """What went wrong, in one line: the innermost error's own words, without Beam's and Python's around it."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    raised = [m for m in map(_RAISED.match, lines) if m]
+    if not raised:
+        return str(error) if isinstance(error, StageError) else f"{type(error).__name__}: {error}"
+    name, message = raised[-1].group("name"), raised[-1].group("message")
+    message = _WHILE_RUNNING.sub("", message)
+    return message if name.endswith("StageError") else f"{name.rpartition('.')[2]}: {message}"
+
+
+_RAISED = re.compile(r"^(?P<name>[A-Za-z_][\w.]*(?:Error|Exception|Interrupt)): (?P<message>.*)$")
+_WHILE_RUNNING = re.compile(r"\s*\[while running .*$")
+
+
+def _report(*message: object) -> None:
+    if _reporter is not None:
+        _reporter.send(message)
+
+
+def _end_with(lifeline: Connection) -> None:
+    """Ends this process group when the other end of `lifeline` closes: the parent is gone."""
+    with contextlib.suppress(EOFError):
+        lifeline.recv()
+    os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+def _log_to(path: Path) -> None:
+    """Sends everything this process and its workers print to the log at `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as log:
+        os.dup2(log.fileno(), sys.stdout.fileno())
+        os.dup2(log.fileno(), sys.stderr.fileno())

@@ -1,0 +1,51 @@
+"""What a committed crawl holds, read by reference: ledger rows, link rows and payloads."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pyarrow.compute as pc
+
+from pipelines.stages import Job
+from pipelines.tables import read_table
+
+
+FROM_LEDGER = ("url", "sha256", "warc_file", "warc_offset", "fetched_at", "robots_rule", "opt_out")
+"""What every clean record carries over from its ledger row, so that it can say where it came from (law 5)."""
+
+
+class RowRef(NamedTuple):
+    """One row of a table of the crawl."""
+
+    table: str
+    row: int
+
+
+class Fetched(NamedTuple):
+    """A kept ledger row, as far as it crosses a shuffle."""
+
+    url: str
+    sha256: str
+    ref: RowRef
+
+
+def crawl_tables(job: Job, prefix: str) -> list[str]:
+    """The crawl's tables whose name begins with `prefix` (`ledger-` or `links-`), relative to its folder."""
+    return [file.path for file in job.inputs["crawl"].files if file.path.startswith(prefix)]
+
+
+def read_fetched(table: str, job: Job, kind: str) -> Iterator[Fetched]:
+    """The kept rows of one kind (`page` or `image`) in a ledger table."""
+    columns = read_table(f"{job.input_folder('crawl')}/{table}", ("url", "kind", "fate", "sha256"))
+    rows = zip(*(columns[name].to_pylist() for name in columns.column_names), strict=True)
+    for row, (url, row_kind, fate, sha256) in enumerate(rows):
+        if row_kind == kind and fate == "kept":
+            yield Fetched(url, sha256, RowRef(table, row))
+
+
+def count_fetched(job: Job, kind: str) -> int:
+    """How many kept rows of one kind the crawl's ledger holds."""
+    total = 0
+    for table in crawl_tables(job, "ledger-"):
+        columns = read_table(f"{job.input_folder('crawl')}/{table}", ("kind", "fate"))
+        total += pc.sum(pc.and_(pc.equal(columns["kind"], kind), pc.equal(columns["fate"], "kept"))).as_py() or 0
+    return total

@@ -1,0 +1,122 @@
+"""What a build shows while it runs: one live line a stage, and a closing table.
+
+The numbers are read from the receipts that finished parts leave, so that what is shown is what is safe on disk.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from pipelines.fates import Fates
+from pipelines.receipts import all_receipts
+from shards.manifest import Manifest
+
+LINE_EVERY_S = 10.0
+"""Between two lines of a stage where the output is not a terminal."""
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """One line of the closing table."""
+
+    manifest: Manifest
+    seconds: float
+    up_to_date: bool
+
+
+@dataclass
+class StageProgress:
+    """The live line of one stage."""
+
+    console: Console
+    stage: str
+    folder: Path
+    expected: int
+    """Records that will go in, 0 where that shows only on the way."""
+    started: float = field(default_factory=time.monotonic)
+    live: Live | None = None
+    last_line: float = 0.0
+    last_look: float = 0.0
+
+    def tick(self) -> None:
+        """Shows where the stage stands, not more than once a second."""
+        now = time.monotonic()
+        if now - self.last_look < 1.0:
+            return
+        self.last_look = now
+        fates = Fates().add_all(receipt.fates for _, receipt in all_receipts(self.folder))
+        line = self.line(fates, now - self.started)
+        if self.live is not None:
+            self.live.update(Text(line, no_wrap=True, overflow="ellipsis"))
+        elif now - self.last_line >= LINE_EVERY_S:
+            self.last_line = now
+            self.console.print(line, highlight=False)
+
+    def line(self, fates: Fates, seconds: float) -> str:
+        """The line for these counts."""
+        rate = fates.total / seconds if seconds else 0.0
+        counts = f"{fates.kept} kept, {fates.rejected.total()} rejected, {fates.failed.total()} failed"
+        left = ""
+        if self.expected and rate:
+            left = f", about {max(0, self.expected - fates.total) / rate:.0f} s left"
+        return f"{self.stage:<9} {counts}  {rate:.1f}/s, {seconds:.0f} s{left}"
+
+
+@contextmanager
+def stage_progress(console: Console, stage: str, folder: Path, expected: int) -> Iterator[StageProgress]:
+    """The live line of one stage: redrawn in place on a terminal, now and then a line of its own elsewhere."""
+    progress = StageProgress(console, stage, folder, expected)
+    if not console.is_terminal:
+        progress.last_line = time.monotonic()
+        yield progress
+        return
+    with Live(Text(f"{stage:<9} starting"), console=console, refresh_per_second=4, transient=True) as live:
+        progress.live = live
+        yield progress
+
+
+def stage_line(result: StageResult) -> str:
+    """The line that stays when a stage is done."""
+    counts = result.manifest.counts
+    if result.up_to_date:
+        return f"{result.manifest.stage:<9} up to date ({counts.kept} kept)"
+    turned_away = sum(counts.rejected.values())
+    return (
+        f"{result.manifest.stage:<9} {counts.records_in} in, {counts.kept} kept, {turned_away} rejected, "
+        f"{sum(counts.failed.values())} failed in {result.seconds:.1f} s"
+    )
+
+
+def closing_table(results: list[StageResult]) -> Table:
+    """The funnel: stage, records in, kept, rejected and failed by reason, seconds."""
+    table = Table(title="What became of everything", title_justify="left")
+    for heading, justify in (("stage", "left"), ("in", "right"), ("kept", "right")):
+        table.add_column(heading, justify="right" if justify == "right" else "left")
+    table.add_column("rejected, by reason")
+    table.add_column("failed, by reason")
+    table.add_column("seconds", justify="right")
+    for result in results:
+        counts = result.manifest.counts
+        seconds = "up to date" if result.up_to_date else f"{result.seconds:.1f}"
+        kept = f"{counts.kept}" + _samples(result.manifest)
+        row = (str(counts.records_in), kept, _reasons(counts.rejected), _reasons(counts.failed), seconds)
+        table.add_row(result.manifest.stage, *row)
+    return table
+
+
+def _samples(manifest: Manifest) -> str:
+    """How many samples a dataset stage made of what it kept."""
+    return "".join(f"\n{number} {split}" for split, number in sorted(manifest.splits.items()))
+
+
+def _reasons(counts: Mapping[str, int]) -> str:
+    """The reasons, the commonest first, a line each."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return "\n".join(f"{number} {reason}" for reason, number in ordered) or "–"

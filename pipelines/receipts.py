@@ -1,0 +1,86 @@
+"""Parts of a stage, each finished once: what a killed run leaves behind and the next run carries on from (law 3).
+
+While a stage runs, its folder holds `_work/receipts/NAME.json`, one for each finished part, and `_work/staging/`, what
+later parts are made from. A receipt is renamed into place last; a part without one is made again. Both go when the
+manifest stands.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from pipelines.fates import Fates
+from shards.manifest import FileEntry, atomic_write
+
+WORK = "_work"
+STAGING = "_work/staging"
+_RECEIPTS = "_work/receipts"
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What one finished part wrote, and the fates it settled.
+
+    Attributes:
+        files: written files, their paths relative to the stage's folder; those below `_work` go at the commit.
+        fates: fates settled by this part and no other, so that a sum over all receipts counts each record once.
+        notes: small JSON values that the stage needs to commit or to carry on.
+    """
+
+    files: tuple[FileEntry, ...] = ()
+    fates: Fates = field(default_factory=Fates)
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The receipt as plain JSON values."""
+        return {"files": [asdict(f) for f in self.files], "fates": self.fates.to_json(), "notes": self.notes}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """The receipt that `to_json` wrote."""
+        return cls(tuple(FileEntry(**f) for f in data["files"]), Fates.from_json(data["fates"]), data["notes"])
+
+
+def finish_part(folder: Path, name: str, make: Callable[[], Receipt]) -> Receipt:
+    """The receipt of part `name`: the one already there, or that of `make()`, which is written when it returns."""
+    found = read_receipt(folder, name)
+    if found is not None:
+        return found
+    (folder / STAGING).mkdir(parents=True, exist_ok=True)
+    receipt = make()
+    path = folder / _RECEIPTS / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(path, json.dumps(receipt.to_json(), sort_keys=True).encode())
+    return receipt
+
+
+def read_receipt(folder: Path, name: str) -> Receipt | None:
+    """The receipt of part `name`, or None if the part is not finished or a file of it is gone or torn."""
+    try:
+        receipt = Receipt.from_json(json.loads((folder / _RECEIPTS / f"{name}.json").read_bytes()))
+    except FileNotFoundError:
+        return None
+    return receipt if all(_stands(folder / f.path, f.bytes) for f in receipt.files) else None
+
+
+def all_receipts(folder: Path) -> Iterator[tuple[str, Receipt]]:
+    """Every trusted receipt with its part's name, in order of name."""
+    for path in sorted((folder / _RECEIPTS).glob("*.json")):
+        receipt = read_receipt(folder, path.stem)
+        if receipt is not None:
+            yield path.stem, receipt
+
+
+def remove_strays(folder: Path, keep: set[str]) -> None:
+    """Removes everything in `folder` but the files named in `keep`: what killed runs and finished work left."""
+    shutil.rmtree(folder / WORK, ignore_errors=True)
+    for path in folder.rglob("*"):
+        if path.is_file() and path.relative_to(folder).as_posix() not in keep:
+            path.unlink()
+
+
+def _stands(path: Path, num_bytes: int) -> bool:
+    return path.is_file() and path.stat().st_size == num_bytes

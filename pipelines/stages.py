@@ -1,0 +1,179 @@
+"""The stages: what each depends on, its fingerprint, its folder, and how it is committed.
+
+A stage is a module of this package with one function, `run(job) -> Outcome`, that leaves receipts in `job.folder`.
+Everything around it (is it up to date, run, check, commit) is here and in `build`, and the same for all.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipelines.errors import StageError
+from pipelines.fates import Fates
+from pipelines.receipts import WORK, all_receipts, remove_strays
+from pipelines.recipe import Recipe
+from pipelines.tombstones import Tombstones
+from shards.manifest import (
+    CURRENT_NAME,
+    FORMAT_VERSION,
+    MANIFEST_NAME,
+    Counts,
+    FileEntry,
+    InputEntry,
+    Manifest,
+    read_manifest,
+    write_manifest,
+)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What decides a stage's output besides the recipe.
+
+    Attributes:
+        name: the stage, its module and its folder.
+        inputs: the stages whose manifests it reads.
+        version: raised by whoever changes what the stage writes.
+        libraries: distributions whose version may change what the stage writes.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    version: int
+    libraries: tuple[str, ...]
+
+
+STAGE_LIST = (
+    Stage("crawl", (), 1, ()),
+    Stage("images", ("crawl",), 1, ("numpy", "pillow", "pyarrow")),
+    Stage("text", ("crawl",), 1, ("lxml", "pyarrow", "trafilatura", "unicode")),
+    Stage("triplets", ("images",), 1, ("numpy", "pillow", "pyarrow")),
+    Stage("windows", ("text",), 1, ("numpy", "pyarrow", "unicode")),
+)
+STAGES: Mapping[str, Stage] = {stage.name: stage for stage in STAGE_LIST}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One stage to be run: everything `run` may depend on. It crosses into worker processes.
+
+    Attributes:
+        stage: which stage.
+        recipe: the whole recipe.
+        out: the build's folder.
+        fingerprint: 12 hex digits; the stage's folder is `out/stage/fingerprint`.
+        inputs: manifest of each input stage.
+        tombstones: what was forgotten.
+        workers: worker processes; decides nothing but the speed.
+    """
+
+    stage: str
+    recipe: Recipe
+    out: Path
+    fingerprint: str
+    inputs: Mapping[str, Manifest]
+    tombstones: Tombstones
+    workers: int = 1
+
+    @property
+    def folder(self) -> Path:
+        """Where the stage writes."""
+        return self.out / self.stage / self.fingerprint
+
+    def input_folder(self, stage: str) -> Path:
+        """Where the files of input `stage` lie."""
+        return self.out / stage / self.inputs[stage].fingerprint
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a stage has to say when all its parts are finished.
+
+    Attributes:
+        records_in: records it was given, counted apart from the receipts.
+        splits: samples a split, for a dataset.
+        configuration: what a reader must know besides the recipe, such as the tokenizer's hash.
+        files: files that no receipt lists.
+    """
+
+    records_in: int
+    splits: Mapping[str, int] = field(default_factory=dict)
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+    files: tuple[FileEntry, ...] = ()
+
+
+def fingerprint(stage: Stage, recipe: Recipe, inputs: Mapping[str, str], tombstones: Tombstones) -> str:
+    """12 hex digits over everything that decides what `stage` writes; `inputs` are the manifests' SHA-256."""
+    decides = {
+        "stage": stage.name,
+        "configuration": recipe.stage_configuration(stage.name),
+        "inputs": dict(inputs),
+        "tombstones": tombstones.digest,
+        "format_version": FORMAT_VERSION,
+        "version": stage.version,
+        "libraries": {name: _library_version(name) for name in stage.libraries},
+    }
+    return hashlib.sha256(json.dumps(decides, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:12]
+
+
+def _library_version(name: str) -> str:
+    return unicodedata.unidata_version if name == "unicode" else importlib.metadata.version(name)
+
+
+def manifest_sha256(folder: Path) -> str:
+    """Hex SHA-256 of the manifest in `folder`, or "" where the stage is not committed."""
+    path = folder / MANIFEST_NAME
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
+
+
+def is_committed(folder: Path) -> bool:
+    """Whether the stage in `folder` is whole."""
+    return (folder / MANIFEST_NAME).exists()
+
+
+def commit(job: Job, outcome: Outcome) -> Manifest:
+    """Checks that every record has one fate, writes the manifest, and clears what only the run needed.
+
+    Raises:
+        StageError: records in are not kept + rejected + failed.
+    """
+    receipts = [receipt for _, receipt in all_receipts(job.folder)]
+    fates = Fates().add_all(receipt.fates for receipt in receipts)
+    if fates.total != outcome.records_in:
+        raise StageError(
+            f"{job.stage}: {outcome.records_in} records went in, but {fates.kept} kept + {fates.rejected.total()} "
+            f"rejected + {fates.failed.total()} failed make {fates.total}; nothing was committed in {job.folder}"
+        )
+    files = [*outcome.files, *(f for receipt in receipts for f in receipt.files if not f.path.startswith(WORK))]
+    manifest = Manifest(
+        stage=job.stage,
+        fingerprint=job.fingerprint,
+        configuration={**job.recipe.stage_configuration(job.stage), **outcome.configuration},
+        inputs=tuple(_stage_input(job, stage) for stage in STAGES[job.stage].inputs),
+        counts=Counts(outcome.records_in, **fates.to_json()),
+        splits=dict(outcome.splits),
+        files=tuple(sorted(files, key=lambda f: f.path)),
+    )
+    write_manifest(job.folder, manifest)
+    tidy(job.folder, manifest)
+    return manifest
+
+
+def tidy(folder: Path, manifest: Manifest) -> None:
+    """Removes what stands in a committed folder without being in its manifest."""
+    remove_strays(folder, {MANIFEST_NAME, "run.json", *(f.path for f in manifest.files)})
+
+
+def current_manifest(out: Path, stage: str) -> Manifest | None:
+    """The manifest in force for `stage` in `out`, or None where none was ever committed."""
+    current = out / stage / CURRENT_NAME
+    return read_manifest(out / stage / current.read_text().strip()) if current.exists() else None
+
+
+def _stage_input(job: Job, stage: str) -> InputEntry:
+    return InputEntry(stage, job.inputs[stage].fingerprint, manifest_sha256(job.input_folder(stage)))

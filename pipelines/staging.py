@@ -1,0 +1,27 @@
+"""Payload set aside within a stage, so that later steps can name it by (file, offset, lengths) and copy it out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from pipelines.receipts import STAGING
+
+
+def staged_name(name: str) -> str:
+    """The path, relative to the stage's folder, of the staging file called `name`."""
+    return f"{STAGING}/{name}.bin"
+
+
+def stage_payload(file: BinaryIO, pieces: Sequence[bytes]) -> tuple[int, ...]:
+    """Appends `pieces` to a staging file; returns the offset of the first and the length of each."""
+    offset = file.tell()
+    for piece in pieces:
+        file.write(piece)
+    return (offset, *map(len, pieces))
+
+
+def read_staged(folder: Path, name: str, offset: int, lengths: Sequence[int]) -> list[bytes]:
+    """The pieces that `stage_payload` put at `offset` of the staging file called `name`."""
+    with (folder / staged_name(name)).open("rb") as file:
+        file.seek(offset)
+        return [file.read(length) for length in lengths]

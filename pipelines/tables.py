@@ -1,0 +1,46 @@
+"""Parquet tables: written whole or not at all, read by reference."""
+
+import hashlib
+import io
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.fates import Reject
+from shards.manifest import FileEntry, atomic_write
+
+REJECT_SCHEMA: pa.Schema = pa.schema([pa.field(name, pa.string(), nullable=False) for name in Reject._fields])
+
+
+def write_file(folder: Path, name: str, data: bytes, records: int) -> FileEntry:
+    """Writes `folder/name` whole or not at all; `records` is how many rows or samples it holds."""
+    atomic_write(folder / name, data)
+    return FileEntry(name, len(data), hashlib.sha256(data).hexdigest(), records)
+
+
+def write_table(folder: Path, name: str, rows: Sequence[dict[str, Any]], schema: pa.Schema) -> FileEntry:
+    """Writes `rows` as `folder/name`, under a temporary name until it is whole."""
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), sink, compression="zstd")
+    return write_file(folder, name, sink.getvalue(), records=len(rows))
+
+
+def write_rejects(folder: Path, name: str, rejects: Iterable[Reject]) -> tuple[FileEntry, ...]:
+    """Writes `rejects` in order of key as `rejects-NAME.parquet`; no file where there are none."""
+    rows = [reject._asdict() for reject in sorted(rejects)]
+    return (write_table(folder, f"rejects-{name}.parquet", rows, REJECT_SCHEMA),) if rows else ()
+
+
+@lru_cache(maxsize=8)
+def read_table(path: str, columns: tuple[str, ...] | None = None) -> pa.Table:
+    """The table at `path`, the last few kept in memory: references come in runs."""
+    return pq.read_table(path, columns=None if columns is None else list(columns))
+
+
+def read_row(path: str, row: int) -> dict[str, Any]:
+    """Row `row` of the table at `path`."""
+    return dict(read_table(path).slice(row, 1).to_pylist()[0])

@@ -1,0 +1,145 @@
+"""The triplets stage: from clean pictures to noisy / clean / noise samples in shards.
+
+One step over references: each picture becomes its samples' references, and whoever writes a shard reads the picture,
+makes its static and mixes it in, as `shards.triplet` defines.
+"""
+
+import functools
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipelines.datasets import dataset_outcome
+from pipelines.engine import run_pipeline
+from pipelines.errors import StageError
+from pipelines.fates import Fates
+from pipelines.receipts import Receipt
+from pipelines.sink import SampleRef, WriteShards
+from pipelines.stages import Job, Outcome
+from pipelines.tables import read_table
+from shards.triplet import (
+    PROVENANCE,
+    TripletSpec,
+    encode_triplet,
+    encode_virtual,
+    extensions,
+    rungs,
+    triplet_bytes,
+    triplet_key,
+    virtual_bytes,
+)
+from shards.writer import write_shard
+
+
+class Picture(NamedTuple):
+    """A clean picture as it stands in a part."""
+
+    key: str
+    pixels: NDArray[np.uint8]
+    """(S, S, C)"""
+    caption: str
+    provenance: dict[str, Any]
+
+
+def run(job: Job) -> Outcome:
+    """Runs the stage; see the module."""
+    pictures = job.inputs["images"].counts.kept
+    if pictures == 0:
+        raise StageError(
+            f"triplets: the images stage kept none of its {job.inputs['images'].counts.records_in} pictures "
+            f"({job.input_folder('images')}); crawl more, relax its limits, or leave 'triplets' out of the recipe"
+        )
+    run_pipeline(functools.partial(build, job=job), job.workers)
+    return dataset_outcome(job, pictures, triplet_spec(job).to_json())
+
+
+def build(pipeline: beam.Pipeline, job: Job) -> None:
+    """Adds the stage's graph to `pipeline`."""
+    assert job.recipe.triplets is not None
+    config = job.recipe.triplets
+    spec = triplet_spec(job)
+    write = functools.partial(write_triplets, job.folder, job.input_folder("images"), spec)
+    tables = [file.path for file in job.inputs["images"].files if file.path.startswith("images-")]
+    (
+        pipeline
+        | "Tables" >> beam.Create(tables)
+        | "PlanSamples" >> beam.FlatMap(plan_samples, job.input_folder("images"), spec)
+        # SampleRef
+        | WriteShards(job.folder, config.buckets, config.max_shard_bytes, write)
+    )
+
+
+def triplet_spec(job: Job) -> TripletSpec:
+    """What the recipe's triplets are."""
+    assert job.recipe.triplets is not None
+    assert job.recipe.images is not None
+    config, images = job.recipe.triplets, job.recipe.images
+    return TripletSpec(
+        size=images.size,
+        channels=images.channels,
+        steps=config.steps,
+        draws=config.draws,
+        schedule=config.schedule,
+        corruption=config.corruption,
+        seed=config.seed,
+        mode=config.mode,
+    )
+
+
+def plan_samples(table: str, images: Path, spec: TripletSpec) -> Iterator[SampleRef]:
+    """The samples that the pictures of one table become, with their exact sizes; no picture is opened."""
+    for row in read_table(f"{images}/{table}").to_pylist():
+        caption, provenance = row["caption"], {name: row[name] for name in PROVENANCE}
+        place = (row["part"], row["offset"], row["length"])
+        if spec.mode == "virtual":
+            size = virtual_bytes(spec, row["key"], caption=caption, provenance=provenance)
+            yield SampleRef(row["split"], row["key"], size, (*place, 0, 0))
+            continue
+        for step, draw in rungs(spec):
+            size = triplet_bytes(spec, row["key"], step, draw, caption=caption, provenance=provenance)
+            yield SampleRef(row["split"], triplet_key(row["key"], step, draw), size, (*place, step, draw))
+
+
+def write_triplets(folder: Path, images: Path, spec: TripletSpec, name: str, samples: list[SampleRef]) -> Receipt:
+    """Writes one shard; a picture counts as kept where its first sample is written."""
+    files = write_shard(folder / f"{name}.tar", _encode(images, spec, samples), extensions(spec))
+    first = (0, 0) if spec.mode == "virtual" else (1, 0)
+    return Receipt(tuple(files), Fates(kept=sum(sample.source[3:] == first for sample in samples)))
+
+
+def _encode(images: Path, spec: TripletSpec, samples: list[SampleRef]) -> Iterator[tuple[str, dict[str, bytes]]]:
+    for sample in samples:
+        part, offset, length, step, draw = sample.source
+        picture = read_picture(images / part, offset, length)
+        known: dict[str, Any] = {"caption": picture.caption, "provenance": picture.provenance}
+        if spec.mode == "virtual":
+            yield encode_virtual(spec, picture.key, picture.pixels, **known)
+        else:
+            yield encode_triplet(spec, picture.key, picture.pixels, step, draw, **known)
+
+
+def read_picture(part: Path, offset: int, length: int) -> Picture:
+    """The clean picture whose sample stands at `offset` of a part of the images stage."""
+    with part.open("rb") as file:
+        file.seek(offset)
+        sample = io.BytesIO(file.read(length))
+    with tarfile.open(fileobj=sample) as tar:
+        members = {member.name.partition(".")[2]: _member(tar, member) for member in tar}
+    record = json.loads(members["json"])
+    pixels = np.array(Image.open(io.BytesIO(members["png"])))
+    shaped = pixels.reshape(*pixels.shape[:2], -1)
+    return Picture(record["key"], shaped, members["txt"].decode(), {name: record[name] for name in PROVENANCE})
+
+
+def _member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(member)
+    assert file is not None, "a part holds plain files only"
+    return file.read()
