@@ -31,9 +31,10 @@ BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.
 LANGUAGE_TAG = re.compile(r"[a-z]{2,8}(-[a-z0-9]{1,8})*")
 
 # What white space would not survive folding stands as private-use characters until the end: line breaks and indentation
-# of preformatted text, the bullet of an item, the end of a paragraph.
-LINE_MARK, SPACE_MARK, BULLET_MARK, PARAGRAPH_MARK = "\ue000", "\ue001", "\ue002", "\ue003"
-MARKS = re.compile(r"[\ue000-\ue003]")
+# of preformatted text, the bullet of an item, the end of a paragraph, the blank between a word and marked-up words.
+LINE_MARK, SPACE_MARK, BULLET_MARK, PARAGRAPH_MARK, BLANK_MARK = "\ue000", "\ue001", "\ue002", "\ue003", "\ue004"
+MARKS = re.compile(r"[\ue000-\ue004]")
+INLINE_TAGS = ("a", "abbr", "b", "cite", "code", "dfn", "em", "i", "kbd", "q", "samp", "small", "span", "strong", "var")
 # Soft hyphens, zero-width spaces and byte order marks are seen by nobody and part words; so are control characters.
 INVISIBLE = re.compile(r"[\u00ad\u200b\u2060\ufeff\x00-\x08\x0e-\x1f\x7f-\x9f]")
 
@@ -130,6 +131,7 @@ def _parse_page(text: str) -> html.HtmlElement | None:
             element.tail = NO_XML.sub(" ", element.tail)
     for block in tree.iter("pre"):
         _mark_element(block)
+    _mark_blanks(tree)
     _unwrap_anchors(tree)
     _wrap_in_main(tree)
     return tree
@@ -140,6 +142,20 @@ def _mark_element(block: html.HtmlElement) -> None:
         element.text = _mark_breaks(element.text)
         if element is not block:
             element.tail = _mark_breaks(element.tail)
+
+
+def _mark_blanks(tree: html.HtmlElement) -> None:
+    """Keeps "by <code>u</code>" from becoming "byu": trafilatura strips the text of list items at such seams."""
+    for element in tree.iter(*INLINE_TAGS):
+        before, parent = element.getprevious(), element.getparent()
+        if before is not None and before.tail and before.tail.strip() and before.tail[-1].isspace():
+            before.tail = before.tail.rstrip() + BLANK_MARK
+        elif (
+            before is None and parent is not None and parent.text and parent.text.strip() and parent.text[-1].isspace()
+        ):
+            parent.text = parent.text.rstrip() + BLANK_MARK
+        if element.tail and element.tail.strip() and element.tail[0].isspace():
+            element.tail = BLANK_MARK + element.tail.lstrip()
 
 
 def _unwrap_anchors(tree: html.HtmlElement) -> None:
@@ -181,9 +197,14 @@ def _find_title(tree: html.HtmlElement) -> str:
 
 
 def _find_language(tree: html.HtmlElement) -> str:
-    declared = tree.get("lang") or tree.get("xml:lang") or tree.get("{http://www.w3.org/XML/1998/namespace}lang") or ""
-    tag = declared.strip().lower().replace("_", "-")
-    return tag if LANGUAGE_TAG.fullmatch(tag) else "unknown"
+    """The root declares it, or else the first element that does so, where it holds at least half of the text."""
+    for element in tree.iter("*"):
+        declared = element.get("lang") or element.get("xml:lang")
+        if declared:
+            tag = declared.strip().lower().replace("_", "-")
+            holds_most = 2 * len(element.text_content()) >= len(tree.text_content())
+            return tag if holds_most and LANGUAGE_TAG.fullmatch(tag) else "unknown"
+    return "unknown"
 
 
 def _extract_text(tree: html.HtmlElement, url: str) -> str:
@@ -229,6 +250,7 @@ def _fold(text: str | None) -> str:
 
 def _tidy(text: str) -> str:
     """Returns the text in NFC, marks turned back, without invisible characters and without blanks that show nothing."""
+    text = text.replace(BLANK_MARK, " ")
     text = re.sub(r"[^\S\n]+", " ", unicodedata.normalize("NFC", INVISIBLE.sub("", text)))
     text = re.sub(f"({BULLET_MARK}[\\s{PARAGRAPH_MARK}]*)+", "- ", text)  # a paragraph begins beside its bullet
     text = re.sub(f"\\s*{PARAGRAPH_MARK}[\\s{PARAGRAPH_MARK}]*", PARAGRAPH_MARK, text)

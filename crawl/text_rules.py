@@ -4,10 +4,15 @@ Every rule returns a verdict, or None where it has nothing to say. `judge_text` 
 thresholds stand in `TextSettings`, with the paper they come from.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from crawl.verdict import Verdict
+
+# Marks that end a sentence, with the brackets and quotation marks that may close behind them. The wide ones need no
+# blank to follow.
+SENTENCE_END = re.compile(r"[.!?…؟।။።]+[\"'”’»)\]]*(?=\s|$)|[。！？]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,8 @@ class TextSettings:
         max_symbol_ratio: most `#` signs, or ellipses, per word.
         max_bullet_line_share: most of the lines that may begin with a bullet.
         max_ellipsis_line_share: most of the lines that may end in an ellipsis.
+        min_sentences: fewest full stops, question marks and the like that end a word. Source: Raffel et al. 2020
+            (C4), section 2.2.
         max_repeated_line_share: most of the lines that may have stood before.
         max_repeated_character_share: most of the characters that may stand in such lines.
         max_bytes: largest page looked at, in bytes.
@@ -43,6 +50,7 @@ class TextSettings:
     max_symbol_ratio: float = 0.1
     max_bullet_line_share: float = 0.9
     max_ellipsis_line_share: float = 0.3
+    min_sentences: int = 3
     max_repeated_line_share: float = 0.3
     max_repeated_character_share: float = 0.2
     max_bytes: int = 5_000_000
@@ -84,7 +92,7 @@ def judge_text(text: str, settings: TextSettings) -> Verdict | None:
 
 
 def too_few_words(text: Measured, settings: TextSettings) -> Verdict | None:
-    """Menus, captions and error pages."""
+    """Captions and error pages."""
     return _reject_below("too_few_words", len(text.words), settings.min_words)
 
 
@@ -129,6 +137,12 @@ def mostly_ellipses(text: Measured, settings: TextSettings) -> Verdict | None:
     return _reject_above("mostly_ellipses", share, settings.max_ellipsis_line_share)
 
 
+def too_few_sentences(text: Measured, settings: TextSettings) -> Verdict | None:
+    """Menus, forms and lists of names."""
+    num_sentences = sum(len(SENTENCE_END.findall(line)) for line in text.lines)
+    return _reject_below("too_few_sentences", num_sentences, settings.min_sentences)
+
+
 def repeated_lines(text: Measured, settings: TextSettings) -> Verdict | None:
     """Templates filled in again and again, counted by lines."""
     share = _divide(len(text.lines) - len(set(text.lines)), len(text.lines))
@@ -151,6 +165,7 @@ RULES: tuple[Rule, ...] = (
     too_many_symbols,
     mostly_bullets,
     mostly_ellipses,
+    too_few_sentences,
     repeated_lines,
     repeated_characters,
 )

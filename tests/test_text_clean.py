@@ -5,11 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawl.text import CleanText, TextSettings, clean_page, decode_html
-from crawl.text_rules import judge_text
+from crawl.text_rules import Measured, judge_text, too_few_sentences
 from crawl.verdict import Verdict
 
 URL = "https://arboretum.example/oak.html"
-LOOSE = TextSettings(min_words=1, max_repeated_line_share=1, max_repeated_character_share=1, min_alphabetic_share=0)
+LOOSE = TextSettings(
+    min_words=1, min_sentences=0, max_repeated_line_share=1, max_repeated_character_share=1, min_alphabetic_share=0
+)
 PROSE = (
     "The old oak stands at the edge of the meadow, where the road bends down towards the mill. "
     "Its crown is wider than it is tall, and in summer the cattle lie in its shade until evening."
@@ -67,6 +69,15 @@ def test_list_items_stand_on_lines_of_their_own() -> None:
     assert text == f"{PROSE}\n\n- oak\n- ash tree\n- fir\n- Nordmann fir\n\n{PROSE} Again."
 
 
+def test_words_stay_apart_at_the_seams_of_markup() -> None:
+    owner = "<li><p>its owner (called <code>u</code> as in <i>user</i>);</p></li>"
+    items = f"<ul>{owner}<li>H<sub>2</sub>O <b>is</b> wet</li></ul>"
+    text = cleaned(
+        page(f"<article><p>{PROSE} An <b>oak</b> <i>is</i> <a href='x'>green</a>.</p>{items}</article>")
+    ).text
+    assert text == f"{PROSE} An oak is green.\n\n- its owner (called u as in user);\n- H2O is wet"
+
+
 def test_text_is_in_nfc_and_free_of_invisible_characters() -> None:
     last = "<p>Cafe\u0301 in the ar\u00adbo\u00adre\u00adtum,\u00a0open\u200b daily\ue000.</p>"
     assert (
@@ -97,8 +108,13 @@ def test_the_title_is_found(head: str, expected: str) -> None:
     ("lang", "expected"),
     [("en", "en"), ("fr-FR", "fr-fr"), ("en_GB", "en-gb"), (" de ", "de"), ("", "unknown"), ("English!", "unknown")],
 )
-def test_the_declared_language_is_read(lang: str, expected: str) -> None:
+def test_the_root_declares_the_language(lang: str, expected: str) -> None:
     assert cleaned(page(f"<p>{PROSE}</p>", lang=lang)).language == expected
+
+
+def test_an_element_declares_the_language_where_it_holds_most_of_the_text() -> None:
+    assert cleaned(f"<html><body><div lang='en-US'><p>{PROSE}</p></div></body></html>".encode()).language == "en-us"
+    assert cleaned(f"<html><body><i lang='la'>Quercus</i><p>{PROSE}</p></body></html>".encode()).language == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -176,7 +192,25 @@ def lines(count: int, distinct: int) -> str:
     ],
 )
 def test_each_rule_speaks_at_its_threshold(text: str, expected: Verdict | None) -> None:
-    assert judge_text(text, TextSettings()) == expected
+    assert judge_text(text, TextSettings(min_sentences=0)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "num_sentences"),
+    [
+        ("Home About us Trees", 0),
+        ("An oak. An ash! An elm? A lime…", 4),
+        ('He said: "An oak." (An ash.) «Un orme.» And so on...', 4),
+        ("Version 1.2.3 of example.org", 0),
+        ("橡树很老。它很高！", 2),
+        ("One\ntwo.\nthree.", 2),
+    ],
+)
+def test_sentences_are_counted_by_their_ends(text: str, num_sentences: int) -> None:
+    measured = Measured(text.split(), text.split("\n"))
+    assert too_few_sentences(measured, TextSettings(min_sentences=num_sentences)) is None
+    verdict = too_few_sentences(measured, TextSettings(min_sentences=num_sentences + 1))
+    assert verdict == Verdict("rejected", "too_few_sentences", f"{num_sentences} < {num_sentences + 1}")
 
 
 @pytest.mark.parametrize(
