@@ -1,0 +1,196 @@
+"""The bytes of a dataset's shards: memory maps, found through the index, checked by CRC-32C."""
+
+import hashlib
+import mmap
+import re
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from crc32c import crc32c
+from numpy.typing import NDArray
+
+from shards.index import Index, IndexFileError, decode_index
+from shards.manifest import FileEntry, Manifest
+from shards.npy import npy_header
+from shards.writer import INDEX_SUFFIX, TAR_SUFFIX
+
+MAX_OPEN_SHARDS = 64
+
+
+class DatasetError(RuntimeError):
+    """A dataset cannot be read; the message says which, where and what would do."""
+
+
+@dataclass(frozen=True)
+class ShardFiles:
+    """The two files of one shard, as the manifest lists them."""
+
+    tar: FileEntry
+    index: FileEntry
+
+
+def list_shards(folder: Path, manifest: Manifest, split: str) -> tuple[ShardFiles, ...]:
+    """Return a split's shards in the order of their names.
+
+    Raises:
+        DatasetError: The split is not there, or the manifest lists a shard without its index.
+    """
+    entries = {entry.path: entry for entry in manifest.files}
+    name = re.compile(re.escape(split) + r"-\d{6}" + re.escape(TAR_SUFFIX))
+    tars = sorted(path for path in entries if name.fullmatch(path))
+    if not tars:
+        found = ", ".join(sorted(split for split, count in manifest.splits.items() if count)) or "no split at all"
+        raise DatasetError(f"{folder} has no samples in the split {split!r}: it has {found}")
+    try:
+        return tuple(ShardFiles(entries[path], entries[path.removesuffix(TAR_SUFFIX) + INDEX_SUFFIX]) for path in tars)
+    except KeyError as error:
+        raise DatasetError(f"{folder}: the manifest lists no index {error}: build it again") from error
+
+
+class Shard:
+    """One shard, mapped into memory.
+
+    Raises:
+        DatasetError: A file is missing, or is not the one that the manifest lists.
+    """
+
+    def __init__(self, folder: Path, files: ShardFiles) -> None:
+        self.path = folder / files.tar.path
+        try:
+            self.index = _read_index(folder / files.index.path, files.index)
+            with self.path.open("rb") as file:
+                data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:
+            raise DatasetError(f"{error}: build the dataset again, or copy it again") from error
+        if len(data) != files.tar.bytes:
+            raise DatasetError(f"{self.path} has {len(data)} bytes, the manifest says {files.tar.bytes}: copy it again")
+        self.view = memoryview(data)
+        self._columns = {extension: column for column, extension in enumerate(self.index.extensions)}
+
+    def column(self, extension: str) -> int:
+        """Return a member's place in a sample.
+
+        Raises:
+            DatasetError: The shard's samples have no such member.
+        """
+        try:
+            return self._columns[extension]
+        except KeyError as error:
+            have = ", ".join(self.index.extensions)
+            raise DatasetError(f"{self.path}: its samples have {have}, but no {extension}") from error
+
+    def read(self, row: int, extension: str) -> bytes:
+        """Return one member of one sample.
+
+        Raises:
+            DatasetError: The member is missing or damaged.
+        """
+        column = self.column(extension)
+        offset, length = int(self.index.offsets[row, column]), int(self.index.lengths[row, column])
+        member = self.view[offset : offset + length]
+        if crc32c(member) != self.index.crcs[row, column]:
+            raise self.damage(row, extension)
+        return bytes(member)
+
+    def damage(self, row: int, extension: str) -> DatasetError:
+        """Return the error that a damaged member is."""
+        key = self.index.keys[row].decode()
+        return DatasetError(
+            f"{self.path}: sample {key} is damaged: {extension} has another CRC-32C than its index says"
+        )
+
+
+class Shards:
+    """The shards of a split, opened when they are asked for; at most ``MAX_OPEN_SHARDS`` stay open."""
+
+    def __init__(self, folder: Path, files: Sequence[ShardFiles]) -> None:
+        self.folder = folder
+        self.files = tuple(files)
+        self._open: OrderedDict[int, Shard] = OrderedDict()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process needs; it opens its own maps."""
+        return self.__dict__ | {"_open": OrderedDict()}
+
+    def __getitem__(self, number: int) -> Shard:
+        if number not in self._open:
+            if len(self._open) >= MAX_OPEN_SHARDS:
+                self._open.popitem(last=False)
+            self._open[number] = Shard(self.folder, self.files[number])
+        self._open.move_to_end(number)
+        return self._open[number]
+
+    def keys(self, shards: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.bytes_]:
+        """Return the keys of B samples, bytes ``(B,)``."""
+        parts = [(chosen, self[number].index.keys[rows[chosen]]) for number, chosen in _by_shard(shards)]
+        keys = np.empty(len(shards), max(part.dtype for _, part in parts))
+        for chosen, part in parts:
+            keys[chosen] = part
+        return keys
+
+    def gather(
+        self, shards: NDArray[np.int64], rows: NDArray[np.int64], extension: str, dtype: str, shape: tuple[int, ...]
+    ) -> NDArray[Any]:
+        """Return one array member of B samples, ``(B, *shape)``, every one checked by its CRC-32C.
+
+        Args:
+            shards: The samples' shards, ``(B,)``.
+            rows: Their rows within them, ``(B,)``.
+            extension: Of a ``.npy`` member.
+            dtype: Its type string.
+            shape: Its shape.
+
+        Raises:
+            DatasetError: A member is damaged, or of another type or shape.
+        """
+        header = npy_header(dtype, shape)
+        gathered = np.empty((len(shards), *shape), dtype)
+        width = gathered.nbytes // len(shards)
+        offsets, crcs = np.empty(len(shards), np.int64), np.empty(len(shards), np.uint32)
+        for number, chosen in _by_shard(shards):
+            shard, own = self[number], rows[chosen]
+            column = shard.column(extension)
+            _check_layout(shard, own, column, header, width)
+            offsets[chosen], crcs[chosen] = shard.index.offsets[own, column], shard.index.crcs[own, column]
+        # The one loop over samples on the way to a batch: per member one checksum and one copy, no arrays made.
+        target = gathered.reshape(-1).view(np.uint8).data
+        views = {int(number): self[int(number)].view for number in np.unique(shards)}
+        start, skip, length = 0, len(header), len(header) + width
+        for place, (number, offset, crc) in enumerate(
+            zip(shards.tolist(), offsets.tolist(), crcs.tolist(), strict=True)
+        ):
+            member = views[number][offset : offset + length]
+            if crc32c(member) != crc:
+                raise self[number].damage(int(rows[place]), extension)
+            target[start : start + width] = member[skip:]
+            start += width
+        return gathered
+
+
+def _by_shard(shards: NDArray[np.int64]) -> list[tuple[int, NDArray[np.int64]]]:
+    """Return each shard's number with the places of its samples in the batch."""
+    return [(int(number), np.flatnonzero(shards == number)) for number in np.unique(shards)]
+
+
+def _check_layout(shard: Shard, rows: NDArray[np.int64], column: int, header: bytes, width: int) -> None:
+    """Raise where members are no arrays of the promised type and shape.
+
+    One header stands for all of a shard: what has its length and its CRC-32C was written with it.
+    """
+    first = int(shard.index.offsets[rows[0], column])
+    lengths = shard.index.lengths[rows, column]
+    if shard.view[first : first + len(header)] != header or (lengths != len(header) + width).any():
+        extension = shard.index.extensions[column]
+        promised = header[10:].decode("latin-1").strip()
+        raise DatasetError(f"{shard.path}: {extension} is not what the manifest's spec promises, {promised}")
+
+
+def _read_index(path: Path, entry: FileEntry) -> Index:
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != entry.sha256:
+        raise IndexFileError(f"{path} is damaged: its SHA-256 is not the manifest's")
+    return decode_index(data)
