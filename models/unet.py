@@ -4,7 +4,8 @@ Source: Ronneberger et al. 2015, "U-Net" (arXiv:1505.04597) for the shape; Ho et
 probabilistic models" (arXiv:2006.11239) for residual blocks that hear the step and for attention at the coarsest scale.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -76,7 +77,7 @@ class UNet(nn.Module):
         )
         self.conv_in = nn.Conv2d(channels * patch * patch, widths[0], 3, padding=1)
         self.down, self.up, self.shrink, self.grow = nn.ModuleList(), nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
-        for fine, coarse in zip(widths, widths[1:], strict=False):
+        for fine, coarse in itertools.pairwise(widths):
             self.down.append(_blocks([fine] * (num_blocks + 1), embedding_width))
             self.shrink.append(nn.Conv2d(fine, coarse, 3, stride=2, padding=1))
             self.grow.append(nn.Conv2d(coarse, fine, 1))
@@ -96,24 +97,24 @@ class UNet(nn.Module):
         h = self.conv_in(F.pixel_unshuffle(x, self.patch))
         kept: list[Tensor] = []
         for blocks, shrink in zip(self.down, self.shrink, strict=True):
-            h = _run(blocks, h, embedding)
+            h = _run(blocks.children(), h, embedding)
             kept.append(h)
             h = shrink(h)
         h = _run(self.middle[:1], h, embedding)
         h = _run(self.middle[1:], self.attention(h), embedding)
         for blocks, grow in zip(reversed(self.up), reversed(self.grow), strict=True):
             h = F.interpolate(grow(h), scale_factor=2, mode="nearest")
-            h = _run(blocks, torch.cat([h, kept.pop()], dim=1), embedding)
+            h = _run(blocks.children(), torch.cat([h, kept.pop()], dim=1), embedding)
         out = F.pixel_shuffle(self.conv_out(F.silu(self.norm_out(h))), self.patch)
         return out[..., :H, :W]
 
 
 def _blocks(widths: Sequence[int], embedding_width: int) -> nn.ModuleList:
-    pairs = zip(widths, widths[1:], strict=False)
+    pairs = itertools.pairwise(widths)
     return nn.ModuleList([ResidualBlock(before, after, embedding_width) for before, after in pairs])
 
 
-def _run(blocks: nn.ModuleList, h: Tensor, embedding: Tensor) -> Tensor:
+def _run(blocks: Iterable[nn.Module], h: Tensor, embedding: Tensor) -> Tensor:
     for block in blocks:
         h = block(h, embedding)
     return h

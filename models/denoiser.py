@@ -1,0 +1,354 @@
+"""Train a denoiser on triplets, and grow pictures out of static with it.
+
+    python -m models.denoiser OUT --out OUT/runs/denoiser                 75 seconds of training
+    python -m models.denoiser OUT --out RUN --num-steps 20000 --target noise
+    python -m models.denoiser generate RUN --count 8 --seed 0 --out trees.png
+
+OUT is what a build wrote, its `triplets` folder, or one dataset in it. Run again, an interrupted training goes on.
+"""
+
+import dataclasses
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from models.baselines import mean_picture
+from models.comparison import compare, mean_loss, print_comparison, to_tensors
+from models.denoising import TARGETS, Denoiser, DenoiserShape, squared_error
+from models.gaussian import fit_gaussian
+from models.runs import (
+    Budget,
+    RunError,
+    RunFolder,
+    choose_device,
+    dataset_folder,
+    draw_losses,
+    exit_status,
+    learning_rate,
+)
+from models.sampler import Growth, grow, statics, steps_down, to_pixels, to_values
+from models.settings import parse_settings, refuse_below
+from models.sheets import save_sheet
+from shards import open_dataset
+from shards.dataset import TripletDataset
+
+NUM_PICTURES_SURVEYED = 512
+"""Training pictures from which mean and principal directions are taken; their Gram matrix takes a second."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `python -m models.denoiser` takes."""
+
+    dataset: Annotated[Path, "what a build wrote, its triplets folder, or a dataset in it"]
+    out: Annotated[Path, "folder of this run"] = Path("runs/denoiser")
+    seconds: Annotated[float, "seconds to train"] = 75.0
+    num_steps: Annotated[int, "optimiser steps to train instead; 0 goes by the clock"] = 0
+    target: Annotated[str, "what to predict: clean or noise"] = "clean"
+    batch_size: Annotated[int, "triplets per step"] = 32
+    learning_rate: Annotated[float, "highest learning rate"] = 2e-3
+    warmup_steps: Annotated[int, "steps over which the learning rate rises"] = 50
+    weight_decay: Annotated[float, "of AdamW"] = 0.01
+    width: Annotated[int, "channels of the finest scale; the next have twice, three times, … as many"] = 64
+    num_scales: Annotated[int, "scales of the U-Net, each of half the side"] = 2
+    num_blocks: Annotated[int, "residual blocks per scale, down and up each"] = 1
+    patch: Annotated[int, "side of the patches that the finest scale works on"] = 2
+    num_directions: Annotated[int, "principal directions of the pictures that the first step of growing knows"] = 128
+    fresh_noise: Annotated[bool, "take new static every epoch; else what is stored, again and again"] = True
+    flip: Annotated[bool, "mirror every second picture"] = True
+    seed: Annotated[int, "of order, start and mirroring"] = 0
+    device: Annotated[str, "cpu, cuda, or auto"] = "auto"
+    report_steps: Annotated[int, "steps between two lines of progress"] = 50
+    num_validations: Annotated[int, "times to look at pictures held out, evenly over the training"] = 10
+    checkpoint_s: Annotated[float, "seconds between two checkpoints"] = 20.0
+
+    def __post_init__(self) -> None:
+        if self.target not in TARGETS:
+            raise ValueError(f"--target {self.target}: must be one of {', '.join(TARGETS)}")
+        refuse_below(1, self, ("batch_size", "width", "num_scales", "num_blocks", "patch", "report_steps"))
+        refuse_below(0, self, ("num_steps", "num_directions", "num_validations", "seed"))
+        if self.seconds <= 0:
+            raise ValueError(f"--seconds {self.seconds}: must be above 0")
+
+
+@dataclass(frozen=True)
+class GenerateSettings:
+    """What `python -m models.denoiser generate` takes."""
+
+    run: Annotated[Path, "folder of a training run"]
+    count: Annotated[int, "pictures to grow"] = 8
+    seed: Annotated[int, "of the static; another seed grows other pictures"] = 0
+    steps: Annotated[int, "steps from static to picture; 0 takes every step of the ladder"] = 0
+    out: Annotated[Path, "sheet to write; how each grew goes beside it, as …-steps.png"] = Path("trees.png")
+    device: Annotated[str, "cpu, cuda, or auto"] = "auto"
+
+    def __post_init__(self) -> None:
+        refuse_below(1, self, ("count",))
+        refuse_below(0, self, ("seed", "steps"))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train, or generate where the first argument says so; return the exit status."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["generate"]:
+        return generate_main(argv[1:])
+    settings = parse_settings(Settings, argv, "python -m models.denoiser", __doc__.splitlines()[0])
+    return exit_status(lambda: _train_once(settings))
+
+
+def generate_main(argv: Sequence[str]) -> int:
+    """Grow pictures and write them and how they grew as PNG; return the exit status."""
+    settings = parse_settings(GenerateSettings, argv, "python -m models.denoiser generate", "Grow pictures.")
+
+    def work() -> None:
+        growth = _grow(settings)
+        path = settings.out.with_name(f"{settings.out.stem}-steps{settings.out.suffix or '.png'}")
+        columns = min(settings.count, 8)
+        ladder = to_pixels(growth.noisy.transpose(0, 1).flatten(0, 1))
+        try:
+            save_sheet(to_pixels(growth.noisy[-1]), columns, settings.out)
+            save_sheet(ladder, len(growth.noisy), path)
+        except OSError as error:
+            raise RunError(f"{settings.out}: cannot be written ({error.strerror}); give another --out") from error
+        print(f"{settings.out}: {settings.count} pictures\n{path}: each from static to picture")
+
+    return exit_status(work)
+
+
+def generate(run: Path, count: int, seed: int, steps: int = 0) -> NDArray[np.uint8]:
+    """Return pictures grown by a trained denoiser, uint8 (count, S, S, C).
+
+    Args:
+        run: folder of the training run.
+        count: pictures.
+        seed: of the static.
+        steps: from static to picture; 0 takes every step of the ladder.
+
+    Raises:
+        RunError: there is no trained denoiser, or its ladder has fewer steps.
+    """
+    return to_pixels(_grow(GenerateSettings(run=run, count=count, seed=seed, steps=steps)).noisy[-1])
+
+
+def load_denoiser(run: Path, device: torch.device) -> Denoiser:
+    """Return a run's denoiser as its last checkpoint has it.
+
+    Raises:
+        RunError: there is none.
+    """
+    state = RunFolder(run).load()
+    if "denoiser_shape" not in state:
+        raise RunError(f"{run}: not the run of a denoiser")
+    model = Denoiser(DenoiserShape(**state["denoiser_shape"]))
+    model.load_state_dict(state["model"])
+    return model.to(device).eval()
+
+
+def _grow(settings: GenerateSettings) -> Growth:
+    device = choose_device(settings.device)
+    model = load_denoiser(settings.run, device)
+    S, C = model.shape.size, model.shape.channels
+    try:
+        steps = steps_down(model.num_steps, settings.steps or model.num_steps)
+    except ValueError as error:
+        raise RunError(f"{settings.run}: {error}") from error
+    return grow(model, statics(settings.seed, settings.count, (S, S, C)).to(device), steps)
+
+
+def _train_once(settings: Settings) -> None:
+    run = RunFolder(settings.out)
+    dataset = open_triplets(settings.dataset, "train")
+    goes_on = run.start(_configuration(settings, dataset))
+    results = run.results() if goes_on else None
+    if results is None:
+        results = train(settings, run, dataset, goes_on)
+    print_comparison(results)
+    print(f"{run.path}: the run; python -m models.denoiser generate {run.path} grows pictures")
+
+
+def train(settings: Settings, run: RunFolder, dataset: TripletDataset, goes_on: bool) -> dict[str, Any]:  # noqa: PLR0915
+    """Train until the budget is used up, leave checkpoint, results and curves in the run's folder; return the results.
+
+    Args:
+        settings: of the run.
+        run: its folder, started.
+        dataset: training triplets.
+        goes_on: whether to start from the folder's checkpoint.
+
+    Raises:
+        RunError: the folder cannot be written.
+    """
+    # Chance: the same seed gives the same losses on a CPU.
+    torch.manual_seed(settings.seed)
+    device = choose_device(settings.device)
+
+    # Data
+    held_out = _held_out(settings.dataset, dataset)
+    pictures = survey(dataset, settings.batch_size)
+    noise: Literal["fresh", "stored"] = "fresh" if settings.fresh_noise else "stored"
+    loader = dataset.loader(settings.batch_size, seed=settings.seed, noise=noise)
+
+    # Model
+    model = build_denoiser(settings, dataset, to_values(pictures)).to(device)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=settings.weight_decay
+    )
+    print(f"denoiser of {_num_parameters(model):,} parameters on {device}, {dataset.manifest.splits} triplets")
+
+    # Going on from a checkpoint, or beginning
+    budget = Budget(settings.seconds, settings.num_steps)
+    if goes_on:
+        state = run.load()
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        loader.load_state_dict(state["loader"])
+        torch.set_rng_state(state["chance"])
+        budget = Budget(settings.seconds, settings.num_steps, state["step"], state["spent_s"])
+        run.forget_after(budget.step)
+        print(f"goes on from step {budget.step}")
+
+    def save() -> None:
+        run.save(
+            {
+                "denoiser_shape": dataclasses.asdict(model.shape),
+                "model": model.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "loader": loader.state_dict(),
+                "chance": torch.get_rng_state(),
+                "step": budget.step,
+                "spent_s": budget.elapsed_s(),
+            }
+        )
+
+    # Loop
+    batches = iter(loader)
+    losses: list[float] = []
+    validations = int(budget.fraction() * settings.num_validations)
+    saved_at = time.monotonic()
+    while budget.fraction() < 1:
+        # One step down the gradient of the squared error
+        clean, noise, noisy, step = to_tensors(next(batches), device)
+        if settings.flip:
+            is_flipped = torch.rand(len(step))[:, None, None, None].to(device) < 0.5
+            clean, noise, noisy = (torch.where(is_flipped, x.flip(-1), x) for x in (clean, noise, noisy))
+        rate = learning_rate(budget.fraction(), budget.step, settings.learning_rate, settings.warmup_steps)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        loss = squared_error(model, clean, noise, noisy, step).mean()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(model.parameters(), max_norm=1.0)
+        optimizer.step()
+        budget.step += 1
+        losses.append(loss.item())
+
+        # Progress
+        if budget.step % settings.report_steps == 0:
+            run.report(step=budget.step, seconds=round(budget.elapsed_s(), 3), train=float(np.mean(losses)))
+            speed = budget.step * settings.batch_size / budget.elapsed_s()
+            print(
+                f"step {budget.step:6d}  loss {np.mean(losses):.4f}  {budget.fraction():4.0%}  {speed:.0f} triplets/s"
+            )
+            losses.clear()
+
+        # Pictures held out
+        if int(budget.fraction() * settings.num_validations) > validations:
+            validations = int(budget.fraction() * settings.num_validations)
+            run.report(step=budget.step, held_out=mean_loss(model, held_out, settings.batch_size, device))
+
+        # Checkpoint
+        if time.monotonic() - saved_at > settings.checkpoint_s:
+            save()
+            saved_at = time.monotonic()
+
+    # What came out
+    save()
+    results = {
+        **compare(model, held_out, mean_picture([pictures]), settings.batch_size, device),
+        "model": "denoiser",
+        "target": settings.target,
+        "train_steps": budget.step,
+        "seconds": round(budget.elapsed_s(), 1),
+        "num_parameters": _num_parameters(model),
+    }
+    draw_losses(run, f"Denoiser told to predict {settings.target}", "squared error", {})
+    run.finish(results)
+    return results
+
+
+def survey(dataset: TripletDataset, batch_size: int) -> NDArray[np.uint8]:
+    """Return up to `NUM_PICTURES_SURVEYED` training pictures, uint8 (N, S, S, C), each once."""
+    found: dict[str, NDArray[np.uint8]] = {}
+    for batch in dataset.loader(batch_size, finite=True, fields=("clean", "key")):
+        for key, clean in zip(batch["key"][batch["valid"]], batch["clean"][batch["valid"]], strict=True):
+            found.setdefault(str(key).partition("-")[0], clean)
+        if len(found) >= NUM_PICTURES_SURVEYED:
+            break
+    return np.stack([found[key] for key in sorted(found)[:NUM_PICTURES_SURVEYED]])
+
+
+def build_denoiser(settings: Settings, dataset: TripletDataset, pictures: Tensor) -> Denoiser:
+    """Return an untrained denoiser for these triplets that knows the pictures (N, C, S, S) as a Gaussian."""
+    mirrored = torch.cat([pictures, pictures.flip(-1)]) if settings.flip else pictures
+    gaussian = fit_gaussian(mirrored, settings.num_directions)
+    spec = dataset.spec
+    model = Denoiser(
+        DenoiserShape(
+            size=spec.size,
+            channels=spec.channels,
+            num_steps=spec.steps,
+            schedule=spec.schedule,
+            target=settings.target,
+            width=settings.width,
+            num_scales=settings.num_scales,
+            num_blocks=settings.num_blocks,
+            patch=settings.patch,
+            num_directions=len(gaussian.variances),
+        )
+    )
+    model.know(gaussian)
+    return model
+
+
+def open_triplets(path: Path, split: str) -> TripletDataset:
+    """Return a split of the triplets in `path`: what a build wrote, its triplets folder, or a dataset in it.
+
+    Raises:
+        DatasetError: it has no such split.
+        RunError: it holds no triplets.
+    """
+    dataset = open_dataset(dataset_folder(path, "triplets"), split)
+    if not isinstance(dataset, TripletDataset):
+        raise RunError(f"{path}: holds no triplets; give a dataset of triplets")
+    return dataset
+
+
+def _held_out(path: Path, dataset: TripletDataset) -> TripletDataset:
+    if dataset.manifest.splits.get("val"):
+        return open_triplets(path, "val")
+    print("no pictures are held out (no split val): errors are measured on the training pictures")
+    return dataset
+
+
+def _configuration(settings: Settings, dataset: TripletDataset) -> dict[str, Any]:
+    """Return everything that decides a run: its settings, but where it stands and runs, and its data."""
+    chosen = dataclasses.asdict(settings)
+    for name in ("dataset", "out", "device", "report_steps", "checkpoint_s"):
+        del chosen[name]
+    return {"model": "denoiser", "manifest_sha256": dataset.manifest_sha256, "spec": dataset.spec.to_json(), **chosen}
+
+
+def _num_parameters(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,253 @@
+"""A training run's folder, its clock, and how its command ends.
+
+RUN/config.json      the settings, and what they were trained on
+RUN/metrics.jsonl    one line per report: step, seconds, losses
+RUN/checkpoint.pt    state dicts and plain values, renamed into place
+RUN/results.json     what came out, beside what had to be beaten; written last
+RUN/loss.png         the losses over the steps
+"""
+
+import io
+import json
+import math
+import pickle
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shards.manifest import atomic_write, canonical_json
+from shards.reader import DatasetError
+
+if TYPE_CHECKING:
+    import torch
+
+CONFIG, METRICS, CHECKPOINT, RESULTS, LOSSES = (
+    "config.json",
+    "metrics.jsonl",
+    "checkpoint.pt",
+    "results.json",
+    "loss.png",
+)
+
+
+class RunError(Exception):
+    """A run that cannot start, go on or be read; the message says what and where, and what would do."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where one training run keeps what it has.
+
+    Attributes:
+        path: of the folder.
+    """
+
+    path: Path
+
+    def start(self, config: Mapping[str, Any]) -> bool:
+        """Make the folder and write its configuration; return whether there is a checkpoint of it to go on from.
+
+        Raises:
+            RunError: the folder holds a run with another configuration, or cannot be written.
+        """
+        file = self.path / CONFIG
+        text = canonical_json(config)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            if file.exists() and (self.path / CHECKPOINT).exists():
+                self._refuse_another(json.loads(file.read_text(encoding="utf-8")), json.loads(text))
+                return True
+            (self.path / METRICS).unlink(missing_ok=True)
+            atomic_write(file, text.encode())
+        except OSError as error:
+            raise RunError(f"{self.path}: cannot be written ({error.strerror}); give --out another folder") from error
+        return False
+
+    def _refuse_another(self, held: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+        differing = sorted(name for name in {*held, *asked} if held.get(name) != asked.get(name))
+        if differing:
+            told = ", ".join(f"{name} {held.get(name)!r} (now {asked.get(name)!r})" for name in differing)
+            raise RunError(f"{self.path} holds a run with other settings: {told}; give --out another folder")
+
+    def config(self) -> dict[str, Any]:
+        """Return the configuration the run was started with.
+
+        Raises:
+            RunError: there is none.
+        """
+        try:
+            config = json.loads((self.path / CONFIG).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.path}: no training run there ({error})") from error
+        assert isinstance(config, dict)
+        return config
+
+    def report(self, **numbers: float | str) -> None:
+        """Append one line to the metrics."""
+        with (self.path / METRICS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(numbers) + "\n")
+
+    def forget_after(self, step: int) -> None:
+        """Drop the metrics of steps that no checkpoint holds."""
+        kept = [json.dumps(row) for row in self.metrics() if row["step"] <= step]
+        atomic_write(self.path / METRICS, "".join(line + "\n" for line in kept).encode())
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Return every complete line of the metrics, oldest first."""
+        file = self.path / METRICS
+        lines = file.read_text(encoding="utf-8").splitlines(keepends=True) if file.exists() else []
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Write the checkpoint: flushed under a temporary name, then renamed.
+
+        Raises:
+            RunError: the disk does not take it.
+        """
+        import torch  # noqa: PLC0415 - settings and metrics are read without it
+
+        buffer = io.BytesIO()
+        torch.save(dict(state), buffer)
+        self._write(CHECKPOINT, buffer.getvalue())
+
+    def load(self) -> dict[str, Any]:
+        """Return the checkpoint, tensors on the CPU.
+
+        Raises:
+            RunError: there is none, or it is damaged.
+        """
+        import torch  # noqa: PLC0415 - settings and metrics are read without it
+
+        file = self.path / CHECKPOINT
+        try:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+        except FileNotFoundError as error:
+            raise RunError(f"{file}: no such checkpoint; train first") from error
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            raise RunError(f"{file}: damaged ({error}); remove the folder and train again") from error
+        assert isinstance(state, dict)
+        return state
+
+    def finish(self, results: Mapping[str, Any]) -> None:
+        """Write the results, which say that the run is complete."""
+        self._write(RESULTS, canonical_json(results).encode())
+
+    def results(self) -> dict[str, Any] | None:
+        """Return the results, or None of a run that has not finished."""
+        file = self.path / RESULTS
+        if not file.exists():
+            return None
+        results = json.loads(file.read_text(encoding="utf-8"))
+        assert isinstance(results, dict)
+        return results
+
+    def _write(self, name: str, data: bytes) -> None:
+        try:
+            atomic_write(self.path / name, data)
+        except OSError as error:
+            raise RunError(f"{self.path / name}: cannot be written ({error.strerror})") from error
+
+
+def dataset_folder(path: Path, stage: str) -> Path:
+    """Return the folder of a stage's datasets in `path`, or `path` itself where it has no such folder."""
+    return path / stage if (path / stage).is_dir() else path
+
+
+def choose_device(name: str) -> "torch.device":
+    """Return the device called `name`; "auto" is the GPU where there is one, the CPU else.
+
+    Raises:
+        RunError: there is no such device here.
+    """
+    import torch  # noqa: PLC0415 - settings and metrics are read without it
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise RunError(f"--device {name}: {str(error).splitlines()[0]}; give cpu, cuda or auto") from error
+
+
+def exit_status(work: Callable[[], None]) -> int:
+    """Do some work; return 0, or 1 after printing what is wrong, or 130 where it was interrupted."""
+    try:
+        work()
+    except (RunError, DatasetError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; run again to go on from the last checkpoint", file=sys.stderr)
+        return 130
+    return 0
+
+
+@dataclass
+class Budget:
+    """How much training there is to do, and how much is done.
+
+    Attributes:
+        seconds: of training, reading and reports included; counts where `num_steps` is 0.
+        num_steps: optimiser steps; 0 trains by the clock.
+        step: steps done.
+        spent_s: seconds trained before this process.
+    """
+
+    seconds: float
+    num_steps: int
+    step: int = 0
+    spent_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._started = time.monotonic()
+
+    def elapsed_s(self) -> float:
+        """Return the seconds trained, those before an interruption included."""
+        return self.spent_s + time.monotonic() - self._started
+
+    def fraction(self) -> float:
+        """Return how much of the training is done, in [0, 1]."""
+        done = self.step / self.num_steps if self.num_steps else self.elapsed_s() / self.seconds
+        return min(1.0, done)
+
+
+def learning_rate(fraction: float, step: int, peak: float, warmup_steps: int) -> float:
+    """Return the learning rate: a linear rise over the first steps, then half a cosine from `peak` down to zero.
+
+    Source: Loshchilov and Hutter 2017, "SGDR" (arXiv:1608.03983), without restarts.
+
+    Args:
+        fraction: of the training done, in [0, 1].
+        step: optimiser steps done.
+        peak: the highest rate.
+        warmup_steps: steps of the rise.
+    """
+    rise = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
+    return peak * rise * (1 + math.cos(math.pi * fraction)) / 2
+
+
+def draw_losses(run: RunFolder, title: str, unit: str, beaten: Mapping[str, float]) -> Path:
+    """Draw the losses in a run's metrics as `loss.png`, beside what they must beat; return its path.
+
+    Args:
+        run: its folder; rows with `train` and `held_out` are drawn over `step`.
+        title: above the curves.
+        unit: of the losses.
+        beaten: name and loss of each level to draw.
+    """
+    from matplotlib.figure import Figure  # noqa: PLC0415 - takes 0.5 s, and only drawing needs it
+
+    figure = Figure(figsize=(7, 4), dpi=120, layout="constrained")
+    axes = figure.add_subplot()
+    for name, style in (("train", {"alpha": 0.5}), ("held_out", {"marker": "o", "markersize": 3})):
+        rows = [row for row in run.metrics() if name in row]
+        axes.plot([row["step"] for row in rows], [row[name] for row in rows], label=name.replace("_", " "), **style)
+    for place, (name, level) in enumerate(beaten.items()):
+        axes.axhline(level, linestyle="--", color=f"C{place + 2}", label=name)
+    axes.set(title=title, xlabel="step", ylabel=unit)
+    axes.legend()
+    figure.savefig(run.path / LOSSES, metadata={"Software": None})
+    return run.path / LOSSES

@@ -1,0 +1,49 @@
+"""Settings of a trainer or sampler: one frozen dataclass, filled from `--name value`.
+
+Each field is annotated with what `--help` says of it: `seed: Annotated[int, "of the order"] = 0`.
+"""
+
+import argparse
+import dataclasses
+import typing
+from collections.abc import Sequence
+from typing import TypeVar
+
+Settings = TypeVar("Settings")
+
+
+def parse_settings(kind: type[Settings], argv: Sequence[str], prog: str, description: str) -> Settings:
+    """Return settings filled from a command line: `--name value` for each field of the dataclass `kind`.
+
+    A field without a default is a positional argument; a field of type bool is a pair `--name`, `--no-name`.
+
+    Raises:
+        SystemExit: with status 2 and a message, where the line does not fit; with 0 after `--help`.
+    """
+    parser = argparse.ArgumentParser(prog, description=description)
+    hints = typing.get_type_hints(kind, include_extras=True)
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        value_type, says = typing.get_args(hints[field.name])
+        says = says.replace("%", "%%")
+        flag = "--" + field.name.replace("_", "-")
+        if field.default is dataclasses.MISSING:
+            parser.add_argument(field.name, type=value_type, help=says)
+        elif value_type is bool:
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=field.default, help=says)
+        else:
+            parser.add_argument(flag, type=value_type, default=field.default, help=f"{says} ({field.default})")
+    try:
+        return kind(**vars(parser.parse_args(list(argv))))
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def refuse_below(minimum: float, settings: object, names: Sequence[str]) -> None:
+    """Check that the named settings are `minimum` or more.
+
+    Raises:
+        ValueError: one is less; the message names it.
+    """
+    for name in names:
+        if getattr(settings, name) < minimum:
+            raise ValueError(f"--{name.replace('_', '-')} {getattr(settings, name)}: must be {minimum} or more")
