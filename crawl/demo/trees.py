@@ -35,7 +35,7 @@ class View:
 
 
 def survey(seed: int, count: int) -> tuple[View, ...]:
-    """`count` views: species in turn, each through the seasons (winter one time in eight), skies drawn from the seed."""
+    """`count` views: species in turn, each through the seasons (winter one time in eight), skies drawn."""
     rng = np.random.default_rng([seed, 1])
     views = []
     for number in range(count):
