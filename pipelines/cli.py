@@ -80,6 +80,30 @@ def _run_stages(recipe: str, out: Path, set_: list[str], workers: int, runner: s
     console.print(closing_table(run_build(checked, out, stages, workers, console)))
 
 
+@app.command()
+def show(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="folder of a build")],
+    count: Annotated[int, typer.Option("--count", min=1, help="how many of each")] = 4,
+    split: Annotated[str, typer.Option("--split", help="train, val or test")] = "train",
+    to: Annotated[Path | None, typer.Option("--to", help="where the strips go; OUT/report/strips if not given")] = None,
+) -> None:
+    """Show a few triplets as strips (PNG) and a few windows as text."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    from pipelines.show import check_any, has_dataset, save_strips, windows  # noqa: PLC0415
+
+    check_any(out)
+    console = Console(highlight=False)
+    if has_dataset(out, "triplets"):
+        for path in save_strips(out, to or out / "report" / "strips", split, count):
+            console.print(f"triplet  {path}", soft_wrap=True)
+    if has_dataset(out, "windows"):
+        for window in windows(out, split, count):
+            console.rule(window.url, align="left", style="dim")
+            console.print(Text.assemble(window.before, " ", (f"[{window.next}]", "bold reverse")))
+
+
 train = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Train a model from shards.")
 generate = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Let a trained model grow something.")
 app.add_typer(train, name="train")

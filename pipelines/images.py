@@ -18,7 +18,7 @@ from crawl.images import CleanImage, ImageSettings, clean_image, pixel_key
 from crawl.verdict import Verdict
 from pipelines.engine import run_pipeline
 from pipelines.fates import Fates, Reject
-from pipelines.ledger import RowRef, count_fetched, crawl_tables, read_fetched
+from pipelines.ledger import FROM_LEDGER, RowRef, count_fetched, crawl_tables, read_fetched
 from pipelines.receipts import Receipt, finish_part
 from pipelines.rejects import WriteRejects
 from pipelines.sink import SampleRef, WriteShards

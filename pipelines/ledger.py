@@ -8,7 +8,6 @@ import pyarrow.compute as pc
 from pipelines.stages import Job
 from pipelines.tables import read_table
 
-
 FROM_LEDGER = ("url", "sha256", "warc_file", "warc_offset", "fetched_at", "robots_rule", "opt_out")
 """What every clean record carries over from its ledger row, so that it can say where it came from (law 5)."""
 

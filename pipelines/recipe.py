@@ -78,7 +78,8 @@ class CrawlConfig(Section):
     max_attempts: int = _transport(3, ge=1, le=10)
     max_urls_per_host: int = _transport(1_000, ge=1, description="in one round; the rest waits for the next")
     round_time_s: float = _transport(900.0, gt=0, description="after which a host waits for the next round")
-    records_per_segment: int = _transport(200, ge=1, description="records committed together")
+    records_per_segment: int = _transport(200, ge=1, description="records committed together, at most")
+    segment_time_s: float = _transport(30.0, gt=0, description="after which a segment is committed as it is")
 
     @model_validator(mode="after")
     def _source_has_what_it_needs(self) -> Self:

@@ -1,0 +1,228 @@
+"""The crawl stage: rounds over a frontier, until nothing is due.
+
+The frontier is stored nowhere. What is due is what links lead to and the ledger does not have; each round begins by
+computing it from the segments on disk, so that a killed crawl carries on by itself. A host stays in one lane of a
+round, so that one fetcher alone asks it.
+"""
+
+import asyncio
+import functools
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+from crawl.http import request_json
+from crawl.lane import FetchSettings, HostSpent, is_wanted, visit_lane
+from crawl.wikimedia import discover
+
+from crawl.records import LINK_SCHEMA, LinkRow, Target
+from crawl.urls import canonical_url, host_of
+from pipelines.engine import run_pipeline
+from pipelines.errors import StageError
+from pipelines.receipts import Receipt, all_receipts, finish_part, remove_strays
+from pipelines.segments import SegmentWriter
+from pipelines.stages import Job, Outcome
+from pipelines.tables import read_row, read_table, write_table
+
+SEEDS = "seeds"
+SLOTS = 64
+"""Slots that hosts are put in by their hash; a host never leaves its slot, however many lanes share the slots."""
+
+
+class Due(NamedTuple):
+    """A URL that a link leads to, and that link."""
+
+    rank: tuple[int, str, bool, str]
+    """Depth, kind (`image` before `page`), no caption, page it stands on: the smallest is the best link."""
+    table: str
+    row: int
+
+
+class Asked(NamedTuple):
+    """A URL that has its ledger row: never asked again in this snapshot."""
+
+    host: str
+    kind: str
+    reason: str
+
+
+class Entry(NamedTuple):
+    """One URL of a lane: due if there is a link to follow, else already asked."""
+
+    url: str
+    due: Due | None
+    asked: Asked | None
+
+
+def run(job: Job) -> Outcome:
+    """Runs rounds until nothing is due; see the module.
+
+    Raises:
+        StageError: nothing at all could be fetched; the message says why for each seed.
+    """
+    finish_part(job.folder, SEEDS, lambda: find_seeds(job))
+    number = _next_round(job)
+    while True:
+        run_pipeline(functools.partial(build_round, job=job, number=number), job.workers)
+        found, due, asked = _round_totals(job, number)
+        if not due:
+            break
+        if not asked:
+            raise StageError(f"crawl: {due} URLs are due and a whole round asked for none; raise crawl.round_time_s")
+        number += 1
+    _check_something_kept(job)
+    return Outcome(records_in=found)
+
+
+def find_seeds(job: Job) -> Receipt:
+    """Writes where the crawl begins, as links found nowhere: the recipe's seeds, or what an API lists."""
+    config = job.recipe.crawl
+    if config.source == "wikimedia":
+        assert config.wikimedia is not None
+        links = list(discover(config.wikimedia, functools.partial(request_json, settings=fetch_settings(job))))
+    else:
+        links = [_seed_link(seed) for seed in config.seeds]
+    rows = [asdict(link) for link in links]
+    return Receipt((write_table(job.folder, f"links-{SEEDS}.parquet", rows, LINK_SCHEMA),))
+
+
+def build_round(pipeline: beam.Pipeline, job: Job, number: int) -> None:
+    """Adds the graph of one round to `pipeline`."""
+    links = (
+        pipeline | "Links" >> beam.Create(_tables(job, "links-")) | "ReadLinks" >> beam.FlatMap(read_links, job)
+        # (url, Due)
+    )
+    asked = (
+        pipeline | "Ledgers" >> beam.Create(_tables(job, "ledger-")) | "ReadLedgers" >> beam.FlatMap(read_asked, job)
+        # (url, Asked)
+    )
+    (
+        {"links": links, "asked": asked}
+        | "JoinByUrl" >> beam.CoGroupByKey()
+        | "Compare" >> beam.MapTuple(compare)
+        # Entry
+        | "KeyByLane" >> beam.Map(lambda entry: (lane_of(entry.url, job.workers), entry))
+        | "GroupByLane" >> beam.GroupByKey()
+        # (lane, [Entry])
+        | "Fetch" >> beam.MapTuple(fetch_lane, job, number)
+    )
+
+
+def read_links(table: str, job: Job) -> Iterator[tuple[str, Due]]:
+    """The links of one table that the recipe wants followed, by the URL they lead to."""
+    settings = fetch_settings(job)
+    for row, values in enumerate(read_table(f"{job.folder}/{table}").to_pylist()):
+        link = LinkRow(**values)
+        if is_wanted(link, settings):
+            yield link.to_url, Due((link.depth, link.kind, not link.caption, link.from_url), table, row)
+
+
+def read_asked(table: str, job: Job) -> Iterator[tuple[str, Asked]]:
+    """The URLs of one ledger table."""
+    columns = read_table(f"{job.folder}/{table}", ("url", "host", "kind", "reason"))
+    for url, *asked in zip(*(columns[name].to_pylist() for name in columns.column_names), strict=True):
+        yield url, Asked(*asked)
+
+
+def compare(url: str, known: dict[str, Iterable[Any]]) -> Entry:
+    """What one URL means to this round."""
+    asked = list(known["asked"])
+    assert len(asked) <= 1, f"{url} has {len(asked)} ledger rows"
+    return Entry(url, None, asked[0]) if asked else Entry(url, min(known["links"]), None)
+
+
+def lane_of(url: str, lanes: int) -> int:
+    """The lane in which a URL's host is asked."""
+    digest = hashlib.sha256(host_of(url).encode()).digest()
+    return int.from_bytes(digest[:8], "big") % SLOTS % lanes
+
+
+def fetch_lane(lane: int, entries: Iterable[Entry], job: Job, number: int) -> None:
+    """Asks for what is due in one lane, segment by segment, and notes how much there was to do."""
+    known: set[str] = set()
+    spent: dict[str, Counter[str]] = {}
+    due: list[Due] = []
+    for entry in entries:
+        if entry.due is not None:
+            due.append(entry.due)
+        elif entry.asked is not None:
+            known.add(entry.url)
+            if entry.asked.reason != "budget":
+                spent.setdefault(entry.asked.host, Counter())[entry.asked.kind] += 1
+    targets = [_target(item, job) for item in sorted(due)]
+    name = f"{number:03d}-{lane:02d}"
+    asked = asyncio.run(_visit(targets, known, spent, job, name)) if targets else 0
+    notes = {"found": len(known) + len(due), "due": len(due), "asked": asked}
+    finish_part(job.folder, f"round-{name}", lambda: Receipt(notes=notes))
+
+
+async def _visit(targets: list[Target], known: set[str], spent: dict[str, Counter[str]], job: Job, name: str) -> int:
+    """Visits the targets and what they link to on their hosts; returns how many URLs were asked for."""
+    config, asked = job.recipe.crawl, 0
+    budgets = {host: HostSpent(pages=counts["page"], pictures=counts["image"]) for host, counts in spent.items()}
+    with SegmentWriter(job.folder, name, config.records_per_segment, config.segment_time_s) as segments:
+        async for visit in visit_lane(targets, known.__contains__, fetch_settings(job), budgets):
+            segments.add(visit)
+            asked += 1
+    return asked
+
+
+def fetch_settings(job: Job) -> FetchSettings:
+    """How the recipe wants things fetched."""
+    config = job.recipe.crawl
+    raise_for = [canonical_url(seed) for seed in config.seeds]
+    hosts = config.hosts or sorted({host_of(seed) for seed in raise_for if seed})
+    return FetchSettings()
+
+
+def _seed_link(seed: str) -> LinkRow:
+    url = canonical_url(seed)
+    if url is None:
+        raise StageError(f"crawl.seeds: {seed!r} is not an address to fetch; write it as https://example.org/")
+    return LinkRow("", url, "page", "", "none", "unknown", "unknown", "unknown", 0)
+
+
+def _target(due: Due, job: Job) -> Target:
+    link = read_row(f"{job.folder}/{due.table}", due.row)
+    return Target(link["to_url"], link["kind"], link["depth"], link["from_url"], link["caption"])
+
+
+def _tables(job: Job, prefix: str) -> list[str]:
+    """The tables of finished segments whose name begins with `prefix`."""
+    files = (file.path for _, receipt in all_receipts(job.folder) for file in receipt.files)
+    return sorted(path for path in files if path.startswith(prefix))
+
+
+def _next_round(job: Job) -> int:
+    """A number that no segment or round on disk has, so that nothing is ever written over."""
+    heads = (name.removeprefix("round-").partition("-")[0] for name, _ in all_receipts(job.folder))
+    return 1 + max((int(head) for head in heads if head.isdigit()), default=0)
+
+
+def _round_totals(job: Job, number: int) -> tuple[int, int, int]:
+    """URLs found, due and asked for, over all lanes of a round."""
+    totals: Counter[str] = Counter()
+    for name, receipt in all_receipts(job.folder):
+        if name.startswith(f"round-{number:03d}-"):
+            totals.update(receipt.notes)
+    return totals["found"], totals["due"], totals["asked"]
+
+
+def _check_something_kept(job: Job) -> None:
+    """Gives up, and forgets what was tried, where not one page or picture could be had.
+
+    Raises:
+        StageError: with what happened to each seed.
+    """
+    told: list[str] = []
+    for table in _tables(job, "ledger-"):
+        for row in read_table(f"{job.folder}/{table}").to_pylist():
+            if row["fate"] == "kept":
+                return
+            if row["depth"] == 0:
+                told.append(f"{row['url']}: {row['reason']}{': ' if row['detail'] else ''}{row['detail']}")
+    remove_strays(job.folder, set())
+    raise StageError("crawl: nothing could be fetched; " + "; ".join(told[:5] or ["no seed leads anywhere"]))

@@ -1,0 +1,91 @@
+"""Segments of a crawl: a WARC file, its ledger rows and its link rows, committed together."""
+
+import hashlib
+import time
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+from crawl.warc import write_info, write_visit
+
+from crawl.records import LEDGER_SCHEMA, LINK_SCHEMA, Visit
+from pipelines.fates import Fates
+from pipelines.receipts import Receipt, finish_part
+from pipelines.tables import write_table
+from shards.manifest import FileEntry, atomic_open
+
+
+class SegmentWriter:
+    """Stores visits as they come, a segment at a time; what was not committed is fetched again after a crash.
+
+    Args:
+        folder: the crawl's folder.
+        name: begins the names of all segments written here; nobody else uses it.
+        max_records: a segment is committed when it holds this many visits…
+        max_seconds: …or when it has been open this long, and at the end.
+    """
+
+    def __init__(self, folder: Path, name: str, max_records: int, max_seconds: float) -> None:
+        self._folder, self._name = folder, name
+        self._max_records, self._max_seconds = max_records, max_seconds
+        self._number = 0
+        self._begin()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Commits what there is; after an error it goes, to be fetched again."""
+        if kind is None:
+            self._commit()
+        else:
+            self._open.__exit__(kind, None, None)
+
+    def add(self, visit: Visit) -> None:
+        """Stores one visit."""
+        row = visit.row
+        if visit.payload is not None:
+            row = replace(row, warc_file=self._warc_name, warc_offset=write_visit(self._warc(), visit))
+        self._rows.append(asdict(row))
+        self._links.extend(asdict(link) for link in visit.links)
+        self._fates.add(row.fate, row.reason)
+        if len(self._rows) >= self._max_records or time.monotonic() - self._since >= self._max_seconds:
+            self._commit()
+            self._begin()
+
+    def _begin(self) -> None:
+        self._segment = f"{self._name}-{self._number:05d}"
+        self._warc_name = f"crawl-{self._segment}.warc.gz"
+        self._number += 1
+        self._open = ExitStack()
+        self._file: BinaryIO | None = None
+        self._rows: list[dict[str, Any]] = []
+        self._links: list[dict[str, Any]] = []
+        self._fates = Fates()
+        self._since = time.monotonic()
+
+    def _warc(self) -> BinaryIO:
+        """The segment's WARC file, begun when the first payload comes."""
+        if self._file is None:
+            self._file = self._open.enter_context(atomic_open(self._folder / self._warc_name))
+            write_info(self._file, self._warc_name)
+        return self._file
+
+    def _commit(self) -> None:
+        if self._rows:
+            finish_part(self._folder, self._segment, self._finish)
+
+    def _finish(self) -> Receipt:
+        self._open.close()
+        stored = sum(row["warc_offset"] >= 0 for row in self._rows)
+        warc = () if self._file is None else (_entry(self._folder, self._warc_name, stored),)
+        ledger = write_table(self._folder, f"ledger-{self._segment}.parquet", self._rows, LEDGER_SCHEMA)
+        links = write_table(self._folder, f"links-{self._segment}.parquet", self._links, LINK_SCHEMA)
+        return Receipt((*warc, ledger, links), self._fates)
+
+
+def _entry(folder: Path, name: str, records: int) -> FileEntry:
+    with (folder / name).open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return FileEntry(name, (folder / name).stat().st_size, digest, records)

@@ -1,0 +1,140 @@
+"""A few training examples to look at: triplets as strips, windows as text."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from pipelines.errors import StageError
+from shards.dataset import TripletDataset, WindowDataset, open_dataset
+
+SHOWN_SIDE = 128
+"""Small pictures are enlarged by the whole number that brings them to about this many pixels."""
+
+GAP, LABEL_HEIGHT = 6, 20
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One picture on its way into the static.
+
+    Attributes:
+        key: of the picture.
+        caption: of the picture, may be empty.
+        panels: uint8 pictures (S, S, C), each with its label.
+    """
+
+    key: str
+    caption: str
+    panels: tuple[tuple[str, NDArray[np.uint8]], ...]
+
+
+@dataclass(frozen=True)
+class ShownWindow:
+    """One window as text.
+
+    Attributes:
+        before: its context.
+        next: the word that comes next.
+        url: the page that word stands on.
+    """
+
+    before: str
+    next: str
+    url: str
+
+
+def strips(out: Path, split: str, count: int) -> Iterator[Strip]:
+    """The first `count` pictures of the triplets in `out`: noisy at each step, clean, and the static itself."""
+    dataset = open_dataset(out / "triplets", split)
+    assert isinstance(dataset, TripletDataset)
+    keys = [
+        str(key) for batch in dataset.loader(1024, shuffle=False, finite=True, fields=("key",)) for key in batch["key"]
+    ]
+    places = {key: number for number, key in enumerate(keys)}
+    for picture in list(dict.fromkeys(key.partition("-")[0] for key in keys))[:count]:
+        ladder = [dataset[places[f"{picture}-k{step}-d0"]] for step in range(1, dataset.spec.steps + 1)]
+        yield _strip(picture, ladder)
+
+
+def windows(out: Path, split: str, count: int) -> Iterator[ShownWindow]:
+    """The first `count` windows of `out` whose last position is text."""
+    dataset = open_dataset(out / "windows", split)
+    assert isinstance(dataset, WindowDataset)
+    for number in range(min(count, len(dataset))):
+        sample = dataset[number]
+        length = sample["length"]
+        tokens = sample["tokens"][:length].tolist()
+        before = dataset.tokenizer.decode(tokens[:-1])
+        yield ShownWindow(before, dataset.tokenizer.token(tokens[-1]), sample["meta"]["documents"][-1]["url"])
+
+
+def draw_strip(strip: Strip) -> Image.Image:
+    """The strip as one picture, each panel enlarged without smoothing and labelled."""
+    side = strip.panels[0][1].shape[0]
+    shown = side * max(1, round(SHOWN_SIDE / side))
+    width = GAP + len(strip.panels) * (shown + GAP)
+    sheet = Image.new("RGB", (width, shown + 2 * LABEL_HEIGHT + GAP), "white")
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(size=13)
+    for number, (label, pixels) in enumerate(strip.panels):
+        left = GAP + number * (shown + GAP)
+        sheet.paste(_picture(pixels).resize((shown, shown), Image.Resampling.NEAREST), (left, LABEL_HEIGHT))
+        draw.text((left, 2), label, "black", font)
+    draw.text((GAP, LABEL_HEIGHT + shown + 2), strip.caption or strip.key, "#555555", font)
+    return sheet
+
+
+def save_strips(out: Path, folder: Path, split: str, count: int) -> list[Path]:
+    """Writes `count` strips of the triplets in `out` to `folder` as PNG; returns their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for strip in strips(out, split, count):
+        path = folder / f"triplet-{strip.key}.png"
+        draw_strip(strip).save(path, format="PNG")
+        paths.append(path)
+    return paths
+
+
+def has_dataset(out: Path, stage: str) -> bool:
+    """Whether `out` holds a committed dataset of this kind."""
+    return (out / stage / "current").exists()
+
+
+def check_any(out: Path) -> None:
+    """Raises where there is nothing to show.
+
+    Raises:
+        StageError: `out` holds neither triplets nor windows.
+    """
+    if not has_dataset(out, "triplets") and not has_dataset(out, "windows"):
+        raise StageError(
+            f"{out}: neither triplets nor windows were built there; run 'seedbed build RECIPE --out {out}'"
+        )
+
+
+def _strip(key: str, ladder: Sequence[dict[str, Any]]) -> Strip:
+    noisy = [
+        (f"step {sample['step']}: {_percent(sample['b'])} % static", _from_x(sample["noisy"])) for sample in ladder
+    ]
+    clean = ("clean", ladder[0]["clean"])
+    noise = ("the static", _from_x(ladder[0]["noise"] / 4))
+    return Strip(key, ladder[0]["caption"], (*noisy, clean, noise))
+
+
+def _percent(b: float) -> int:
+    """The static's share of the variance, b², in percent."""
+    return round(100 * b * b)
+
+
+def _from_x(x: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+    """The pixel values u nearest to x = (2u - 255) / 256; what lies outside is clipped."""
+    return np.clip(np.rint((256 * x.astype(np.float32) + 255) / 2), 0, 255).astype(np.uint8)
+
+
+def _picture(pixels: NDArray[np.uint8]) -> Image.Image:
+    return Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[:, :, 0]).convert("RGB")

@@ -1,0 +1,114 @@
+"""The rooms and who may call whom: the arrows of the architecture, read from the imports themselves."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ROOMS = ("crawl", "shards", "models", "pipelines")
+
+MAY_IMPORT = {
+    "crawl": set(),
+    "shards": set(),
+    "models": {"shards"},
+    "pipelines": {"crawl", "shards"},
+}
+MODELS_ALLOWED_IN = ("pipelines/score.py", "pipelines/inspect/", "pipelines/cli.py")
+
+ONLY_IN = {
+    "aiohttp": ("crawl/",),
+    "requests": ("crawl/",),
+    "bs4": ("crawl/",),
+    "fastwarc": ("crawl/",),
+    "protego": ("crawl/",),
+    "ada_url": ("crawl/",),
+    "trafilatura": ("crawl/",),
+    "resiliparse": ("crawl/",),
+    "lxml": ("crawl/",),
+    "torch": ("models/", "shards/torch_arrays.py"),
+    "matplotlib": ("models/", "pipelines/inspect/"),
+    "apache_beam": ("pipelines/",),
+    "pydantic": ("pipelines/",),
+    "typer": ("pipelines/",),
+    "psutil": ("pipelines/",),
+    "jinja2": ("pipelines/",),
+    "webdataset": ("shards/",),
+    "airflow": ("airflow/",),
+}
+READING_PATH = {"numpy", "pyarrow", "PIL", "fsspec", "crc32c"}
+WRITERS_OF_CONNECTIONS = ("aiohttp", "requests", "socket", "urllib.request", "http.client")
+
+
+def _files(room: str) -> list[Path]:
+    return sorted((ROOT / room).rglob("*.py"))
+
+
+def _imports(path: Path) -> set[str]:
+    """Dotted names that a file imports, those inside functions and `if TYPE_CHECKING` among them."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            assert node.module is not None
+            names.add(node.module)
+    return names
+
+
+def _top(name: str) -> str:
+    return name.partition(".")[0]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_the_rooms_it_may(room: str):
+    for path in _files(room):
+        place = path.relative_to(ROOT).as_posix()
+        others = {_top(name) for name in _imports(path)} & (set(ROOMS) | {"tests"}) - {room}
+        allowed = MAY_IMPORT[room] | ({"models"} if place.startswith(MODELS_ALLOWED_IN) else set())
+        assert others <= allowed, f"{place} imports {sorted(others - allowed)}"
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_third_party_package_stays_in_its_rooms(room: str):
+    for path in _files(room):
+        place = path.relative_to(ROOT).as_posix()
+        for name in {_top(name) for name in _imports(path)} & ONLY_IN.keys():
+            assert place.startswith(ONLY_IN[name]), f"{place} imports {name}"
+
+
+def test_reading_and_training_need_only_a_few_packages():
+    for room in ("shards", "models"):
+        for path in _files(room):
+            outside = {_top(name) for name in _imports(path)} - set(sys.stdlib_module_names) - {"shards", "models"}
+            assert outside <= READING_PATH | {"torch", "matplotlib"}, f"{path}: {sorted(outside)}"
+
+
+def test_only_the_fetching_module_opens_connections():
+    for room in ROOMS:
+        for path in _files(room):
+            place = path.relative_to(ROOT).as_posix()
+            if place in ("crawl/http.py", "crawl/addresses.py") or place.startswith("crawl/demo/"):
+                continue
+            used = _imports(path) & set(WRITERS_OF_CONNECTIONS)
+            assert not used, f"{place} imports {sorted(used)}"
+
+
+def test_no_room_has_a_drawer_for_everything():
+    for room in ROOMS:
+        for path in _files(room):
+            assert path.stem not in {"utils", "util", "common", "helpers", "misc"}, path
+
+
+def test_nothing_else_stands_at_the_top():
+    allowed = {*ROOMS, "tests", "airflow", "pyproject.toml", "README.md", "Makefile", "constraints.txt", "LICENSE"}
+    tracked = {line.partition("/")[0] for line in _tracked()}
+    assert {name for name in tracked if not name.startswith(".")} <= allowed | {"CHANGELOG.md"}
+
+
+def _tracked() -> list[str]:
+    import subprocess  # noqa: PLC0415
+
+    return subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
