@@ -1,0 +1,171 @@
+"""Recipes: what is accepted, what is refused and in which words, and what makes a stage out of date."""
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.errors import RecipeError, TombstoneError
+from pipelines.load_recipe import bundled_recipes, check_recipe, load_recipe
+from pipelines.stages import STAGE_LIST, STAGES, fingerprint
+from pipelines.tombstones import Tombstones, read_tombstones
+
+MINIMAL = """
+name: trees
+contact: gardener@example.org
+crawl: {seeds: ["https://example.org/"]}
+images: {}
+text: {}
+triplets: {}
+windows: {}
+"""
+
+
+@pytest.fixture
+def recipe_file(tmp_path: Path) -> Path:
+    path = tmp_path / "trees.yaml"
+    path.write_text(MINIMAL)
+    return path
+
+
+def test_a_minimal_recipe_has_working_defaults(recipe_file: Path):
+    recipe = load_recipe(recipe_file)
+    assert recipe.stages() == ("crawl", "images", "text", "triplets", "windows")
+    assert recipe.images is not None
+    assert (recipe.images.size, recipe.crawl.delay_s, recipe.crawl.snapshot) == (64, 1.0, "first")
+
+
+def test_a_section_left_out_leaves_its_stage_out(recipe_file: Path):
+    assert load_recipe(recipe_file, ["images=null", "triplets=null"]).stages() == ("crawl", "text", "windows")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("images.sise=3", "images.sise: unknown key; did you mean 'size'? it may be one of: size, min_side"),
+        ("imges={}", "imges: unknown key; did you mean 'images'?"),
+        ("images.size=0", "images.size: 0 will not do: should be greater than or equal to 8"),
+        ("images.size=big", "images.size: 'big' will not do: should be a valid integer"),
+        ("images.min_side=32", "images: min_side 32 is below size 64 and nothing is enlarged: give at least 64"),
+        ("triplets.steps=0", "triplets.steps: 0 will not do"),
+        ("triplets.seed=-1", "triplets.seed: -1 will not do"),
+        ("triplets.schedule=linear", "triplets.schedule: 'linear' will not do: should be 'interpolate'"),
+        ("split.val=0.5", "split: train + val + test is 1.45: make them add up to 1"),
+        ("windows.stride=65", "windows: stride 65 is above context 64 and skips tokens: give at most 64"),
+        ("images=null", "triplets are made from images: add a section 'images: {}'"),
+        ("contact=nobody", "contact: 'nobody' will not do: give a web page"),
+        ("contact=null", "contact: None will not do"),
+        ("name=a/b", "name: 'a/b' will not do"),
+        ("crawl.seeds=[]", "crawl: source 'site' needs at least one address under seeds"),
+        ("crawl.source=wikimedia", "crawl: source 'wikimedia' needs a section 'wikimedia' with categories"),
+        ("crawl.delay_s=-1", "crawl.delay_s: -1 will not do"),
+        ("text.min_words=200000", "text: min_words 200000 is above max_words 100000: nothing would pass"),
+    ],
+)
+def test_an_impossible_value_is_named_with_its_place_and_what_would_do(recipe_file: Path, override: str, message: str):
+    with pytest.raises(RecipeError) as error:
+        load_recipe(recipe_file, [override])
+    assert str(error.value).startswith(f"{recipe_file}: ")
+    assert message in str(error.value)
+
+
+def test_every_problem_gets_its_line(recipe_file: Path):
+    with pytest.raises(RecipeError) as error:
+        load_recipe(recipe_file, ["images.size=0", "windows.context=0", "crawl.colour=green"])
+    assert len(str(error.value).splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("crawl: [", "not YAML"),
+        ("just words", "a recipe is a YAML mapping"),
+        ("crawl: {seeds: [https://example.org/]}", "name: missing"),
+    ],
+)
+def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path, text: str, message: str):
+    path = tmp_path / "broken.yaml"
+    path.write_text(text)
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(path)
+
+
+def test_a_missing_file_names_the_bundled_recipes(tmp_path: Path):
+    with pytest.raises(RecipeError, match="nowhere.yaml: cannot be read.*one of: demo, site, wikimedia-trees"):
+        load_recipe(tmp_path / "nowhere.yaml")
+
+
+@pytest.mark.parametrize("override", ["images.size", "=3", "images..size=3", "name.first=a", "images.size=[1"])
+def test_an_override_that_is_none_is_refused(recipe_file: Path, override: str):
+    with pytest.raises(RecipeError, match="--set"):
+        load_recipe(recipe_file, [override])
+
+
+def test_every_bundled_recipe_is_valid_once_it_knows_whom_to_contact():
+    for name in bundled_recipes():
+        overrides = ["contact=gardener@example.org"]
+        if name == "site":
+            overrides.append('crawl.seeds=["https://example.org/"]')
+        assert load_recipe(name, overrides).name == name
+
+
+@pytest.mark.parametrize("name", ["site", "wikimedia-trees"])
+def test_no_bundled_recipe_asks_a_site_without_a_contact(name: str):
+    with pytest.raises(RecipeError, match="contact: '' will not do"):
+        load_recipe(name)
+
+
+def _fingerprints(overrides: list[str], recipe_file: Path, tombstones: Tombstones | None = None) -> dict[str, str]:
+    """Fingerprints of all stages, each input's manifest hash stood in for by its fingerprint."""
+    recipe = load_recipe(recipe_file, overrides)
+    found: dict[str, str] = {}
+    for stage in STAGE_LIST:
+        inputs = {name: found[name] for name in stage.inputs}
+        found[stage.name] = fingerprint(stage, recipe, inputs, tombstones or Tombstones())
+    return found
+
+
+@pytest.mark.parametrize(
+    ("override", "stale"),
+    [
+        ("crawl.delay_s=5", set()),
+        ("crawl.connect_to={example.org: '127.0.0.1:8000'}", set()),
+        ("contact=other@example.org", set()),
+        ("crawl.snapshot=second", set(STAGES)),
+        ("images.size=32", {"images", "triplets"}),
+        ("triplets.steps=6", {"triplets"}),
+        ("text.min_words=10", {"text", "windows"}),
+        ("windows.context=32", {"windows"}),
+        ("split={train: 0.8, val: 0.1, test: 0.1}", {"images", "text", "triplets", "windows"}),
+    ],
+)
+def test_a_changed_value_makes_out_of_date_only_what_depends_on_it(recipe_file: Path, override: str, stale: set[str]):
+    before, after = _fingerprints([], recipe_file), _fingerprints([override], recipe_file)
+    assert {stage for stage in STAGES if before[stage] != after[stage]} == stale
+
+
+def test_a_tombstone_makes_everything_out_of_date(recipe_file: Path, tmp_path: Path):
+    (tmp_path / "tombstones.jsonl").write_text('{"url": "https://example.org/a"}\n')
+    before, after = _fingerprints([], recipe_file), _fingerprints([], recipe_file, read_tombstones(tmp_path))
+    assert all(before[stage] != after[stage] for stage in STAGES)
+
+
+def test_tombstones_cover_urls_hosts_and_contents(tmp_path: Path):
+    lines = ['{"url": "https://a.example/x"}', '{"host": "b.example"}', '{"sha256": "' + "0" * 64 + '"}']
+    (tmp_path / "tombstones.jsonl").write_text("\n".join(lines))
+    tombstones = read_tombstones(tmp_path)
+    assert tombstones.cover("https://a.example/x")
+    assert not tombstones.cover("https://a.example/y")
+    assert tombstones.cover("http://b.example/anything")
+    assert tombstones.cover("https://c.example/", "0" * 64)
+
+
+@pytest.mark.parametrize("line", ["oak", '{"path": "x"}', '{"url": 3}', '{"url": "a", "host": "b"}', "[]"])
+def test_a_damaged_tombstone_stops_the_build(tmp_path: Path, line: str):
+    (tmp_path / "tombstones.jsonl").write_text('{"host": "b.example"}\n' + line + "\n")
+    with pytest.raises(TombstoneError, match=r"tombstones\.jsonl:2: "):
+        read_tombstones(tmp_path)
+
+
+def test_a_recipe_can_be_checked_without_a_file():
+    with pytest.raises(RecipeError, match="here: name: missing"):
+        check_recipe({"contact": "a@example.org", "crawl": {"seeds": ["https://example.org"]}}, "here")
