@@ -1,0 +1,294 @@
+"""What a page links to and shows, and what it asks of crawlers.
+
+Source: HTML Standard (https://html.spec.whatwg.org/), for base, srcset, picture and rel.
+"""
+
+import codecs
+import re
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+
+from bs4 import BeautifulSoup, MarkupResemblesLocatorWarning, XMLParsedAsHTMLWarning
+from bs4.element import NavigableString, Tag
+from resiliparse.parse.encoding import map_encoding_to_html5
+
+from crawl.licences import UNKNOWN, spdx_of_url
+from crawl.pictures import picture_reference
+from crawl.records import LinkRow
+from crawl.robots import robots_directives
+from crawl.urls import canonical_url
+
+MAX_TAGS = 100_000
+"""Tags a page may have, as counted by "<"; BeautifulSoup takes about 20 µs for each."""
+
+MAX_NESTING = 512
+"""Elements that may stand within one another. Source: Blink, kMaximumHTMLParserDOMTreeDepth."""
+
+_BYTE_ORDER_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_META_CHARSET = re.compile(rb"<meta[^>]{0,500}?charset\s*=\s*[\"']?\s*([a-zA-Z0-9_:.-]+)", re.I)
+_MAX_CAPTION_NODES = 1000
+_PRESCAN_BYTES = 1024  # Source: HTML Standard, "prescan a byte stream to determine its encoding"
+
+_WITHOUT_PICTURES = frozenset({"noindex", "noimageindex", "noai", "noimageai"})
+
+
+class PageError(Exception):
+    """A page that is not taken apart; the message is the reason, a snake_case fact."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Surroundings:
+    """What stands around the elements of a page; elements are named by `id`, 0 is none.
+
+    Attributes:
+        depths: element to the number of elements it stands in.
+        figures: element to the figure it stands in.
+        pictures: element to the picture element it stands in.
+        sources: picture element to its source elements.
+        captions: figure to the text of its figcaption.
+        licences: figure to the reference of the licence linked in it.
+    """
+
+    depths: dict[int, int]
+    figures: dict[int, int]
+    pictures: dict[int, int]
+    sources: dict[int, list[Tag]]
+    captions: dict[int, str]
+    licences: dict[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What was found on a page.
+
+    Attributes:
+        title: text of its title element, white space folded.
+        language: language named by its html element, lower case, "unknown" where none is.
+        robots: directives of its robots meta elements that are meant for us, lower case.
+        links: links and pictures in document order, but for those its directives or rel="nofollow" keep from us.
+    """
+
+    title: str
+    language: str
+    robots: frozenset[str]
+    links: tuple[LinkRow, ...]
+
+
+def read_page(
+    payload: bytes,
+    url: str,
+    charset: str | None,
+    picture_width: int,
+    *,
+    depth: int = 0,
+    directives: frozenset[str] = frozenset(),
+) -> Page:
+    """Returns what a page links to, shows and asks.
+
+    Args:
+        payload: the page as sent, content coding removed.
+        url: canonical URL it was had from.
+        charset: character encoding named by HTTP, None where none was.
+        picture_width: width in pixels wanted of a picture that is offered in several.
+        depth: depth of the page; what it links to is one deeper.
+        directives: robots directives that came with it in HTTP.
+
+    Raises:
+        PageError: the page has more than `MAX_TAGS` tags ("too_many_tags"), or more than `MAX_NESTING` within one
+            another ("nested_too_deeply").
+    """
+    if payload.count(b"<") > MAX_TAGS:
+        raise PageError("too_many_tags")
+    soup = _parsed(decode_page(payload, charset))
+    surroundings = _surroundings(soup)
+    robots = robots_directives(_meta_contents(soup, ("robots", "seedbed")), "seedbed")
+    base = _base_url(soup, url)
+    links = _links(soup, surroundings, url, base, picture_width, depth + 1)
+    asked = robots | directives
+    return Page(
+        title=_text_of(soup.title) if soup.title else "",
+        language=_language(soup),
+        robots=robots,
+        links=tuple(link for link in links if _is_offered(link, asked)),
+    )
+
+
+def decode_page(payload: bytes, charset: str | None) -> str:
+    """Returns a page's text; bytes its encoding does not know become U+FFFD, as in browsers.
+
+    The encoding is that of a byte order mark, else the one HTTP names, else the one a meta element among the first
+    1,024 bytes names, else UTF-8 where the page is valid UTF-8, else windows-1252.
+
+    Source: HTML Standard, "determining the character encoding"; labels as in the Encoding Standard.
+    """
+    for mark, marked in _BYTE_ORDER_MARKS:
+        if payload.startswith(mark):
+            return _decoded(payload[len(mark) :], marked)
+    if encoding := _known_encoding(charset) or _meta_encoding(payload):
+        return _decoded(payload, encoding)
+    try:
+        return payload.decode("utf-8").replace("\0", "\ufffd")
+    except UnicodeDecodeError:
+        return _decoded(payload, "cp1252")
+
+
+def _known_encoding(label: str | None) -> str | None:
+    """Returns Python's name for an encoding label of the web, None where browsers do not know it."""
+    known: str | None = map_encoding_to_html5(label, fallback_utf8=False) if label else None
+    return known
+
+
+def _meta_encoding(payload: bytes) -> str | None:
+    meta = _META_CHARSET.search(payload[:_PRESCAN_BYTES])
+    encoding = _known_encoding(meta.group(1).decode("ascii")) if meta else None
+    # A page whose meta element could be read byte by byte is not in UTF-16, whatever it says.
+    return "utf-8" if encoding and encoding.startswith("utf-16") else encoding
+
+
+def _parsed(text: str) -> BeautifulSoup:
+    with warnings.catch_warnings():
+        # XML sent as HTML, and a page that is one bare URL, are read as browsers read them.
+        warnings.simplefilter("ignore", XMLParsedAsHTMLWarning)
+        warnings.simplefilter("ignore", MarkupResemblesLocatorWarning)
+        return BeautifulSoup(text, "lxml")
+
+
+def _decoded(payload: bytes, encoding: str) -> str:
+    # lxml would end the page at a NUL.
+    return payload.decode(encoding, "replace").replace("\0", "\ufffd")
+
+
+def _meta_contents(soup: BeautifulSoup, names: Iterable[str]) -> list[str]:
+    """Returns the contents of the meta elements with one of the names, in any case."""
+    return [
+        _attribute(element, "content")
+        for element in soup.find_all("meta")
+        if _attribute(element, "name").strip().lower() in names
+    ]
+
+
+def _language(soup: BeautifulSoup) -> str:
+    if soup.html is None:
+        return "unknown"
+    return (_attribute(soup.html, "lang") or _attribute(soup.html, "xml:lang")).strip().lower() or "unknown"
+
+
+def _base_url(soup: BeautifulSoup, url: str) -> str:
+    """Returns what relative references are resolved against: the first base element that names a URL, or the page."""
+    for element in soup.find_all("base", href=True):
+        return canonical_url(_attribute(element, "href"), url) or url
+    return url
+
+
+def _links(
+    soup: BeautifulSoup, surroundings: _Surroundings, url: str, base: str, picture_width: int, depth: int
+) -> Iterable[LinkRow]:
+    for element in soup.find_all(["a", "area", "img"]):
+        if element.name == "img":
+            link = _picture_link(element, surroundings, url, base, picture_width, depth)
+        else:
+            link = _page_link(element, url, base, depth)
+        if link is not None:
+            yield link
+
+
+def _surroundings(soup: BeautifulSoup) -> _Surroundings:
+    """Returns what stands around each picture, from one walk: looking upwards from each would be quadratic."""
+    found = _Surroundings({id(soup): 0}, {}, {}, {}, {}, {})
+    for element in soup.find_all(True):
+        parent = id(element.parent)
+        found.depths[id(element)] = found.depths[parent] + 1
+        if found.depths[id(element)] > MAX_NESTING:
+            raise PageError("nested_too_deeply")
+        figure = id(element) if element.name == "figure" else found.figures.get(parent, 0)
+        picture = id(element) if element.name == "picture" else found.pictures.get(parent, 0)
+        found.figures[id(element)], found.pictures[id(element)] = figure, picture
+        if element.name == "source" and picture:
+            found.sources.setdefault(picture, []).append(element)
+        elif element.name == "figcaption" and figure:
+            found.captions.setdefault(figure, _text_of(element))
+        elif "license" in _attribute(element, "rel").lower().split() and figure:
+            found.licences.setdefault(figure, _attribute(element, "href"))
+    return found
+
+
+def _is_offered(link: LinkRow, directives: frozenset[str]) -> bool:
+    """Returns whether the page's directives leave a link to us: no pictures of an opted-out page, no nofollow."""
+    return not directives & _WITHOUT_PICTURES if link.kind == "image" else "nofollow" not in directives
+
+
+def _page_link(element: Tag, url: str, base: str, depth: int) -> LinkRow | None:
+    target = canonical_url(_attribute(element, "href"), base) if element.has_attr("href") else None
+    if target is None or target == url or "nofollow" in _attribute(element, "rel").lower().split():
+        return None
+    text = _text_of(element)
+    return LinkRow(
+        from_url=url,
+        to_url=target,
+        kind="page",
+        caption=text,
+        caption_source="text" if text else "none",
+        licence=UNKNOWN,
+        licence_url=UNKNOWN,
+        author=UNKNOWN,
+        depth=depth,
+    )
+
+
+def _picture_link(
+    element: Tag, surroundings: _Surroundings, url: str, base: str, picture_width: int, depth: int
+) -> LinkRow | None:
+    # The sources of a picture element belong to its first img only.
+    sources = surroundings.sources.pop(surroundings.pictures[id(element)], [])
+    reference = picture_reference(element, sources, picture_width)
+    target = canonical_url(reference, base) if reference else None
+    if target is None:
+        return None
+    figure = surroundings.figures[id(element)]
+    caption, source = _caption(element, surroundings.captions.get(figure, ""))
+    # A licence that covers the whole page is no evidence for a picture; one inside its figure is.
+    licence = surroundings.licences.get(figure, "")
+    licence_url = (canonical_url(licence, base) if licence else None) or UNKNOWN
+    return LinkRow(
+        from_url=url,
+        to_url=target,
+        kind="image",
+        caption=caption,
+        caption_source=source,
+        licence=spdx_of_url(licence_url),
+        licence_url=licence_url,
+        author=UNKNOWN,
+        depth=depth,
+    )
+
+
+def _caption(element: Tag, figcaption: str) -> tuple[str, str]:
+    """Returns a picture's caption and where it stood: its alt text, its figure's caption or its title."""
+    for text, source in (
+        (_folded(_attribute(element, "alt")), "alt"),
+        (figcaption, "figcaption"),
+        (_folded(_attribute(element, "title")), "title"),
+    ):
+        if text:
+            return text, source
+    return "", "none"
+
+
+def _text_of(element: Tag) -> str:
+    """Returns an element's text from its first `_MAX_CAPTION_NODES` nodes, white space folded."""
+    nodes = islice(element.descendants, _MAX_CAPTION_NODES)
+    return _folded("".join(node for node in nodes if type(node) is NavigableString))
+
+
+def _attribute(element: Tag, name: str) -> str:
+    """Returns an attribute as one string, "" where it is absent; BeautifulSoup splits some, such as rel."""
+    value = element.get(name)
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else " ".join(value)
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.split())
