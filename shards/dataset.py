@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -115,28 +116,31 @@ class TripletDataset(Dataset):
 
     def read(self, places: Places, noise: Noise, fields: Collection[str]) -> Batch:
         """Return the batch of the samples at these places; see ``Loader``."""
-        spec = self.spec
-        rows = places.rows // spec.samples_per_picture if self.is_virtual else places.rows
-        keys = self.shards.keys(places.shards, rows)
+        wanted = frozenset(fields)
+        stored = replace(places, rows=places.rows // self.spec.samples_per_picture) if self.is_virtual else places
+        keys = self.shards.keys(stored.shards, stored.rows)
         step, draw = self._rungs(places.rows, keys)
         if noise == "fresh":
-            draw = draw + places.epochs * spec.draws
-        a, b = (factor[step - 1] for factor in spec.factors)
+            draw = draw + places.epochs * self.spec.draws
+        a, b = (factor[step - 1] for factor in self.spec.factors)
         batch: Batch = {"step": step, "draw": draw, "a": a.astype(np.float32), "b": b.astype(np.float32)}
-        if "key" in fields:
+        if "key" in wanted:
             batch["key"] = _triplet_keys(keys, step, draw)
-        if not self.is_virtual and noise == "stored":
-            for name, member, dtype in (("noise", triplet.NOISE, "<f2"), ("noisy", triplet.NOISY, "<f2")):
-                if name in fields:
-                    batch[name] = self.shards.gather(places.shards, rows, member, dtype, spec.shape)
-        elif "noise" in fields or "noisy" in fields:
-            identities = [sample_id(key) for key in keys.astype(np.str_).tolist()]
-            batch["noise"] = statics(spec.seed, identities, draw.tolist(), spec.shape)
-        if "clean" in fields or ("noisy" in fields and "noisy" not in batch):
-            batch["clean"] = self.shards.gather(places.shards, rows, triplet.CLEAN, "|u1", spec.shape)
-        if "noisy" in fields and "noisy" not in batch:
-            batch["noisy"] = triplet.mix(batch["clean"], batch["noise"], _column(a), _column(b))
-        return {name: batch[name] for name in self.fields if name in fields}
+        if noise == "stored" and not self.is_virtual:
+            batch |= {name: self._gather(stored, name) for name in ("clean", "noise", "noisy") if name in wanted}
+        else:
+            if wanted & {"clean", "noisy"}:
+                batch["clean"] = self._gather(stored, "clean")
+            if wanted & {"noise", "noisy"}:
+                identities = [sample_id(key) for key in keys.astype(np.str_).tolist()]
+                batch["noise"] = statics(self.spec.seed, identities, draw.tolist(), self.spec.shape)
+            if "noisy" in wanted:
+                batch["noisy"] = triplet.mix(batch["clean"], batch["noise"], _column(a), _column(b))
+        return {name: batch[name] for name in self.fields if name in wanted}
+
+    def _gather(self, stored: Places, name: str) -> NDArray[Any]:
+        dtype = "|u1" if name == "clean" else "<f2"
+        return self.shards.gather(stored.shards, stored.rows, f"{name}.npy", dtype, self.spec.shape)
 
     def _rungs(self, rows: NDArray[np.int64], keys: NDArray[np.bytes_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return step and draw of each sample as stored."""

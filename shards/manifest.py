@@ -134,7 +134,13 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Commit a folder: write its ``manifest.json``, last of all files."""
+    """Commit a folder: write its ``manifest.json``, last of all files.
+
+    Raises:
+        ManifestError: Some input has no fate, or two; nothing is written.
+    """
+    if not manifest.counts.is_balanced():
+        raise ManifestError(f"{folder}: records in = kept + rejected + failed does not hold: {manifest.counts}")
     atomic_write(folder / MANIFEST_NAME, encode_manifest(manifest))
 
 

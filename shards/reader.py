@@ -2,6 +2,7 @@
 
 import hashlib
 import mmap
+import os
 import re
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -62,13 +63,9 @@ class Shard:
         self.path = folder / files.tar.path
         try:
             self.index = _read_index(folder / files.index.path, files.index)
-            with self.path.open("rb") as file:
-                data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except (OSError, ValueError) as error:
-            raise DatasetError(f"{error}: build the dataset again, or copy it again") from error
-        if len(data) != files.tar.bytes:
-            raise DatasetError(f"{self.path} has {len(data)} bytes, the manifest says {files.tar.bytes}: copy it again")
-        self.view = memoryview(data)
+            self.view = _map_tar(self.path, files.tar)
+        except (OSError, IndexFileError) as error:
+            raise DatasetError(f"{error}: copy the dataset again, or build it again") from error
         self._columns = {extension: column for column, extension in enumerate(self.index.extensions)}
 
     def column(self, extension: str) -> int:
@@ -189,8 +186,20 @@ def _check_layout(shard: Shard, rows: NDArray[np.int64], column: int, header: by
         raise DatasetError(f"{shard.path}: {extension} is not what the manifest's spec promises, {promised}")
 
 
+def _map_tar(path: Path, entry: FileEntry) -> memoryview:
+    """Return a tar's bytes, mapped; the map lives as long as a view of it."""
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size != entry.bytes:
+            raise DatasetError(f"{path} has {size} bytes, the manifest says {entry.bytes}: copy the dataset again")
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
 def _read_index(path: Path, entry: FileEntry) -> Index:
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != entry.sha256:
         raise IndexFileError(f"{path} is damaged: its SHA-256 is not the manifest's")
-    return decode_index(data)
+    try:
+        return decode_index(data)
+    except IndexFileError as error:
+        raise IndexFileError(f"{path}: {error}") from error

@@ -163,7 +163,7 @@ def mix(
         a: The picture's factor, float16, a scalar or an array that broadcasts.
         b: The static's factor, likewise.
     """
-    noisy = PIXEL_VALUES[clean]
+    noisy = PIXEL_VALUES.take(clean)
     noisy *= np.asarray(a, np.float32)
     grains = noise.astype(np.float32)
     grains *= np.asarray(b, np.float32)

@@ -1,6 +1,7 @@
 """Index and manifest make a round trip, and say clearly what is wrong."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,9 +85,10 @@ def test_manifest_makes_a_round_trip_in_canonical_json(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
 
 
-def test_counts_are_balanced_only_when_every_input_has_one_fate() -> None:
-    assert manifest().counts.is_balanced()
-    assert not Counts(records_in=2, kept=1).is_balanced()
+def test_inputs_without_a_fate_are_never_committed(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="does not hold"):
+        write_manifest(tmp_path, replace(manifest(), counts=Counts(records_in=2, kept=1)))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_current_names_the_folder_in_force(tmp_path: Path) -> None:

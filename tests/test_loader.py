@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from test_triplet import PROVENANCE
@@ -232,6 +232,7 @@ def test_json_of_virtual_and_materialised_samples_is_the_same(folders: dict[str,
     assert metas[0] == metas[1]
 
 
+@settings(deadline=None)
 @given(
     batch_size=st.integers(1, 9),
     world_size=st.integers(1, 5),
@@ -273,6 +274,7 @@ def test_any_ranks_share_one_stream_and_resume_under_others(
     assert (state["position"], state["epoch"]) == (len(before), len(before) // len(dataset))
 
 
+@settings(deadline=None)
 @given(batch_size=st.integers(1, 50), world_size=st.integers(1, 4), shuffle=st.booleans())
 def test_finite_pass_gives_every_sample_once_and_every_rank_as_many_steps(
     folders: dict[str, Path], batch_size: int, world_size: int, shuffle: bool
@@ -382,6 +384,9 @@ def test_changed_shard_files_are_named(tmp_path: Path) -> None:
     whole = tar.read_bytes()
     tar.write_bytes(whole[:-512])
     with pytest.raises(DatasetError, match=r"train-000000\.tar has \d+ bytes, the manifest says \d+"):
+        triplets(stage)[0]
+    tar.write_bytes(b"")
+    with pytest.raises(DatasetError, match=r"train-000000\.tar has 0 bytes"):
         triplets(stage)[0]
     tar.unlink()
     with pytest.raises(DatasetError, match=r"No such file.*train-000000\.tar"):

@@ -15,7 +15,7 @@ from shards import triplet
 from shards.noise import static
 from shards.npy import npy_bytes, npy_length
 from shards.tar import sample_bytes
-from shards.triplet import TripletSpec
+from shards.triplet import TripletSpec, mix
 
 PROVENANCE: dict[str, Any] = {
     "url": "https://pictures.example/oak.jpg",
@@ -72,13 +72,23 @@ def test_mix_is_the_exact_sum_rounded_to_float32_then_float16() -> None:
     for k in range(5):
         # In float64 the sum of the two exact products is exact too.
         exact = float(a[k]) * (2.0 * clean - 255) / 256 + float(b[k]) * noise.astype(np.float64)
-        assert np.array_equal(triplet.mix(clean, noise, a[k], b[k]), exact.astype(np.float32).astype(np.float16))
+        assert np.array_equal(mix(clean, noise, a[k], b[k]), exact.astype(np.float32).astype(np.float16))
+
+
+def test_torch_mixes_the_same_bits() -> None:
+    torch = pytest.importorskip("torch")
+    spec = TripletSpec(size=64)
+    clean, noise = picture(spec), static(3, 4, 0, spec.shape)
+    x = (2 * torch.from_numpy(clean).float() - 255) / 256
+    for a, b in zip(*spec.factors, strict=True):
+        noisy = (float(a) * x + float(b) * torch.from_numpy(noise).float()).half()
+        assert np.array_equal(noisy.numpy(), mix(clean, noise, a, b))
 
 
 def test_mix_of_the_last_step_is_the_static() -> None:
     spec = TripletSpec(size=4)
     clean, noise = picture(spec), static(1, 2, 0, spec.shape)
-    assert np.array_equal(triplet.mix(clean, noise, spec.factors[0][-1], spec.factors[1][-1]), noise)
+    assert np.array_equal(mix(clean, noise, spec.factors[0][-1], spec.factors[1][-1]), noise)
 
 
 def test_mix_of_a_batch_is_that_of_each_picture() -> None:
@@ -86,9 +96,9 @@ def test_mix_of_a_batch_is_that_of_each_picture() -> None:
     clean = np.stack([picture(spec, seed) for seed in range(2)])
     noise = np.stack([static(0, seed, 0, spec.shape) for seed in range(2)])
     a, b = spec.factors
-    batch = triplet.mix(clean, noise, a.reshape(2, 1, 1, 1), b.reshape(2, 1, 1, 1))
+    batch = mix(clean, noise, a.reshape(2, 1, 1, 1), b.reshape(2, 1, 1, 1))
     for row in range(2):
-        assert np.array_equal(batch[row], triplet.mix(clean[row], noise[row], a[row], b[row]))
+        assert np.array_equal(batch[row], mix(clean[row], noise[row], a[row], b[row]))
 
 
 def test_known_triplet_never_changes() -> None:
@@ -103,7 +113,7 @@ def test_known_triplet_never_changes() -> None:
     assert np.array_equal(arrays["clean.npy"], clean)
     assert np.array_equal(arrays["noise.npy"], static(7, int(key[:16], 16), 0, (2, 2, 3)))
     a, b = spec.factors
-    assert np.array_equal(arrays["noisy.npy"], triplet.mix(clean, arrays["noise.npy"], a[1], b[1]))
+    assert np.array_equal(arrays["noisy.npy"], mix(clean, arrays["noise.npy"], a[1], b[1]))
     assert members["txt"] == b"an oak"
     assert {name: hashlib.sha256(data).hexdigest()[:16] for name, data in members.items()} == {
         "clean.npy": "195fd6fd2ea36dfc",
