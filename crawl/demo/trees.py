@@ -15,8 +15,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from crawl.demo.brush import Brush, Points, Skeleton
+from crawl.demo.form import Form
 from crawl.demo.scenes import SKIES, Scene, foot_line, paint_foreground, paint_scene
-from crawl.demo.species import SPECIES, Form, Rgb, Season, Species
+from crawl.demo.species import SPECIES, Rgb, Season, Species
 
 SUPERSAMPLING: Final = 3  # drawn this many times larger, then reduced: antialiasing
 GOLDEN_ANGLE: Final = 2.399963  # radians between neighbouring limbs round the stem
