@@ -34,6 +34,8 @@ LANGUAGE_TAG = re.compile(r"[a-z]{2,8}(-[a-z0-9]{1,8})*")
 # of preformatted text, the bullet of an item, the end of a paragraph, the blank between a word and marked-up words.
 LINE_MARK, SPACE_MARK, BULLET_MARK, PARAGRAPH_MARK, BLANK_MARK = "\ue000", "\ue001", "\ue002", "\ue003", "\ue004"
 MARKS = re.compile(r"[\ue000-\ue004]")
+# What HTML itself sets apart from the text; where trafilatura finds little, it would take these along.
+NO_TEXT_TAGS = ("nav", "select", "button", "video", "audio", "iframe")
 INLINE_TAGS = ("a", "abbr", "b", "cite", "code", "dfn", "em", "i", "kbd", "q", "samp", "small", "span", "strong", "var")
 # Soft hyphens, zero-width spaces and byte order marks are seen by nobody and part words; so are control characters.
 INVISIBLE = re.compile(r"[\u00ad\u200b\u2060\ufeff\x00-\x08\x0e-\x1f\x7f-\x9f]")
@@ -129,6 +131,8 @@ def _parse_page(text: str) -> html.HtmlElement | None:
             element.text = NO_XML.sub(" ", element.text)
         if element.tail and NO_XML.search(element.tail):
             element.tail = NO_XML.sub(" ", element.tail)
+    for element in list(tree.iter(*NO_TEXT_TAGS)):
+        element.drop_tree()
     for block in tree.iter("pre"):
         _mark_element(block)
     _mark_blanks(tree)

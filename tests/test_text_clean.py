@@ -42,6 +42,13 @@ def test_the_main_text_comes_out_and_the_boilerplate_does_not() -> None:
     assert result.num_words == len(result.text.split()) == 83
 
 
+def test_menus_stay_out_of_pages_that_have_little_else() -> None:
+    menu = "<nav><a href='/a'>Trail 1</a><button>Open</button></nav><select><option>Trail 2</option></select>"
+    assert cleaned(page(f"{menu}<div><h1>Trail 3</h1><p>Not yet open.</p></div>")).text.split() == [
+        *("Trail", "3", "Not", "yet", "open."),
+    ]
+
+
 def test_headings_are_kept_on_pages_without_article_or_main() -> None:
     sections = [f"<div class='section'><h2><a id='s{n}'></a>{n}. Part</h2><p>{n} {PROSE}</p></div>" for n in range(3)]
     expected = "\n\n".join(f"{n}. Part\n\n{n} {PROSE}" for n in range(3))
