@@ -81,6 +81,29 @@ def _run_stages(recipe: str, out: Path, set_: list[str], workers: int, runner: s
 
 
 @app.command()
+def demo(
+    out: OutOption = Path("seedbed-demo"),
+    train_seconds: Annotated[float, typer.Option("--train-seconds", min=1, help="for each of the two models")] = 75,
+) -> None:
+    """Build, train and look, on a small site that comes with Seedbed; needs no network."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from pipelines.demo import run_demo  # noqa: PLC0415
+
+    run_demo(out, train_seconds, Console())
+
+
+@app.command()
+def report(out: Annotated[Path, typer.Argument(metavar="OUT", help="folder of a build")]) -> None:
+    """Write OUT/report/index.html: the funnel, examples, and what was trained."""
+    from pipelines.report import write_report  # noqa: PLC0415
+    from pipelines.show import check_any  # noqa: PLC0415
+
+    check_any(out)
+    typer.echo(write_report(out))
+
+
+@app.command()
 def show(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="folder of a build")],
     count: Annotated[int, typer.Option("--count", min=1, help="how many of each")] = 4,

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 from crawl.http import request_json
-from crawl.lane import FetchSettings, HostSpent, is_wanted, visit_lane
+from crawl.lane import FetchSettings, HostSpent, visit_lane
 from crawl.wikimedia import discover
 
 from crawl.records import LINK_SCHEMA, LinkRow, Target
@@ -116,7 +116,7 @@ def read_links(table: str, job: Job) -> Iterator[tuple[str, Due]]:
     settings = fetch_settings(job)
     for row, values in enumerate(read_table(f"{job.folder}/{table}").to_pylist()):
         link = LinkRow(**values)
-        if is_wanted(link, settings):
+        if settings.wants(link.to_url, link.kind, link.depth):
             yield link.to_url, Due((link.depth, link.kind, not link.caption, link.from_url), table, row)
 
 
@@ -173,9 +173,28 @@ async def _visit(targets: list[Target], known: set[str], spent: dict[str, Counte
 def fetch_settings(job: Job) -> FetchSettings:
     """How the recipe wants things fetched."""
     config = job.recipe.crawl
-    raise_for = [canonical_url(seed) for seed in config.seeds]
-    hosts = config.hosts or sorted({host_of(seed) for seed in raise_for if seed})
-    return FetchSettings()
+    return FetchSettings(
+        contact=job.recipe.contact,
+        scope_hosts=tuple(config.hosts or sorted({host_of(_seed_link(seed).to_url) for seed in config.seeds})),
+        path_prefix=config.path_prefix,
+        picture_hosts=None if config.picture_hosts is None else tuple(config.picture_hosts),
+        max_depth=config.max_depth,
+        max_pages_per_host=config.max_pages_per_host,
+        max_pictures_per_host=config.max_pictures_per_host,
+        max_urls_per_host=config.max_urls_per_host,
+        round_time_s=config.round_time_s,
+        num_hosts=config.num_hosts,
+        delay_s=config.delay_s,
+        max_delay_s=config.max_delay_s,
+        max_attempts=config.max_attempts,
+        max_redirects=config.max_redirects,
+        timeout_s=config.timeout_s,
+        max_page_bytes=config.max_page_bytes,
+        max_picture_bytes=config.max_picture_bytes,
+        picture_width=config.picture_width,
+        allow_hosts=tuple(config.allow_hosts),
+        connect_to=config.connect_to,
+    )
 
 
 def _seed_link(seed: str) -> LinkRow:

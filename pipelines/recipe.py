@@ -29,6 +29,11 @@ def _transport(default: Any, **limits: Any) -> Any:  # noqa: ANN401 - a pydantic
     return Field(default, json_schema_extra={"fingerprint": False}, **limits)
 
 
+def _is_plain(text: str) -> bool:
+    """Whether `text` can stand in an HTTP header as it is."""
+    return text.isascii() and text.isprintable() and " " not in text
+
+
 class Section(BaseModel):
     """A part of the recipe: unknown keys are errors, values do not change once read."""
 
@@ -70,12 +75,13 @@ class CrawlConfig(Section):
     picture_width: int = Field(512, ge=1, description="of several sizes offered, the smallest at least this wide")
 
     allow_hosts: list[str] = _transport([], description="hosts that may lie in a private network or on loopback")
-    ports: list[int] = _transport([80, 443])
     connect_to: dict[str, str] = _transport({}, description="host: address:port to connect to in its place")
     delay_s: float = _transport(1.0, ge=0, le=3600, description="between two requests to one host")
     max_delay_s: float = _transport(60.0, ge=0, description="a host that asks for more is left alone")
     timeout_s: float = _transport(30.0, gt=0, le=600, description="for one request, answer included")
     max_attempts: int = _transport(3, ge=1, le=10)
+    max_redirects: int = _transport(10, ge=0, le=20)
+    num_hosts: int = _transport(64, ge=1, le=10_000, description="asked at the same time, by one worker")
     max_urls_per_host: int = _transport(1_000, ge=1, description="in one round; the rest waits for the next")
     round_time_s: float = _transport(900.0, gt=0, description="after which a host waits for the next round")
     records_per_segment: int = _transport(200, ge=1, description="records committed together, at most")
@@ -204,7 +210,7 @@ class Recipe(Section):
     @field_validator("contact")
     @classmethod
     def _contact_reaches_someone(cls, contact: str) -> str:
-        if not (contact.startswith(("http://", "https://")) or "@" in contact) or any(c.isspace() for c in contact):
+        if not (contact.startswith(("http://", "https://")) or "@" in contact) or not _is_plain(contact):
             raise ValueError("give a web page (https://…) or an e-mail address at which a site owner can reach you")
         return contact
 

@@ -1,0 +1,96 @@
+"""The embedded demo: a small arboretum, served on this machine, built, trained on and shown like any other site."""
+
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from crawl.demo.server import DemoServer, serve
+from crawl.demo.site import FORBIDDEN_PAGES, FORBIDDEN_PICTURES
+from pipelines.build import build
+from pipelines.errors import StageError
+from pipelines.load_recipe import load_recipe
+from pipelines.progress import StageResult, closing_table
+from pipelines.report import write_report
+
+SEED = 0
+PROMPT = "The old oak"
+
+
+def run_demo(out: Path, train_seconds: float, console: Console) -> None:
+    """Builds the demo in `out`, trains both models, lets them grow something, and writes the report.
+
+    Args:
+        out: folder of the build.
+        train_seconds: of training, for each model.
+        console: where progress goes.
+
+    Raises:
+        StageError: a stage, a training or a check failed.
+    """
+    started = time.monotonic()
+    results = build_demo(out, console)
+    console.print(closing_table(results))
+    for model in ("denoiser", "language"):
+        console.rule(f"training: {model}", align="left")
+        _run_model(model, [str(out), "--out", str(out / "runs" / model), "--seconds", f"{train_seconds:g}"])
+    console.rule("growing", align="left")
+    _run_model("denoiser", ["generate", str(out / "runs/denoiser"), "--out", str(out / "runs/denoiser/trees.png")])
+    _run_model(
+        "language",
+        ["generate", str(out / "runs/language"), "--prompt", PROMPT, "--out", str(out / "runs/language/sample.txt")],
+    )
+    report = write_report(out)
+    console.rule(f"done in {time.monotonic() - started:.0f} s", align="left")
+    console.print(_farewell(out, report), highlight=False)
+
+
+def build_demo(out: Path, console: Console, overrides: Sequence[str] = ()) -> list[StageResult]:
+    """Serves the arboretum, builds every stage from it, and says what the server saw."""
+    with serve(SEED) as server:
+        console.print(f"an arboretum is being served on 127.0.0.1:{server.port}", highlight=False)
+        connect_to = f"crawl.connect_to={json.dumps(server.connect_to)}"
+        recipe = load_recipe("demo", [connect_to, *overrides])
+        results = build(recipe, out, recipe.stages(), 0, console)
+        console.print(_server_log(server), highlight=False)
+    return results
+
+
+def _server_log(server: DemoServer) -> str:
+    """What the site's owner sees of the visit."""
+    asked = Counter("forbidden" if _is_forbidden(request.path) else "open" for request in server.log)
+    return f"the server's own log: {asked.total()} requests, {asked['forbidden']} of them to its forbidden folders"
+
+
+def _is_forbidden(path: str) -> bool:
+    return path.startswith((FORBIDDEN_PAGES, FORBIDDEN_PICTURES))
+
+
+def _run_model(model: str, arguments: Sequence[str]) -> None:
+    """Runs a model's own command, as a person would.
+
+    Raises:
+        StageError: it failed; it has said why.
+    """
+    status = subprocess.run([sys.executable, "-m", f"models.{model}", *arguments], check=False).returncode
+    if status:
+        raise StageError(f"{model}: python -m models.{model} {' '.join(arguments)} ended with status {status}")
+
+
+def _farewell(out: Path, report: Path) -> str:
+    lines = (
+        "Look at",
+        f"  {report}",
+        f"  {out / 'runs/denoiser/trees.png'}",
+        f"  {out / 'runs/language/sample.txt'}",
+        "Go on with",
+        f"  seedbed show {out}",
+        f'  seedbed generate language {out / "runs/language"} --prompt "In autumn the maple"',
+        f"  seedbed generate denoiser {out / 'runs/denoiser'} --seed 7 --out trees.png",
+    )
+    return "\n".join(lines)

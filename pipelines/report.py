@@ -1,0 +1,132 @@
+"""The build report: one static page that shows what went in, what came out, and what was grown from it.
+
+Everything on the page comes from the web and is treated so: text is escaped, pictures are our own PNG copies.
+"""
+
+import json
+import os
+import tarfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pyarrow.parquet as pq
+
+from pipelines.recipe import STAGES
+from pipelines.show import has_dataset, save_strips, windows
+from pipelines.stages import current_manifest
+from shards.manifest import Manifest, atomic_write
+
+NUM_PICTURES, NUM_STRIPS, NUM_WINDOWS, NUM_REJECTS = 24, 4, 4, 5
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One line of the funnel."""
+
+    fate: str
+    reason: str
+    number: int
+    examples: tuple[tuple[str, str], ...]
+    """A few records that met it: URL and detail."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run, as far as it got.
+
+    Attributes:
+        name: of its folder.
+        results: what `results.json` holds, None of a run that has not finished.
+        pictures: pictures in its folder, relative to the page.
+        text: what it wrote, "" where it wrote nothing.
+    """
+
+    name: str
+    results: Mapping[str, Any] | None
+    pictures: Mapping[str, str]
+    text: str
+
+
+def write_report(out: Path) -> Path:
+    """Writes `out/report/index.html` about the stages in force in `out` and the runs under `out/runs`; returns it."""
+    report = out / "report"
+    report.mkdir(parents=True, exist_ok=True)
+    manifests = [m for m in (current_manifest(out, stage) for stage in STAGES) if m is not None]
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("pipelines"), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    page = environment.get_template("report.html").render(
+        manifests=manifests,
+        widest=max((manifest.counts.records_in for manifest in manifests), default=1),
+        reasons={manifest.stage: list(_reasons(out, manifest)) for manifest in manifests},
+        pictures=_save_pictures(out, report / "pictures"),
+        strips=_save_strips(out, report),
+        windows=list(windows(out, "train", NUM_WINDOWS)) if has_dataset(out, "windows") else [],
+        runs=list(_runs(out, report)),
+    )
+    atomic_write(report / "index.html", page.encode())
+    return report / "index.html"
+
+
+def _reasons(out: Path, manifest: Manifest) -> Iterator[Reason]:
+    """What was rejected and failed in one stage, the commonest first, with a few examples each."""
+    examples = _examples(out / manifest.stage / manifest.fingerprint, manifest)
+    for fate, counts in (("rejected", manifest.counts.rejected), ("failed", manifest.counts.failed)):
+        for reason, number in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+            yield Reason(fate, reason, number, tuple(examples.get(reason, ())[:NUM_REJECTS]))
+
+
+def _examples(folder: Path, manifest: Manifest) -> dict[str, list[tuple[str, str]]]:
+    """URLs and details by reason, from the tables of rejects, or a crawl's ledger."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for file in manifest.files:
+        if not file.path.startswith(("rejects-", "ledger-")):
+            continue
+        names = ["key" if file.path.startswith("rejects-") else "url", "reason", "detail"]
+        columns = pq.read_table(folder / file.path, columns=names)
+        for url, reason, detail in zip(*(columns[name].to_pylist() for name in names), strict=True):
+            if reason and len(found.setdefault(reason, [])) < NUM_REJECTS:
+                found[reason].append((url, detail))
+    return found
+
+
+def _save_pictures(out: Path, folder: Path) -> list[tuple[str, str]]:
+    """Copies the first few clean pictures out of the first part; returns path and caption of each."""
+    manifest = current_manifest(out, "images")
+    parts = [file.path for file in manifest.files if file.path.endswith(".tar")] if manifest else []
+    if manifest is None or not parts:
+        return []
+    folder.mkdir(parents=True, exist_ok=True)
+    captions: dict[str, str] = {}
+    with tarfile.open(out / "images" / manifest.fingerprint / parts[0]) as tar:
+        for member in tar:
+            file, (key, _, extension) = tar.extractfile(member), member.name.partition(".")
+            assert file is not None, "a part holds plain files only"
+            if extension == "png":
+                atomic_write(folder / member.name, file.read())
+            elif extension == "txt":
+                captions[key] = file.read().decode()
+            if len(captions) == NUM_PICTURES:
+                break
+    return [(f"pictures/{key}.png", caption) for key, caption in captions.items()]
+
+
+def _save_strips(out: Path, report: Path) -> list[str]:
+    if not has_dataset(out, "triplets"):
+        return []
+    return [os.path.relpath(path, report) for path in save_strips(out, report / "strips", "train", NUM_STRIPS)]
+
+
+def _runs(out: Path, report: Path) -> Iterator[Run]:
+    for folder in sorted(path for path in (out / "runs").glob("*") if path.is_dir()):
+        results = folder / "results.json"
+        text = folder / "sample.txt"
+        yield Run(
+            name=folder.name,
+            results=json.loads(results.read_bytes()) if results.exists() else None,
+            pictures={path.stem: os.path.relpath(path, report) for path in sorted(folder.glob("*.png"))},
+            text=text.read_text("utf-8") if text.exists() else "",
+        )

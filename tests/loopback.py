@@ -1,0 +1,112 @@
+"""Web sites on loopback, for tests: a dictionary or a folder says what is served; every request is noted."""
+
+import mimetypes
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+
+class Answer(NamedTuple):
+    """What a server says to one request."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+NOT_FOUND = Answer(404, {"Content-Type": "text/plain"}, b"not here")
+
+
+@dataclass
+class Site:
+    """A running server.
+
+    Attributes:
+        port: on 127.0.0.1.
+        requests: host and path of every request, as they came.
+    """
+
+    port: int
+    requests: list[tuple[str, str]] = field(default_factory=list)
+
+    def connect_to(self, *hosts: str) -> str:
+        """The override that makes a recipe find `hosts` here."""
+        return "crawl.connect_to={" + ", ".join(f"{host}: '127.0.0.1:{self.port}'" for host in hosts) + "}"
+
+
+@contextmanager
+def serve(answer: Callable[[str, str], Answer]) -> Iterator[Site]:
+    """Serves `answer(host, path)` on a free port of 127.0.0.1 until the block ends."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            host = self.headers.get("Host", "").partition(":")[0]
+            site.requests.append((host, self.path))
+            status, headers, body = answer(host, self.path)
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            pass  # a client that was killed leaves its connection open
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        site = Site(server.server_address[1])
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield site
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def pages(content: Mapping[str, bytes | str | Answer]) -> Callable[[str, str], Answer]:
+    """Answers from a dictionary of paths: text is HTML, bytes go by the path's ending, an `Answer` is said as it is."""
+
+    def answer(host: str, path: str) -> Answer:
+        del host
+        found = content.get(urlsplit(path).path)
+        if found is None:
+            return NOT_FOUND
+        if isinstance(found, str):
+            return Answer(200, {"Content-Type": "text/html; charset=utf-8"}, found.encode())
+        if isinstance(found, bytes):
+            return Answer(200, {"Content-Type": mimetypes.guess_type(path)[0] or "application/octet-stream"}, found)
+        return found
+
+    return answer
+
+
+def folder(root: Path) -> Callable[[str, str], Answer]:
+    """Answers from a folder: `.php` is HTML, a folder is its index page if it has one, everything else 404."""
+
+    def answer(host: str, path: str) -> Answer:
+        del host
+        file = (root / unquote(urlsplit(path).path).lstrip("/")).resolve()
+        if file.is_dir():
+            file = next((file / name for name in ("index.html", "index.php") if (file / name).is_file()), file)
+        if not file.is_relative_to(root.resolve()) or not file.is_file():
+            return NOT_FOUND
+        media_type = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+        if file.suffix == ".php":
+            media_type = "text/html; charset=utf-8"
+        return Answer(200, {"Content-Type": media_type}, file.read_bytes())
+
+    return answer
