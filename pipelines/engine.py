@@ -72,13 +72,10 @@ def run_child(job: Job, reporter: Connection, lifeline: Connection) -> None:
 
 def explain(error: BaseException) -> str:
     """What went wrong, in one line: the innermost error's own words, without Beam's and Python's around it."""
-    lines = str(error).splitlines() or [type(error).__name__]
-    raised = [m for m in map(_RAISED.match, lines) if m]
-    if not raised:
-        return str(error) if isinstance(error, StageError) else f"{type(error).__name__}: {error}"
-    name, message = raised[-1].group("name"), raised[-1].group("message")
-    message = _WHILE_RUNNING.sub("", message)
-    return message if name.endswith("StageError") else f"{name.rpartition('.')[2]}: {message}"
+    raised = [match for match in map(_RAISED.match, str(error).splitlines()) if match]
+    name = raised[-1].group("name") if raised else type(error).__name__
+    message = _WHILE_RUNNING.sub("", raised[-1].group("message") if raised else str(error))
+    return message if name.endswith(("StageError", "ManifestError")) else f"{name.rpartition('.')[2]}: {message}"
 
 
 _RAISED = re.compile(r"^(?P<name>[A-Za-z_][\w.]*(?:Error|Exception|Interrupt)): (?P<message>.*)$")

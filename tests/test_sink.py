@@ -1,0 +1,122 @@
+"""The sink: references in, numbered files out, the same whatever the order and the number of workers."""
+
+import functools
+import hashlib
+import random
+from pathlib import Path
+
+import apache_beam as beam
+import pytest
+
+from pipelines.engine import explain, run_pipeline
+from pipelines.fates import Fates
+from pipelines.receipts import Receipt, all_receipts, finish_part, read_receipt
+from pipelines.sink import SampleRef, WriteShards, cut_bucket
+from pipelines.tables import write_file
+from shards.writer import order_hash
+
+BUCKETS, MAX_BYTES = 3, 4096
+
+
+def _write(folder: Path, name: str, samples: list[SampleRef]) -> Receipt:
+    """Writes what each sample's source says, a line each."""
+    text = "".join(f"{sample.key} {sample.source[0]}\n" for sample in samples)
+    return Receipt((write_file(folder, f"{name}.txt", text.encode(), len(samples)),), Fates(kept=len(samples)))
+
+
+def _samples(number: int) -> list[SampleRef]:
+    keys = [hashlib.sha256(str(i).encode()).hexdigest()[:32] for i in range(number)]
+    return [SampleRef("train" if i % 4 else "val", key, 100 + i % 300, (f"source-{i}",)) for i, key in enumerate(keys)]
+
+
+def _build(pipeline: beam.Pipeline, samples: list[SampleRef], folder: Path) -> None:
+    write = functools.partial(_write, folder)
+    pipeline | beam.Create(samples) | beam.Reshuffle() | WriteShards(folder, BUCKETS, MAX_BYTES, write)
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.txt"))}
+
+
+def test_the_same_files_in_any_order_and_with_any_number_of_workers(tmp_path: Path):
+    samples = _samples(200)
+    written = []
+    for attempt, (order, workers) in enumerate([(samples, 1), (samples[::-1], 1), (samples, 2)]):
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        run_pipeline(functools.partial(_build, samples=order, folder=folder), workers)
+        written.append(_contents(folder))
+    assert written[0] == written[1] == written[2]
+    assert sorted(written[0])[:2] == ["train-000000.txt", "train-000001.txt"]
+
+
+def test_files_hold_every_sample_once_in_the_order_of_the_keys_hashes(tmp_path: Path):
+    samples = _samples(200)
+    run_pipeline(functools.partial(_build, samples=samples, folder=tmp_path), workers=1)
+    for split in ("train", "val"):
+        keys = [line.split()[0] for name, text in _contents(tmp_path).items() if name.startswith(split)
+                for line in text.decode().splitlines()]
+        assert keys == sorted((s.key for s in samples if s.split == split), key=order_hash)
+    assert Fates().add_all(receipt.fates for _, receipt in all_receipts(tmp_path)).kept == 200
+
+
+def test_no_file_passes_the_limit_and_none_could_hold_one_more():
+    samples = [sample._replace(split="train") for sample in _samples(100)]
+    shards = list(cut_bucket(("train/00000", samples), MAX_BYTES))
+    sizes = [sum(sample.num_bytes for sample in shard) + 1024 for _, _, shard in shards]
+    assert max(sizes) <= MAX_BYTES
+    for (_, _, _), (_, _, after), size in zip(shards, shards[1:], sizes, strict=False):
+        assert size + after[0].num_bytes > MAX_BYTES
+
+
+def test_one_key_for_two_sources_fails_the_build():
+    sample = _samples(1)[0]
+    with pytest.raises(ValueError, match=f"key {sample.key} stands for two samples"):
+        list(cut_bucket(("train/00000", [sample, sample._replace(source=("elsewhere",))]), MAX_BYTES))
+
+
+def test_a_sample_above_the_limit_fails_the_build():
+    with pytest.raises(ValueError, match="raise it"):
+        list(cut_bucket(("train/00000", [_samples(1)[0]._replace(num_bytes=MAX_BYTES)]), MAX_BYTES))
+
+
+def test_a_failing_transform_is_explained_in_its_own_words(tmp_path: Path):
+    samples = [_samples(1)[0]._replace(num_bytes=MAX_BYTES)]
+    with pytest.raises(Exception, match="raise it") as error:  # noqa: PT011 - Beam chooses the type
+        run_pipeline(functools.partial(_build, samples=samples, folder=tmp_path), workers=1)
+    assert explain(error.value).startswith("ValueError: sample 0 takes 5120 bytes")
+    assert "while running" not in explain(error.value)
+
+
+def test_a_finished_part_is_not_made_again(tmp_path: Path):
+    calls: list[str] = []
+
+    def make() -> Receipt:
+        calls.append("made")
+        return Receipt((write_file(tmp_path, "a.txt", b"oak", 1),), Fates(kept=1))
+
+    first = finish_part(tmp_path, "a", make)
+    assert finish_part(tmp_path, "a", make) == first
+    assert calls == ["made"]
+
+
+def test_a_part_whose_file_is_torn_or_gone_is_made_again(tmp_path: Path):
+    def make() -> Receipt:
+        return Receipt((write_file(tmp_path, "a.txt", b"oak", 1),), Fates(kept=1))
+
+    finish_part(tmp_path, "a", make)
+    (tmp_path / "a.txt").write_bytes(b"o")
+    assert read_receipt(tmp_path, "a") is None
+    finish_part(tmp_path, "a", make)
+    assert (tmp_path / "a.txt").read_bytes() == b"oak"
+    (tmp_path / "a.txt").unlink()
+    assert read_receipt(tmp_path, "a") is None
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_random_orders_give_one_cut(split: str):
+    samples = [sample._replace(split=split) for sample in _samples(60)]
+    expected = list(cut_bucket((f"{split}/00000", samples), MAX_BYTES))
+    for seed in range(5):
+        shuffled = random.Random(seed).sample(samples, len(samples))
+        assert list(cut_bucket((f"{split}/00000", shuffled), MAX_BYTES)) == expected
