@@ -1,0 +1,132 @@
+"""Undoes HTTP content codings, never making more bytes than it was told to allow.
+
+Source: RFC 9110, section 8.4.1 (gzip, deflate); RFC 7932 (br).
+"""
+
+import zlib
+from typing import Protocol
+
+import brotli  # type: ignore[import-untyped]
+
+ACCEPTED = "gzip, deflate, br"
+"""What is sent as Accept-Encoding: all that can be undone."""
+
+_GZIP_WINDOW = 16 + zlib.MAX_WBITS
+
+
+class CodingError(Exception):
+    """A body that cannot be decoded; the message says what was wrong."""
+
+
+class _Decoder(Protocol):
+    def decode(self, data: bytes, max_bytes: int) -> bytes:
+        """Returns the decoded bytes, at most `max_bytes + 1` of them."""
+
+    def is_complete(self) -> bool:
+        """Returns whether the coded stream came to its end."""
+
+
+class BodyDecoder:
+    """Decodes one body piece by piece.
+
+    Args:
+        coding: value of the Content-Encoding header, "" where there was none.
+        max_bytes: decoded bytes allowed in all.
+
+    Attributes:
+        is_over: whether the body decodes to more than that.
+
+    Raises:
+        CodingError: the coding is none of `ACCEPTED`, or more than one.
+    """
+
+    def __init__(self, coding: str, max_bytes: int) -> None:
+        self._decoder = _decoder_of(coding.strip().lower())
+        self._left = max_bytes
+        self.is_over = False
+
+    def decode(self, data: bytes) -> bytes:
+        """Returns what the next piece decodes to, up to the bytes still allowed; `is_over` tells of more.
+
+        Raises:
+            CodingError: the piece is damaged.
+        """
+        try:
+            decoded = self._decoder.decode(data, self._left)
+        except (zlib.error, brotli.error) as error:
+            raise CodingError(str(error)) from error
+        self.is_over = len(decoded) > self._left
+        decoded = decoded[: self._left]
+        self._left -= len(decoded)
+        return decoded
+
+    def finish(self) -> None:
+        """Checks that the body came to its end.
+
+        Raises:
+            CodingError: it was cut off.
+        """
+        if not self._decoder.is_complete():
+            raise CodingError("the coded stream ends early")
+
+
+class _Identity:
+    def decode(self, data: bytes, max_bytes: int) -> bytes:
+        return data[: max_bytes + 1]
+
+    def is_complete(self) -> bool:
+        return True
+
+
+class _Zlib:
+    """Decodes gzip, of any number of members, and deflate, with or without its zlib header."""
+
+    def __init__(self, window: int) -> None:
+        self._window = window
+        self._inflate = zlib.decompressobj(window) if window else None
+
+    def decode(self, data: bytes, max_bytes: int) -> bytes:
+        decoded = b""
+        while data and len(decoded) <= max_bytes:
+            if self._inflate is None:
+                # Some servers send deflate without the zlib header that its definition asks for.
+                self._inflate = zlib.decompressobj(zlib.MAX_WBITS if data[0] & 0x0F == 8 else -zlib.MAX_WBITS)
+            elif self._inflate.eof:
+                if not (self._window == _GZIP_WINDOW and data.startswith(b"\x1f")):
+                    break  # what follows the end is no part of the body
+                self._inflate = zlib.decompressobj(self._window)
+            decoded += self._inflate.decompress(data, max_bytes + 1 - len(decoded))
+            data = self._inflate.unused_data if self._inflate.eof else b""
+        return decoded
+
+    def is_complete(self) -> bool:
+        return self._inflate is None or self._inflate.eof
+
+
+class _Brotli:
+    def __init__(self) -> None:
+        self._decompressor = brotli.Decompressor()
+        self._begun = False
+
+    def decode(self, data: bytes, max_bytes: int) -> bytes:
+        decoded = b""
+        while (data or not self._decompressor.can_accept_more_data()) and len(decoded) <= max_bytes:
+            self._begun = True
+            decoded += self._decompressor.process(data, output_buffer_limit=max_bytes + 1 - len(decoded))
+            data = b""
+        return decoded[: max_bytes + 1]
+
+    def is_complete(self) -> bool:
+        return not self._begun or bool(self._decompressor.is_finished())
+
+
+def _decoder_of(coding: str) -> _Decoder:
+    if coding in ("", "identity"):
+        return _Identity()
+    if coding in ("gzip", "x-gzip"):
+        return _Zlib(_GZIP_WINDOW)
+    if coding == "deflate":
+        return _Zlib(0)
+    if coding == "br":
+        return _Brotli()
+    raise CodingError(f"content coding {coding[:40]!r} was not asked for")

@@ -1,0 +1,62 @@
+"""One HTTP answer, and what its headers say."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One answer.
+
+    Attributes:
+        status: HTTP status.
+        head: status line and headers as received, ending with an empty line.
+        headers: names in lower case and values, in the order received.
+        body: decoded body, None where it was not wanted.
+    """
+
+    status: int
+    head: bytes
+    headers: tuple[tuple[str, str], ...]
+    body: bytes | None = None
+
+    def header(self, name: str) -> str | None:
+        """Returns the first value of a header, None where it is absent."""
+        return next(iter(self.header_values(name)), None)
+
+    def header_values(self, name: str) -> list[str]:
+        """Returns all values of a header, in order."""
+        return [value for key, value in self.headers if key == name.lower()]
+
+    @property
+    def media_type(self) -> str:
+        """Media type without parameters, lower case, "" where none was sent."""
+        return (self.header("content-type") or "").partition(";")[0].strip().lower()
+
+    @property
+    def charset(self) -> str | None:
+        """Character encoding named by the Content-Type header, None where it names none."""
+        return charset_of(self.header("content-type") or "")
+
+
+def charset_of(content_type: str) -> str | None:
+    """Returns the charset parameter of a Content-Type header, None where it has none.
+
+    >>> charset_of('text/html; Charset="UTF-8"')
+    'UTF-8'
+    """
+    for parameter in content_type.split(";")[1:]:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            return value.strip().strip("\"'") or None
+    return None
+
+
+def retry_delay_s(retry_after: str | None, default_s: float) -> float:
+    """Returns the seconds a Retry-After header asks for, the default where it asks for less or names a date.
+
+    >>> retry_delay_s("120", 1.0), retry_delay_s("Fri, 31 Dec 1999 23:59:59 GMT", 1.0)
+    (120.0, 1.0)
+    """
+    text = (retry_after or "").strip()
+    is_seconds = text.isascii() and text.isdecimal() and len(text) < 10
+    return max(float(text), default_s) if is_seconds else default_s

@@ -1,0 +1,106 @@
+"""Everything that decides how a crawl behaves, with polite defaults."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+
+from crawl.records import Kind, LinkRow
+from crawl.urls import is_within
+
+PRODUCT = "seedbed"
+"""Product token: what robots.txt and robots directives call this crawler."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostSpent:
+    """What a host has been asked for in earlier rounds: pages and pictures that took at least one request."""
+
+    pages: int = 0
+    pictures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FetchSettings:
+    """How hosts are asked, what is asked for, and where to stop.
+
+    Attributes:
+        contact: address or URL at which whoever runs this crawl can be reached; sent with each request.
+        scope_hosts: hosts whose pages are asked for, each with and without "www.".
+        path_prefix: path under which pages are asked for.
+        picture_hosts: hosts whose pictures are asked for; None is any host.
+        max_depth: links a page may be away from the nearest seed.
+        max_pages_per_host: pages asked of one host over all rounds.
+        max_pictures_per_host: pictures asked of one host over all rounds.
+        max_urls_per_host: URLs asked of one host in one round; the rest stays due.
+        round_time_s: seconds after which a round begins no further request; the rest stays due.
+        num_hosts: hosts asked at the same time.
+        delay_s: seconds between the end of one request to a host and the start of the next.
+        max_delay_s: longest delay accepted from robots.txt or Retry-After.
+        max_attempts: requests made for one URL before giving up on a fault that may pass.
+        max_redirects: redirects followed for one URL. Source: Fetch Standard, 4.3 (20).
+        connect_timeout_s: seconds for a connection, TLS included.
+        timeout_s: seconds for a request from beginning to end.
+        max_page_bytes: bytes of a page, as sent and decoded.
+        max_picture_bytes: bytes of a picture, as sent and decoded.
+        picture_width: width in pixels wanted of a picture that is offered in several.
+        allow_hosts: hosts that may have any address, private ones included, and any port.
+        connect_to: host to "address:port": the connection goes there, URL and Host header stay.
+    """
+
+    contact: str
+    scope_hosts: tuple[str, ...] = ()
+    path_prefix: str = "/"
+    picture_hosts: tuple[str, ...] | None = None
+    max_depth: int = 10
+    max_pages_per_host: int = 1_000
+    max_pictures_per_host: int = 10_000
+    max_urls_per_host: int = 1_000
+    round_time_s: float = 600.0
+    num_hosts: int = 64
+    delay_s: float = 1.0
+    max_delay_s: float = 60.0
+    max_attempts: int = 3
+    max_redirects: int = 20
+    connect_timeout_s: float = 10.0
+    timeout_s: float = 60.0
+    max_page_bytes: int = 4 * 2**20
+    max_picture_bytes: int = 32 * 2**20
+    picture_width: int = 256
+    allow_hosts: tuple[str, ...] = ()
+    connect_to: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Checks the contact, which becomes part of a header.
+
+        Raises:
+            ValueError: it is empty or holds anything but printable ASCII.
+        """
+        if not self.contact.strip() or not (self.contact.isascii() and self.contact.isprintable()):
+            raise ValueError(f"contact {self.contact!r}: give an e-mail address or URL in printable ASCII")
+
+    @property
+    def user_agent(self) -> str:
+        """What is sent as User-Agent, such as "seedbed/0.1.0 (+https://trees.example/crawler)"."""
+        return f"{PRODUCT}/{_installed_version()} (+{self.contact})"
+
+    def budget(self, kind: Kind) -> int:
+        """Returns how many URLs of a kind one host is asked for over all rounds."""
+        return self.max_pages_per_host if kind == "page" else self.max_pictures_per_host
+
+    def max_bytes(self, kind: Kind) -> int:
+        """Returns how many bytes an answer of a kind may have."""
+        return self.max_page_bytes if kind == "page" else self.max_picture_bytes
+
+
+def is_wanted(link: LinkRow, settings: FetchSettings) -> bool:
+    """Returns whether what a link leads to is to be asked for at all: scope and depth of pages, hosts of pictures."""
+    if link.kind == "page":
+        return link.depth <= settings.max_depth and is_within(link.to_url, settings.scope_hosts, settings.path_prefix)
+    return settings.picture_hosts is None or is_within(link.to_url, settings.picture_hosts)
+
+
+def _installed_version() -> str:
+    try:
+        return version(PRODUCT)
+    except PackageNotFoundError:  # run from a source tree that was never installed
+        return "0"

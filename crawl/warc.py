@@ -1,0 +1,182 @@
+"""Payloads at rest: WARC 1.1, one gzip member per record, the same bytes for the same visits.
+
+A payload is stored without its content and transfer codings; the headers that spoke of them are kept under another
+name, as Common Crawl does, so that the stored message is whole and true.
+
+Source: ISO 28500:2017, https://iipc.github.io/warc-specifications/specifications/warc-format/warc-1.1/.
+"""
+
+import base64
+import hashlib
+import uuid
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from crawl.records import Visit
+from crawl.response import charset_of
+
+_COMPRESSED_MEDIA = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif", "image/avif"})
+_RENAMED_HEADERS = (b"content-length", b"content-encoding", b"transfer-encoding")
+_PIECE_BYTES = 256 * 1024
+_GZIP_WINDOW = 16 + zlib.MAX_WBITS
+
+
+class WarcError(Exception):
+    """A record that cannot be read; the message names file and offset."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResponse:
+    """A response read back from a WARC file.
+
+    Attributes:
+        url: URL that was asked.
+        payload: its decoded body.
+        content_type: its Content-Type header as sent, "" where there was none.
+    """
+
+    url: str
+    payload: bytes
+    content_type: str
+
+    @property
+    def charset(self) -> str | None:
+        """Character encoding named by HTTP, None where none was."""
+        return charset_of(self.content_type)
+
+
+def write_info(file: BinaryIO, filename: str, software: str = "seedbed") -> int:
+    """Writes the record that heads a WARC file and says what it is; returns its offset.
+
+    Args:
+        file: open for binary writing, at its end.
+        filename: name the file will have.
+        software: what made it.
+    """
+    fields = (
+        f"software: {software}\r\nformat: WARC File Format 1.1\r\n"
+        "conformsTo: https://iipc.github.io/warc-specifications/specifications/warc-format/warc-1.1/\r\n"
+        "robots: RFC 9309\r\n"
+    ).encode()
+    headers = [
+        ("WARC-Type", "warcinfo"),
+        ("WARC-Record-ID", _record_id(filename)),
+        # Fixed: the records have times of their own, and the same visits are to give the same bytes.
+        ("WARC-Date", "1970-01-01T00:00:00Z"),
+        ("WARC-Filename", filename),
+        ("Content-Type", "application/warc-fields"),
+    ]
+    return _write_record(file, headers, fields, level=6)
+
+
+def write_visit(file: BinaryIO, visit: Visit) -> int:
+    """Writes the response of a visit that has a payload, as one gzip member; returns the member's offset.
+
+    Pictures that are compressed already are stored, not deflated again.
+
+    Args:
+        file: open for binary writing, at its end.
+        visit: its row's `warc_file` and `warc_offset` do not matter.
+    """
+    assert visit.payload is not None, f"{visit.row.url} has no payload to store"
+    head = _stored_head(visit.http_head, len(visit.payload))
+    headers = [
+        ("WARC-Type", "response"),
+        ("WARC-Record-ID", _record_id(f"{visit.row.url} {visit.row.fetched_at} {file.tell()}")),
+        ("WARC-Date", visit.row.fetched_at),
+        ("WARC-Target-URI", visit.row.url),
+        ("WARC-Payload-Digest", _digest(visit.payload)),
+        ("WARC-Block-Digest", _digest(head + visit.payload)),
+        ("Content-Type", "application/http; msgtype=response"),
+    ]
+    level = 0 if visit.row.media_type in _COMPRESSED_MEDIA else 6
+    return _write_record(file, headers, head + visit.payload, level)
+
+
+def read_payload(source: Path | str | BinaryIO, offset: int) -> bytes:
+    """Returns the decoded payload of the response that begins at an offset; arguments and errors as `read_record`."""
+    return read_record(source, offset).payload
+
+
+def read_record(source: Path | str | BinaryIO, offset: int) -> StoredResponse:
+    """Returns the response that begins at an offset of a WARC file.
+
+    Args:
+        source: the file, or its path.
+        offset: where the gzip member begins, in bytes.
+
+    Raises:
+        WarcError: no whole response record stands there, or its payload differs from its digest.
+        OSError: the file cannot be read.
+    """
+    if isinstance(source, (str, Path)):
+        with Path(source).open("rb") as file:
+            return read_record(file, offset)
+    name = f"{getattr(source, 'name', 'WARC file')} at offset {offset}"
+    source.seek(offset)
+    try:
+        head, _, block = _read_member(source).partition(b"\r\n\r\n")
+    except zlib.error as error:
+        raise WarcError(f"{name}: {error}; fetch it again") from error
+    fields = _fields(head)
+    http_head, _, payload = block[: int(fields.get("content-length", "0"))].partition(b"\r\n\r\n")
+    if fields.get("warc-type") != "response" or fields.get("warc-payload-digest") != _digest(payload):
+        raise WarcError(f"{name}: no response record with an intact payload; fetch it again")
+    return StoredResponse(
+        url=fields.get("warc-target-uri", ""), payload=payload, content_type=_fields(http_head).get("content-type", "")
+    )
+
+
+def _read_member(file: BinaryIO) -> bytes:
+    """Returns the gzip member that begins where the file stands.
+
+    Raises:
+        zlib.error: it is damaged or ends early.
+    """
+    inflate = zlib.decompressobj(_GZIP_WINDOW)
+    pieces = []
+    while not inflate.eof:
+        data = file.read(_PIECE_BYTES)
+        if not data:
+            raise zlib.error("the file ends inside the record")
+        pieces.append(inflate.decompress(data))
+    return b"".join(pieces)
+
+
+def _fields(head: bytes) -> dict[str, str]:
+    """Returns the header fields after a first line, names in lower case; the first of a name counts."""
+    fields: dict[str, str] = {}
+    for line in head.split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        fields.setdefault(name.decode("latin-1").strip().lower(), value.decode("latin-1").strip())
+    return fields
+
+
+def _stored_head(head: bytes, payload_bytes: int) -> bytes:
+    """Returns status line and headers with those about length and coding renamed, and the stored length named."""
+    status_line, *lines = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
+    kept = [
+        b"X-Crawl-" + line if line.partition(b":")[0].strip().lower() in _RENAMED_HEADERS else line for line in lines
+    ]
+    return b"\r\n".join([status_line, *kept, b"Content-Length: %d" % payload_bytes]) + b"\r\n\r\n"
+
+
+def _write_record(file: BinaryIO, headers: list[tuple[str, str]], block: bytes, level: int) -> int:
+    offset = file.tell()
+    headers = [*headers, ("Content-Length", str(len(block)))]
+    head = "WARC/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in headers) + "\r\n"
+    member = zlib.compressobj(level, zlib.DEFLATED, _GZIP_WINDOW)  # its header carries neither name nor time
+    for piece in (head.encode(), block, b"\r\n\r\n"):
+        file.write(member.compress(piece))
+    file.write(member.flush())
+    return offset
+
+
+def _record_id(name: str) -> str:
+    return f"<urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, name)}>"
+
+
+def _digest(data: bytes) -> str:
+    return "sha256:" + base64.b32encode(hashlib.sha256(data).digest()).decode()
