@@ -136,7 +136,7 @@ def _parse_page(text: str) -> html.HtmlElement | None:
     for block in tree.iter("pre"):
         _mark_element(block)
     _mark_blanks(tree)
-    _unwrap_anchors(tree)
+    _rename_anchors(tree)
     _wrap_in_main(tree)
     return tree
 
@@ -162,11 +162,11 @@ def _mark_blanks(tree: html.HtmlElement) -> None:
             element.tail = BLANK_MARK + element.tail.lstrip()
 
 
-def _unwrap_anchors(tree: html.HtmlElement) -> None:
+def _rename_anchors(tree: html.HtmlElement) -> None:
     """Named anchors are no links, but count as such where menus are told from text by their links."""
     for anchor in list(tree.iter("a")):
         if anchor.get("href") is None:
-            anchor.drop_tag()
+            anchor.tag = "span"
 
 
 def _wrap_in_main(tree: html.HtmlElement) -> None:

@@ -54,7 +54,7 @@ class TextSettings:
     max_repeated_line_share: float = 0.3
     max_repeated_character_share: float = 0.2
     max_bytes: int = 5_000_000
-    max_nodes: int = 50_000
+    max_nodes: int = 30_000
 
     def __post_init__(self) -> None:
         for low, high in (("min_words", "max_words"), ("min_mean_word_length", "max_mean_word_length")):
