@@ -1,0 +1,181 @@
+"""What one answer is worth: the ledger row, the payload to keep and the links found, from bytes already had."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from crawl.html import PageError, read_page
+from crawl.http import FetchError
+from crawl.pictures import READABLE_TYPES
+from crawl.records import Fate, LedgerRow, LinkRow, Target, Visit
+from crawl.response import Response
+from crawl.robots import robots_directives
+from crawl.settings import PRODUCT, FetchSettings
+from crawl.urls import canonical_url, host_of
+
+PAGE_TYPES = frozenset({"text/html", "application/xhtml+xml"})
+"""Media types of pages that are asked for and kept."""
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+# Opt-outs, the gravest first, and the reason each gives.
+_PAGE_OPT_OUTS = {"noai": "opted_out_noai", "noindex": "opted_out_noindex"}
+_PICTURE_OPT_OUTS = {
+    "noai": "opted_out_noai",
+    "noimageai": "opted_out_noai",
+    "noindex": "opted_out_noindex",
+    "noimageindex": "opted_out_noindex",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How a URL was asked for: requests made, the robots rule that let us, and when the answer came."""
+
+    attempts: int = 0
+    robots_rule: str = "unknown"
+    fetched_at: str = ""
+
+
+def timestamp() -> str:
+    """Returns the time, ISO 8601 in UTC to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def is_body_wanted(target: Target, response: Response) -> bool:
+    """Returns whether an answer is worth reading: status 200, a type we want, and no opt-out in its headers."""
+    return response.status == 200 and not _is_unwanted_type(target, response) and not _header_opt_out(target, response)
+
+
+def unasked(target: Target, fate: Fate, reason: str, detail: str, asked: Asked) -> Visit:
+    """Returns the visit of a URL that got no answer, or was not asked for at all."""
+    row = LedgerRow(
+        url=target.url,
+        final_url=target.url,
+        host=host_of(target.url),
+        kind=target.kind,
+        fate=fate,
+        reason=reason,
+        detail=detail,
+        status=0,
+        media_type="",
+        num_bytes=0,
+        sha256="",
+        warc_file="",
+        warc_offset=-1,
+        fetched_at=asked.fetched_at,
+        attempts=asked.attempts,
+        robots_rule=asked.robots_rule,
+        opt_out="none",
+        depth=target.depth,
+    )
+    return Visit(row=row, payload=None, http_head=b"", links=())
+
+
+def unanswered(target: Target, error: FetchError, asked: Asked) -> Visit:
+    """Returns the visit of a URL whose requests failed; a refused address is our own decision, not a failure."""
+    fate: Fate = "rejected" if error.reason == "address_refused" else "failed"
+    return unasked(target, fate, error.reason, error.detail, asked)
+
+
+def redirect_location(response: Response, url: str) -> str | None:
+    """Returns the canonical URL a redirect points to, None where the answer is no redirect to a web address."""
+    location = response.header("location")
+    return canonical_url(location, url) if response.status in _REDIRECTS and location else None
+
+
+def redirected(target: Target, response: Response, location: str, asked: Asked) -> Visit:
+    """Returns the visit of a URL that moved: rejected itself, with a link to where it points."""
+    link = LinkRow(
+        from_url=target.page_url,
+        to_url=location,
+        kind=target.kind,
+        caption=target.caption,
+        caption_source=target.caption_source,
+        licence=target.licence,
+        licence_url=target.licence_url,
+        author=target.author,
+        depth=target.depth,
+    )
+    visit = _answered(target, response, asked, "rejected", "redirected")
+    return replace(visit, row=replace(visit.row, final_url=location), links=(link,))
+
+
+def misdirected(target: Target, response: Response, location: str, reason: str, asked: Asked) -> Visit:
+    """Returns the visit of a URL whose redirect is not followed, such as one in a loop."""
+    visit = _answered(target, response, asked, "failed", reason, f"redirects to {location}")
+    return replace(visit, row=replace(visit.row, final_url=location))
+
+
+def judge(target: Target, response: Response, asked: Asked, settings: FetchSettings) -> Visit:
+    """Returns the visit an answer amounts to; redirects to a web address are for `redirected` and `misdirected`.
+
+    The fate is "kept" for status 200 with a wanted type and no opt-out. A page that opts out is not kept, yet its
+    page links count, unless it says nofollow; its pictures do not.
+    """
+    if response.status in _REDIRECTS:
+        return _answered(target, response, asked, "failed", "bad_redirect", response.header("location") or "")
+    if response.status != 200:
+        return _answered(target, response, asked, "failed", f"http_{response.status}")
+    if signals := _header_opt_out(target, response):
+        return _opted_out(_answered(target, response, asked, "rejected", ""), target, signals)
+    if _is_unwanted_type(target, response):
+        return _answered(target, response, asked, "rejected", "unwanted_type", response.media_type or "no media type")
+    kept = _answered(target, response, asked, "kept", "")
+    return _judge_page(kept, target, response, settings) if target.kind == "page" else kept
+
+
+def _judge_page(kept: Visit, target: Target, response: Response, settings: FetchSettings) -> Visit:
+    assert response.body is not None
+    directives = _header_directives(response)
+    try:
+        page = read_page(
+            response.body,
+            target.url,
+            response.charset,
+            settings.picture_width,
+            depth=target.depth,
+            directives=directives,
+        )
+    except PageError as error:
+        return replace(kept, row=replace(kept.row, fate="rejected", reason=str(error)), payload=None)
+    signals = (page.robots | directives) & _PICTURE_OPT_OUTS.keys()
+    visit = replace(kept, row=replace(kept.row, opt_out=_joined(signals)), links=page.links)
+    return _opted_out(visit, target, signals) if signals & _PAGE_OPT_OUTS.keys() else visit
+
+
+def _opted_out(visit: Visit, target: Target, signals: frozenset[str]) -> Visit:
+    reasons = _PAGE_OPT_OUTS if target.kind == "page" else _PICTURE_OPT_OUTS
+    reason = next(reason for signal, reason in reasons.items() if signal in signals)
+    row = replace(visit.row, fate="rejected", reason=reason, opt_out=_joined(signals))
+    return replace(visit, row=row, payload=None)
+
+
+def _answered(target: Target, response: Response, asked: Asked, fate: Fate, reason: str, detail: str = "") -> Visit:
+    blank = unasked(target, fate, reason, detail, asked)
+    body = response.body
+    row = replace(
+        blank.row,
+        status=response.status,
+        media_type=response.media_type,
+        num_bytes=len(body or b""),
+        sha256="" if body is None else hashlib.sha256(body).hexdigest(),
+    )
+    return Visit(row=row, payload=body if fate == "kept" else None, http_head=response.head, links=())
+
+
+def _is_unwanted_type(target: Target, response: Response) -> bool:
+    return response.media_type not in (PAGE_TYPES if target.kind == "page" else READABLE_TYPES)
+
+
+def _header_directives(response: Response) -> frozenset[str]:
+    return robots_directives(response.header_values("x-robots-tag"), PRODUCT)
+
+
+def _header_opt_out(target: Target, response: Response) -> frozenset[str]:
+    """Returns the signals in a picture's headers; a page's are judged with those in it, since its links count."""
+    return _header_directives(response) & _PICTURE_OPT_OUTS.keys() if target.kind == "image" else frozenset()
+
+
+def _joined(signals: frozenset[str]) -> str:
+    return ",".join(sorted(signals)) or "none"
