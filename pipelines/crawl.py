@@ -14,11 +14,11 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import apache_beam as beam
-from crawl.http import request_json
-from crawl.lane import FetchSettings, HostSpent, visit_lane
-from crawl.wikimedia import discover
 
-from crawl.records import LINK_SCHEMA, LinkRow, Target
+from crawl.http import request_json
+from crawl.lane import visit_lane
+from crawl.records import LINK_SCHEMA, LinkRow, Target, target_of
+from crawl.settings import FetchSettings, HostSpent, is_wanted
 from crawl.urls import canonical_url, host_of
 from pipelines.engine import run_pipeline
 from pipelines.errors import StageError
@@ -81,6 +81,7 @@ def find_seeds(job: Job) -> Receipt:
     """Writes where the crawl begins, as links found nowhere: the recipe's seeds, or what an API lists."""
     config = job.recipe.crawl
     if config.source == "wikimedia":
+        from crawl.wikimedia import discover
         assert config.wikimedia is not None
         links = list(discover(config.wikimedia, functools.partial(request_json, settings=fetch_settings(job))))
     else:
@@ -107,7 +108,7 @@ def build_round(pipeline: beam.Pipeline, job: Job, number: int) -> None:
         | "KeyByLane" >> beam.Map(lambda entry: (lane_of(entry.url, job.workers), entry))
         | "GroupByLane" >> beam.GroupByKey()
         # (lane, [Entry])
-        | "Fetch" >> beam.MapTuple(fetch_lane, job, number)
+        | "Fetch" >> beam.Map(fetch_lane, job, number)
     )
 
 
@@ -116,7 +117,7 @@ def read_links(table: str, job: Job) -> Iterator[tuple[str, Due]]:
     settings = fetch_settings(job)
     for row, values in enumerate(read_table(f"{job.folder}/{table}").to_pylist()):
         link = LinkRow(**values)
-        if settings.wants(link.to_url, link.kind, link.depth):
+        if is_wanted(link, settings):
             yield link.to_url, Due((link.depth, link.kind, not link.caption, link.from_url), table, row)
 
 
@@ -140,12 +141,12 @@ def lane_of(url: str, lanes: int) -> int:
     return int.from_bytes(digest[:8], "big") % SLOTS % lanes
 
 
-def fetch_lane(lane: int, entries: Iterable[Entry], job: Job, number: int) -> None:
+def fetch_lane(lane: tuple[int, Iterable[Entry]], job: Job, number: int) -> None:
     """Asks for what is due in one lane, segment by segment, and notes how much there was to do."""
     known: set[str] = set()
     spent: dict[str, Counter[str]] = {}
     due: list[Due] = []
-    for entry in entries:
+    for entry in lane[1]:
         if entry.due is not None:
             due.append(entry.due)
         elif entry.asked is not None:
@@ -153,7 +154,7 @@ def fetch_lane(lane: int, entries: Iterable[Entry], job: Job, number: int) -> No
             if entry.asked.reason != "budget":
                 spent.setdefault(entry.asked.host, Counter())[entry.asked.kind] += 1
     targets = [_target(item, job) for item in sorted(due)]
-    name = f"{number:03d}-{lane:02d}"
+    name = f"{number:03d}-{lane[0]:02d}"
     asked = asyncio.run(_visit(targets, known, spent, job, name)) if targets else 0
     notes = {"found": len(known) + len(due), "due": len(due), "asked": asked}
     finish_part(job.folder, f"round-{name}", lambda: Receipt(notes=notes))
@@ -205,8 +206,7 @@ def _seed_link(seed: str) -> LinkRow:
 
 
 def _target(due: Due, job: Job) -> Target:
-    link = read_row(f"{job.folder}/{due.table}", due.row)
-    return Target(link["to_url"], link["kind"], link["depth"], link["from_url"], link["caption"])
+    return target_of(LinkRow(**read_row(f"{job.folder}/{due.table}", due.row)))
 
 
 def _tables(job: Job, prefix: str) -> list[str]:

@@ -6,6 +6,7 @@ one. One worker runs in memory; more run as processes.
 
 import contextlib
 import importlib
+import logging
 import os
 import re
 import signal
@@ -20,7 +21,6 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from pipelines.errors import StageError
 from pipelines.receipts import WORK
 from pipelines.stages import Job, commit
 
@@ -100,3 +100,4 @@ def _log_to(path: Path) -> None:
     with path.open("ab") as log:
         os.dup2(log.fileno(), sys.stdout.fileno())
         os.dup2(log.fileno(), sys.stderr.fileno())
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", force=True)

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
-from crawl.warc import read_payload
 
 from crawl.images import CleanImage, ImageSettings, clean_image, pixel_key
 from crawl.verdict import Verdict
+from crawl.warc import read_payload
 from pipelines.engine import run_pipeline
 from pipelines.fates import Fates, Reject
 from pipelines.ledger import FROM_LEDGER, RowRef, count_fetched, crawl_tables, read_fetched
@@ -100,14 +100,14 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         found
         | "KeyByFile" >> beam.Map(lambda found: (found.sha256, found))
         | "GroupByFile" >> beam.GroupByKey()
-        | "OneOfEachFile" >> beam.FlatMapTuple(one_of_each_file, job).with_outputs("rejects", main="kept")
+        | "OneOfEachFile" >> beam.FlatMap(one_of_each_file, job).with_outputs("rejects", main="kept")
     )
     cleaned = (
         once.kept
         | "KeyByPart" >> beam.Map(lambda found: (bucket_of(found.sha256, parts), found))
         | "GroupByPart" >> beam.GroupByKey()
         # (part, [Found])
-        | "Clean" >> beam.FlatMapTuple(finish_clean_part, job)
+        | "Clean" >> beam.FlatMap(finish_clean_part, job)
         # Cleaned
         | "KeyByPixels" >> beam.Map(lambda cleaned: (cleaned.key, cleaned))
         | "GroupByPixels" >> beam.GroupByKey()
@@ -141,11 +141,10 @@ def best_place(url: str, found: dict[str, Iterable[Any]]) -> Iterator[Found]:
         yield Found(url, fetched.sha256, fetched.ref, rank, link)
 
 
-def one_of_each_file(sha256: str, copies: Iterable[Found], job: Job) -> Iterator[Any]:
+def one_of_each_file(copies: tuple[str, Iterable[Found]], job: Job) -> Iterator[Any]:
     """Of the copies of one file, the one with the best caption, else the smallest URL; the rest are rejected."""
-    del sha256
     standing = []
-    for found in copies:
+    for found in copies[1]:
         if job.tombstones.cover(found.url, found.sha256):
             yield beam.pvalue.TaggedOutput("rejects", Reject(found.url, "rejected", "forgotten", "tombstones.jsonl"))
         else:
@@ -165,9 +164,10 @@ def one_of_each_picture(key: str, copies: Iterable[Cleaned]) -> Iterator[Any]:
         yield beam.pvalue.TaggedOutput("rejects", Reject(cleaned.url, "rejected", "same_pixels", kept.url))
 
 
-def finish_clean_part(part: int, pictures: Iterable[Found], job: Job) -> Iterator[Cleaned]:
+def finish_clean_part(part: tuple[int, Iterable[Found]], job: Job) -> Iterator[Cleaned]:
     """Cleans one part of the pictures, unless an earlier run has, and yields those set aside."""
-    name = f"clean-{part:04d}"
+    number, pictures = part
+    name = f"clean-{number:04d}"
     receipt = finish_part(job.folder, name, lambda: clean_part(name, sorted(pictures), job))
     for key, url, place in receipt.notes["cleaned"]:
         yield Cleaned(key, url, name, tuple(place))

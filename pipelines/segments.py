@@ -7,9 +7,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
-from crawl.warc import write_info, write_visit
-
 from crawl.records import LEDGER_SCHEMA, LINK_SCHEMA, Visit
+from crawl.warc import write_info, write_visit
 from pipelines.fates import Fates
 from pipelines.receipts import Receipt, finish_part
 from pipelines.tables import write_table

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
-from crawl.warc import read_record
 
 from crawl.text import CleanText, TextSettings, clean_page
 from crawl.verdict import Verdict
+from crawl.warc import read_record
 from pipelines.engine import run_pipeline
 from pipelines.fates import Fates, Reject
 from pipelines.ledger import FROM_LEDGER, Fetched, count_fetched, crawl_tables, read_fetched
@@ -88,14 +88,14 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         | "KeyByFile" >> beam.Map(lambda fetched: (fetched.sha256, fetched))
         # (sha256, Fetched)
         | "GroupByFile" >> beam.GroupByKey()
-        | "OneOfEachFile" >> beam.FlatMapTuple(one_of_each_file, job).with_outputs("rejects", main="kept")
+        | "OneOfEachFile" >> beam.FlatMap(one_of_each_file, job).with_outputs("rejects", main="kept")
     )
     cleaned = (
         once.kept
         | "KeyByPart" >> beam.Map(lambda fetched: (bucket_of(fetched.sha256, parts), fetched))
         | "GroupByPart" >> beam.GroupByKey()
         # (part, [Fetched])
-        | "Clean" >> beam.FlatMapTuple(finish_clean_part, job)
+        | "Clean" >> beam.FlatMap(finish_clean_part, job)
         # Cleaned
         | "KeyByText" >> beam.Map(lambda cleaned: (cleaned.key, cleaned))
         | "GroupByText" >> beam.GroupByKey()
@@ -110,11 +110,10 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
     )
 
 
-def one_of_each_file(sha256: str, copies: Iterable[Fetched], job: Job) -> Iterator[Any]:
+def one_of_each_file(copies: tuple[str, Iterable[Fetched]], job: Job) -> Iterator[Any]:
     """Of the copies of one page, the one with the smallest URL; the rest are rejected."""
-    del sha256
     standing = []
-    for fetched in copies:
+    for fetched in copies[1]:
         if job.tombstones.cover(fetched.url, fetched.sha256):
             yield beam.pvalue.TaggedOutput("rejects", Reject(fetched.url, "rejected", "forgotten", "tombstones.jsonl"))
         else:
@@ -141,9 +140,10 @@ def _first_of(copies: Iterable[Any], reason: str) -> Iterator[Any]:
             yield beam.pvalue.TaggedOutput("rejects", Reject(copy.url, "rejected", reason, ordered[0].url))
 
 
-def finish_clean_part(part: int, pages: Iterable[Fetched], job: Job) -> Iterator[Cleaned]:
+def finish_clean_part(part: tuple[int, Iterable[Fetched]], job: Job) -> Iterator[Cleaned]:
     """Cleans one part of the pages, unless an earlier run has, and yields the documents set aside."""
-    name = f"clean-{part:04d}"
+    number, pages = part
+    name = f"clean-{number:04d}"
     receipt = finish_part(job.folder, name, lambda: clean_part(name, sorted(pages), job))
     for key, url, place in receipt.notes["cleaned"]:
         yield Cleaned(key, url, name, tuple(place))

@@ -114,10 +114,10 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
     sizes = tokenised | "Measure" >> beam.MapTuple(lambda table, documents: (table, _tokens_by_split(documents)))
     (
         tokenised
-        | "Place" >> beam.FlatMapTuple(place_documents, spec, beam.pvalue.AsDict(sizes))
+        | "Place" >> beam.FlatMap(place_documents, spec, beam.pvalue.AsDict(sizes))
         # (window, Part)
         | "GroupByWindow" >> beam.GroupByKey()
-        | "PlanWindow" >> beam.MapTuple(plan_window, spec)
+        | "PlanWindow" >> beam.Map(plan_window, spec)
         # SampleRef
         | WriteShards(
             job.folder, config.buckets, config.max_shard_bytes, functools.partial(write_windows, job.folder, spec)
@@ -184,9 +184,10 @@ def tokenise(table: str, name: str, job: Job) -> Receipt:
 
 
 def place_documents(
-    table: str, documents: list[Tokenised], spec: WindowSpec, sizes: dict[str, dict[str, int]]
+    tokenised: tuple[str, list[Tokenised]], spec: WindowSpec, sizes: dict[str, dict[str, int]]
 ) -> Iterator[tuple[str, Part]]:
     """The windows that the documents of one table stand in, by the windows' names."""
+    table, documents = tokenised
     start: Counter[str] = Counter()
     for other, totals in sizes.items():
         if other < table:
@@ -202,9 +203,10 @@ def place_documents(
         start[document.split] += document.num_tokens
 
 
-def plan_window(window: str, parts: Iterable[Part], spec: WindowSpec) -> SampleRef:
+def plan_window(window: tuple[str, Iterable[Part]], spec: WindowSpec) -> SampleRef:
     """The reference of one window, with its exact size; no token is read."""
-    split, _, number = window.partition("/")
+    name, parts = window
+    split, _, number = name.partition("/")
     position = int(number) * spec.stride
     ordered = sorted(parts, key=lambda part: part.offset)
     pieces = [part.piece for part in ordered]
