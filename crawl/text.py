@@ -13,20 +13,16 @@ from collections import Counter
 from dataclasses import dataclass
 
 from lxml import etree, html  # type: ignore[import-untyped]
-from resiliparse.parse.encoding import map_encoding_to_html5
 
+from crawl.html import decode_page
 from crawl.text_rules import TextSettings, judge_text
 from crawl.verdict import Verdict
 
-__all__ = ["CleanText", "TextSettings", "clean_page", "decode_html"]
+__all__ = ["CleanText", "TextSettings", "clean_page"]
 
 # Bytes that no text has. Source: MIME Sniffing standard, sections 3 (binary data byte) and 5 (resource header).
 BINARY_BYTES = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 NUM_HEADER_BYTES = 1445
-# Where a page's own declaration must stand. Source: HTML standard, section 13.2.3.2, encoding sniffing algorithm.
-META_CHARSET = re.compile(rb"<meta[^>]{0,500}?charset\s*=\s*[\"']?\s*([\w:.-]{1,40})", re.IGNORECASE)
-NUM_PRESCAN_BYTES = 1024
-BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 # Source: BCP 47, section 2.1.
 LANGUAGE_TAG = re.compile(r"[a-z]{2,8}(-[a-z0-9]{1,8})*")
 
@@ -82,7 +78,7 @@ def clean_page(payload: bytes, url: str, charset: str | None, settings: TextSett
         binary = BINARY_BYTES.search(payload[:NUM_HEADER_BYTES])
         if binary:
             return Verdict("rejected", "not_text", f"byte 0x{binary[0].hex()} at {binary.start()}")
-    tree = _parse_page(decode_html(payload, charset))
+    tree = _parse_page(decode_page(payload, charset))
     if tree is None:
         return Verdict("rejected", "no_text", "the page is empty")
     num_nodes = sum(1 for _ in tree.iter())
@@ -91,31 +87,6 @@ def clean_page(payload: bytes, url: str, charset: str | None, settings: TextSett
     title, language = _find_title(tree), _find_language(tree)
     text = _extract_text(tree, url)
     return judge_text(text, settings) or CleanText(title, text, language, len(text.split()))
-
-
-def decode_html(payload: bytes, charset: str | None) -> str:
-    r"""Returns the page as text, in the encoding a browser would choose; what cannot be read becomes U+FFFD.
-
-    A byte order mark wins over the header's `charset`, that over the page's own declaration, and where all are silent
-    it is UTF-8 or else windows-1252. Source: HTML standard, section 13.2.3; labels by the Encoding standard.
-
-    >>> decode_html(b"caf\xe9", "ISO-8859-1")
-    'café'
-    """
-    for mark, marked_encoding in BOMS:
-        if payload.startswith(mark):
-            return payload[len(mark) :].decode(marked_encoding, "replace")
-    declared = META_CHARSET.search(payload[:NUM_PRESCAN_BYTES])
-    own = map_encoding_to_html5(declared[1].decode("ascii", "replace"), False) if declared else None
-    if own and own.startswith("utf-16"):
-        own = "utf-8"  # the declaration could be read as ASCII
-    encoding = (map_encoding_to_html5(charset.strip(), False) if charset else None) or own
-    if encoding:
-        return payload.decode(encoding, "replace")
-    try:
-        return payload.decode("utf-8")
-    except UnicodeDecodeError:
-        return payload.decode("cp1252", "replace")
 
 
 def _parse_page(text: str) -> html.HtmlElement | None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawl.text import CleanText, TextSettings, clean_page, decode_html
+from crawl.text import CleanText, TextSettings, clean_page
 from crawl.text_rules import Measured, judge_text, too_few_sentences
 from crawl.verdict import Verdict
 
@@ -124,31 +124,10 @@ def test_an_element_declares_the_language_where_it_holds_most_of_the_text() -> N
     assert cleaned(f"<html><body><i lang='la'>Quercus</i><p>{PROSE}</p></body></html>".encode()).language == "unknown"
 
 
-@pytest.mark.parametrize(
-    ("payload", "charset", "expected"),
-    [
-        ("é".encode(), None, "é"),
-        ("é".encode("latin-1"), None, "é"),
-        ("é".encode("latin-1"), "iso-8859-1", "é"),
-        (b"\x80", "iso-8859-1", "€"),  # the Encoding standard reads Latin-1 as windows-1252
-        (b"\x80", "US-ASCII", "€"),
-        ("é".encode(), "no-such-charset", "é"),
-        ("\ufeffé".encode(), "iso-8859-1", "é"),
-        ("\ufeffé".encode("utf-16-le"), None, "é"),
-        ("\ufeffé".encode("utf-16-be"), "utf-8", "é"),
-        ("<meta charset=koi8-r>дуб".encode("koi8-r"), None, "<meta charset=koi8-r>дуб"),
-        ("<META charset='utf-16'>дуб".encode(), None, "<META charset='utf-16'>дуб"),
-        ("<meta charset=koi8-r>дуб".encode(), "utf-8", "<meta charset=koi8-r>дуб"),
-        (
-            '<meta http-equiv="Content-Type" content="text/html; charset=Shift_JIS">楢'.encode("shift_jis"),
-            None,
-            '<meta http-equiv="Content-Type" content="text/html; charset=Shift_JIS">楢',
-        ),
-        (b"\xe9\xff", "utf-8", "\ufffd\ufffd"),
-    ],
-)
-def test_pages_are_decoded_as_browsers_decode_them(payload: bytes, charset: str | None, expected: str) -> None:
-    assert decode_html(payload, charset) == expected
+def test_the_charset_of_the_header_is_heeded() -> None:
+    assert cleaned(f"<p>{PROSE} Un chêne.</p>".encode("latin-1"), "iso-8859-1").text == f"{PROSE} Un chêne."
+    assert cleaned(f"<p>{PROSE} Дуб.</p>".encode("koi8-r"), "koi8-r").text == f"{PROSE} Дуб."
+    assert cleaned(f"<p>{PROSE} Дуб.</p>".encode("utf-16"), None).text == f"{PROSE} Дуб."
 
 
 @pytest.mark.parametrize(
