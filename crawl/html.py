@@ -3,8 +3,6 @@
 Source: HTML Standard (https://html.spec.whatwg.org/), for base, srcset, picture and rel.
 """
 
-import codecs
-import re
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,8 +10,8 @@ from itertools import islice
 
 from bs4 import BeautifulSoup, MarkupResemblesLocatorWarning, XMLParsedAsHTMLWarning
 from bs4.element import NavigableString, Tag
-from resiliparse.parse.encoding import map_encoding_to_html5
 
+from crawl.encoding import decode_page
 from crawl.licences import UNKNOWN, spdx_of_url
 from crawl.pictures import picture_reference
 from crawl.records import LinkRow
@@ -26,10 +24,7 @@ MAX_TAGS = 100_000
 MAX_NESTING = 512
 """Elements that may stand within one another. Source: Blink, kMaximumHTMLParserDOMTreeDepth."""
 
-_BYTE_ORDER_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
-_META_CHARSET = re.compile(rb"<meta[^>]{0,500}?charset\s*=\s*[\"']?\s*([a-zA-Z0-9_:.-]+)", re.I)
 _MAX_CAPTION_NODES = 1000
-_PRESCAN_BYTES = 1024  # Source: HTML Standard, "prescan a byte stream to determine its encoding"
 
 _WITHOUT_PICTURES = frozenset({"noindex", "noimageindex", "noai", "noimageai"})
 
@@ -115,36 +110,13 @@ def read_page(
     )
 
 
-def decode_page(payload: bytes, charset: str | None) -> str:
-    """Returns a page's text; bytes its encoding does not know become U+FFFD, as in browsers.
+def plain_text(fragment: str) -> str:
+    """Returns the text of a piece of HTML, white space folded.
 
-    The encoding is that of a byte order mark, else the one HTTP names, else the one a meta element among the first
-    1,024 bytes names, else UTF-8 where the page is valid UTF-8, else windows-1252.
-
-    Source: HTML Standard, "determining the character encoding"; labels as in the Encoding Standard.
+    >>> plain_text("<b>Quercus</b> robur &amp; friends")
+    'Quercus robur & friends'
     """
-    for mark, marked in _BYTE_ORDER_MARKS:
-        if payload.startswith(mark):
-            return _decoded(payload[len(mark) :], marked)
-    if encoding := _known_encoding(charset) or _meta_encoding(payload):
-        return _decoded(payload, encoding)
-    try:
-        return payload.decode("utf-8").replace("\0", "\ufffd")
-    except UnicodeDecodeError:
-        return _decoded(payload, "cp1252")
-
-
-def _known_encoding(label: str | None) -> str | None:
-    """Returns Python's name for an encoding label of the web, None where browsers do not know it."""
-    known: str | None = map_encoding_to_html5(label, fallback_utf8=False) if label else None
-    return known
-
-
-def _meta_encoding(payload: bytes) -> str | None:
-    meta = _META_CHARSET.search(payload[:_PRESCAN_BYTES])
-    encoding = _known_encoding(meta.group(1).decode("ascii")) if meta else None
-    # A page whose meta element could be read byte by byte is not in UTF-16, whatever it says.
-    return "utf-8" if encoding and encoding.startswith("utf-16") else encoding
+    return _folded(_parsed(fragment).get_text())
 
 
 def _parsed(text: str) -> BeautifulSoup:
@@ -153,11 +125,6 @@ def _parsed(text: str) -> BeautifulSoup:
         warnings.simplefilter("ignore", XMLParsedAsHTMLWarning)
         warnings.simplefilter("ignore", MarkupResemblesLocatorWarning)
         return BeautifulSoup(text, "lxml")
-
-
-def _decoded(payload: bytes, encoding: str) -> str:
-    # lxml would end the page at a NUL.
-    return payload.decode(encoding, "replace").replace("\0", "\ufffd")
 
 
 def _meta_contents(soup: BeautifulSoup, names: Iterable[str]) -> list[str]:

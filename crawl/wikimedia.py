@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from bs4 import BeautifulSoup
-
+from crawl.html import plain_text
 from crawl.http import FetchError
 from crawl.licences import UNKNOWN, spdx_of_name, spdx_of_url
 from crawl.pictures import READABLE_TYPES
@@ -145,7 +144,7 @@ def _answers(params: Mapping[str, str], settings: WikimediaSettings, get_json: G
 
 def _picture(page: Mapping[str, Any]) -> LinkRow | None:
     """Returns the link to a file's thumbnail, None where the file is no picture we can read."""
-    info = next(iter(page["imageinfo"]), {})
+    info: Mapping[str, Any] = next(iter(page["imageinfo"]), {})
     url = canonical_url(info.get("thumburl") or info.get("url") or "")
     description = canonical_url(info.get("descriptionurl") or "")
     if url is None or description is None or info.get("mime") not in READABLE_TYPES:
@@ -189,6 +188,4 @@ def _articles(page: Mapping[str, Any], description_url: str, settings: Wikimedia
 def _metadata(info: Mapping[str, Any], name: str) -> str:
     """Returns a field of extmetadata as plain text; the API gives HTML."""
     value = str(info.get("extmetadata", {}).get(name, {}).get("value", ""))
-    if "<" in value or "&" in value:
-        value = BeautifulSoup(value, "lxml").get_text(" ")
-    return " ".join(value.split())[:_MAX_TEXT]
+    return plain_text(value)[:_MAX_TEXT]
