@@ -20,6 +20,7 @@ from crawl.lane import visit_lane
 from crawl.records import LINK_SCHEMA, LinkRow, Target, target_of
 from crawl.settings import FetchSettings, HostSpent, is_wanted
 from crawl.urls import canonical_url, host_of
+from crawl.wikimedia import WikimediaSettings, discover
 from pipelines.engine import run_pipeline
 from pipelines.errors import StageError
 from pipelines.receipts import Receipt, all_receipts, finish_part, remove_strays
@@ -81,9 +82,9 @@ def find_seeds(job: Job) -> Receipt:
     """Writes where the crawl begins, as links found nowhere: the recipe's seeds, or what an API lists."""
     config = job.recipe.crawl
     if config.source == "wikimedia":
-        from crawl.wikimedia import discover
         assert config.wikimedia is not None
-        links = list(discover(config.wikimedia, functools.partial(request_json, settings=fetch_settings(job))))
+        wanted = WikimediaSettings(**config.wikimedia.model_dump())
+        links = list(discover(wanted, functools.partial(request_json, settings=fetch_settings(job))))
     else:
         links = [_seed_link(seed) for seed in config.seeds]
     rows = [asdict(link) for link in links]

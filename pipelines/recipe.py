@@ -48,11 +48,12 @@ class Section(BaseModel):
 class WikimediaConfig(Section):
     """Where pictures come from when `crawl.source` is `wikimedia`: categories, walked through the MediaWiki API."""
 
-    categories: list[str] = Field(min_length=1, description="category names, without 'Category:'")
+    categories: tuple[str, ...] = Field(min_length=1, description="category names, without 'Category:'")
     max_category_depth: int = Field(1, ge=0, le=10)
+    max_categories: int = Field(200, ge=1)
     max_files: int = Field(500, ge=1)
     max_articles: int = Field(100, ge=0)
-    wikis: list[str] = Field(default=["en.wikipedia.org"], description="Wikipedias whose articles use the files")
+    wikis: tuple[str, ...] = Field(default=("en.wikipedia.org",), description="Wikipedias whose articles use the files")
     thumbnail_width: int = Field(640, ge=64, le=4096, description="pixels; the API makes the smaller copy")
     api: str = Field("https://commons.wikimedia.org/w/api.php", description="the API's address")
 

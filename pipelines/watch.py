@@ -99,17 +99,22 @@ def _watch(child: _Watched, tick: Callable[[], None]) -> bool:
                 return True
             if report[0] == "failed":
                 raise StageError(report[1])
-            child.in_pipeline = bool(report[1])
+            _note_pipeline(child, begins=report[1])
         tick()
         if not alive or _lost_a_worker(child):
             return False
 
 
+def _note_pipeline(child: _Watched, *, begins: bool) -> None:
+    """Notes that Beam begins or has ended a pipeline, whose workers are its own."""
+    child.in_pipeline = begins
+    child.workers.clear()
+    child.gone_since = None
+
+
 def _lost_a_worker(child: _Watched) -> bool:
     """Whether a worker has been gone for longer than a pipeline that is ending would take."""
     if not child.in_pipeline:
-        child.workers.clear()
-        child.gone_since = None
         return False
     with suppress(psutil.NoSuchProcess):
         for process in psutil.Process(child.process.pid).children(recursive=True):

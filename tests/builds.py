@@ -1,0 +1,72 @@
+"""Builds for tests: the command line as a person runs it, and what stands in a folder afterwards."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import psutil
+
+from pipelines.stages import current_manifest
+from shards.manifest import Manifest
+
+SEEDBED = str(Path(sys.executable).with_name("seedbed"))
+DATASETS = ("images", "text", "triplets", "windows")
+
+
+def seedbed(*arguments: str | Path, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+    """Runs `seedbed …` to its end."""
+    command = [SEEDBED, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+
+
+def start_seedbed(*arguments: str | Path) -> subprocess.Popen[str]:
+    """Starts `seedbed …` and leaves it running."""
+    return subprocess.Popen(
+        [SEEDBED, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def manifest_of(out: Path, stage: str) -> Manifest:
+    """The manifest in force."""
+    manifest = current_manifest(out, stage)
+    assert manifest is not None, f"{stage} is not committed in {out}"
+    return manifest
+
+
+def manifest_bytes(out: Path, stages: Sequence[str] = DATASETS) -> dict[str, bytes]:
+    """The bytes of the manifests in force: with every file's SHA-256 in them, they stand for all bytes."""
+    return {stage: (out / stage / manifest_of(out, stage).fingerprint / "manifest.json").read_bytes() for stage in stages}
+
+
+def wait_for(condition: Callable[[], object], what: str, timeout_s: float = 60) -> None:
+    """Waits until `condition()` holds."""
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, f"waited {timeout_s} s for {what}"
+        time.sleep(0.01)
+
+
+def workers_of(process: subprocess.Popen[str]) -> Iterator[psutil.Process]:
+    """The Beam worker processes below a running build."""
+    for child in psutil.Process(process.pid).children(recursive=True):
+        try:
+            if any("sdk_worker_main" in part for part in child.cmdline()):
+                yield child
+        except psutil.NoSuchProcess:
+            continue
+
+
+def kill_all(process: subprocess.Popen[str]) -> None:
+    """Kills a build with everything below it, at once and without a word."""
+    below = psutil.Process(process.pid).children(recursive=True)
+    os.kill(process.pid, signal.SIGKILL)
+    for child in below:
+        try:
+            child.kill()
+        except psutil.NoSuchProcess:
+            continue
+    process.wait()

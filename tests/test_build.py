@@ -1,0 +1,302 @@
+"""Whole builds of the arboretum: exact counts, the same bytes whatever happens on the way, and every door out."""
+
+import json
+import shutil
+import signal
+import tarfile
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pyarrow.parquet as pq
+import pytest
+import webdataset
+from PIL import Image
+from rich.console import Console
+
+from crawl.demo.server import DemoServer, serve
+from crawl.demo.site import FORBIDDEN_PAGES, FORBIDDEN_PICTURES
+from pipelines.build import build
+from pipelines.demo import SEED
+from pipelines.load_recipe import load_recipe
+from pipelines.stages import STAGES
+from shards import open_dataset
+from tests.builds import (
+    DATASETS,
+    kill_all,
+    manifest_bytes,
+    manifest_of,
+    seedbed,
+    start_seedbed,
+    wait_for,
+    workers_of,
+)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[DemoServer]:
+    with serve(SEED) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def built(server: DemoServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo, built with one worker."""
+    out = tmp_path_factory.mktemp("arboretum")
+    run(server, out)
+    return out
+
+
+def overrides(server: DemoServer) -> list[str]:
+    return [f"crawl.connect_to={json.dumps(server.connect_to)}"]
+
+
+def run(server: DemoServer, out: Path, *more: str, stages: tuple[str, ...] = tuple(STAGES), workers: int = 1) -> None:
+    build(load_recipe("demo", [*overrides(server), *more]), out, stages, workers, Console(quiet=True))
+
+
+def arguments(server: DemoServer, command: str, out: Path, *more: str, workers: int = 1) -> list[str]:
+    """The same build as a command line."""
+    settings = [part for override in (*overrides(server), *more) for part in ("--set", override)]
+    return [command, "demo", "--out", str(out), "--workers", str(workers), *settings]
+
+
+def copy_of(built: Path, out: Path, stages: tuple[str, ...]) -> Path:
+    for stage in stages:
+        shutil.copytree(built / stage, out / stage)
+    return out
+
+
+def rows(out: Path, stage: str, prefix: str) -> list[dict[str, object]]:
+    folder = out / stage / manifest_of(out, stage).fingerprint
+    files = [file.path for file in manifest_of(out, stage).files if file.path.startswith(prefix)]
+    return [row for file in files for row in pq.read_table(folder / file).to_pylist()]
+
+
+def test_the_arboretum_gives_exactly_these_counts(built: Path):
+    crawl, images, text = (manifest_of(built, stage).counts for stage in ("crawl", "images", "text"))
+    assert (crawl.records_in, crawl.kept) == (531, 520)
+    assert crawl.rejected == {"opted_out_noai": 2, "redirected": 3, "robots_disallowed": 2, "unwanted_type": 1}
+    assert crawl.failed == {"http_404": 2, "redirect_loop": 1}
+    assert (images.records_in, images.kept, images.failed) == (443, 433, {"broken_image": 1})
+    assert images.rejected == {"exact_duplicate": 6, "extreme_aspect": 1, "same_pixels": 1, "too_small": 1}
+    assert (text.records_in, text.kept, text.failed) == (77, 60, {})
+    assert manifest_of(built, "triplets").counts.kept == 433
+    assert sum(manifest_of(built, "triplets").splits.values()) == 433 * 5
+    assert manifest_of(built, "windows").counts.kept == 60
+
+
+def test_every_stage_gives_every_record_one_fate(built: Path):
+    for stage in STAGES:
+        counts = manifest_of(built, stage).counts
+        assert counts.records_in == counts.kept + sum(counts.rejected.values()) + sum(counts.failed.values())
+    ledger = rows(built, "crawl", "ledger-")
+    assert len({row["url"] for row in ledger}) == len(ledger) == manifest_of(built, "crawl").counts.records_in
+    for stage, kind in (("images", "image"), ("text", "page")):
+        asked = {row["url"] for row in ledger if row["fate"] == "kept" and row["kind"] == kind}
+        kept = {row["url"] for row in rows(built, stage, "images-" if stage == "images" else "documents-")}
+        turned_away = [row["key"] for row in rows(built, stage, "rejects-")]
+        assert len(set(turned_away)) == len(turned_away)
+        assert not kept & set(turned_away)
+        assert kept | set(turned_away) == asked
+
+
+def test_the_forbidden_folders_saw_no_request(built: Path, server: DemoServer):
+    forbidden = [request for request in server.log if request.path.startswith((FORBIDDEN_PAGES, FORBIDDEN_PICTURES))]
+    assert forbidden == []
+    refused = [row for row in rows(built, "crawl", "ledger-") if row["reason"] == "robots_disallowed"]
+    assert len(refused) == 2
+    assert {(row["attempts"], row["warc_offset"]) for row in refused} == {(0, -1)}
+    assert {row["robots_rule"] for row in refused} == {f"Disallow: {FORBIDDEN_PAGES}", f"Disallow: {FORBIDDEN_PICTURES}"}
+
+
+def test_the_page_that_opts_out_is_fetched_rejected_and_not_stored(built: Path, server: DemoServer):
+    assert "/owls.html" in {request.path for request in server.log}
+    page = next(row for row in rows(built, "crawl", "ledger-") if str(row["url"]).endswith("/owls.html"))
+    assert (page["fate"], page["reason"], page["opt_out"], page["warc_file"]) == ("rejected", "opted_out_noai", "noai", "")
+    assert not [request for request in server.log if request.path.startswith("/owls/")]
+
+
+def test_everyone_was_told_who_asks(built: Path, server: DemoServer):
+    assert {request.user_agent for request in server.log} == {"seedbed/0.1.0 (+https://arboretum.example/about)"}
+
+
+def test_the_picture_that_is_no_tree_is_kept_until_something_can_tell(built: Path):
+    captions = [str(row["caption"]).lower() for row in rows(built, "images", "images-")]
+    assert sum("bench" in caption for caption in captions) >= 1
+
+
+def test_a_second_build_does_nothing_and_asks_for_nothing(built: Path, server: DemoServer):
+    before, asked = manifest_bytes(built, tuple(STAGES)), len(server.log)
+    stamps = {path: path.stat().st_mtime_ns for path in built.rglob("*.tar")}
+    run(server, built)
+    assert manifest_bytes(built, tuple(STAGES)) == before
+    assert len(server.log) == asked
+    assert {path: path.stat().st_mtime_ns for path in built.rglob("*.tar")} == stamps
+
+
+def test_one_and_two_workers_write_the_same_bytes(built: Path, server: DemoServer, tmp_path: Path):
+    out = copy_of(built, tmp_path, ("crawl",))
+    run(server, out, stages=DATASETS, workers=2)
+    assert manifest_bytes(out) == manifest_bytes(built)
+
+
+def test_nothing_but_the_manifests_files_stands_in_a_committed_folder(built: Path):
+    for stage in STAGES:
+        manifest = manifest_of(built, stage)
+        folder = built / stage / manifest.fingerprint
+        standing = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+        assert standing == {"manifest.json", "run.json"} | {file.path for file in manifest.files}
+
+
+def test_a_changed_threshold_runs_again_only_what_depends_on_it(built: Path, server: DemoServer, tmp_path: Path):
+    out, asked = copy_of(built, tmp_path, tuple(STAGES)), len(server.log)
+    run(server, out, "text.min_words=500")
+    assert len(server.log) == asked
+    changed = {stage for stage in STAGES if manifest_bytes(out, (stage,)) != manifest_bytes(built, (stage,))}
+    assert changed == {"text", "windows"}
+    assert manifest_of(out, "text").counts.kept < 60
+    run(server, out)
+    assert manifest_bytes(out) == manifest_bytes(built)
+
+
+def test_what_was_forgotten_does_not_come_back(built: Path, server: DemoServer, tmp_path: Path):
+    picture = rows(built, "images", "images-")[0]
+    document = rows(built, "text", "documents-")[0]
+    lines = ({"sha256": picture["sha256"]}, {"url": document["url"]})
+    (tmp_path / "tombstones.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    run(server, tmp_path, stages=("crawl", "images", "text"))
+    assert picture["sha256"] not in {row["sha256"] for row in rows(tmp_path, "images", "images-")}
+    assert document["url"] not in {row["url"] for row in rows(tmp_path, "text", "documents-")}
+    assert manifest_of(tmp_path, "images").counts.rejected["forgotten"] >= 1
+    crawled = next(row for row in rows(tmp_path, "crawl", "ledger-") if row["url"] == document["url"])
+    assert (crawled["fate"], crawled["reason"], crawled["attempts"]) == ("rejected", "forgotten", 0)
+
+
+def test_webdataset_reads_every_sample_of_every_shard(built: Path):
+    for stage, arrays in (("triplets", {"clean.npy", "noise.npy", "noisy.npy", "txt"}), ("windows", {"tokens.npy"})):
+        manifest = manifest_of(built, stage)
+        folder = built / stage / manifest.fingerprint
+        shards = [str(folder / file.path) for file in manifest.files if file.path.endswith(".tar")]
+        samples = list(webdataset.WebDataset(shards, shardshuffle=False, empty_check=False).decode())
+        assert len(samples) == sum(manifest.splits.values())
+        assert all(sample.keys() - {"__key__", "__url__", "__local_path__"} == arrays | {"json"} for sample in samples)
+        assert len({tuple(sample["json"]) for sample in samples}) == 1
+
+
+def test_a_virtual_dataset_reads_bit_for_bit_like_the_materialised_one(built: Path, server: DemoServer, tmp_path: Path):
+    out = copy_of(built, tmp_path, ("crawl", "images"))
+    run(server, out, "triplets.mode=virtual", stages=("triplets",))
+    for split, samples in manifest_of(built, "triplets").splits.items():
+        stored, made = open_dataset(built / "triplets", split), open_dataset(out / "triplets", split)
+        assert len(stored) == len(made) == samples
+        assert _by_key(stored) == _by_key(made)
+    sizes = [sum(file.bytes for file in manifest_of(o, "triplets").files) for o in (built, out)]
+    assert sizes[0] > 10 * sizes[1]
+
+
+def _by_key(dataset: object) -> dict[str, bytes]:
+    found = {}
+    for batch in dataset.loader(64, shuffle=False, finite=True):  # type: ignore[attr-defined]
+        for row in np.flatnonzero(batch["valid"]):
+            arrays = (batch[name][row].tobytes() for name in ("clean", "noise", "noisy", "a", "b", "step", "draw"))
+            found[str(batch["key"][row])] = b"".join(arrays)
+    return found
+
+
+def test_every_window_holds_the_words_of_its_documents(built: Path):
+    documents = {str(row["key"]): row for row in rows(built, "text", "documents-")}
+    predicted: dict[str, set[int]] = {key: set() for key in documents}
+    for split in manifest_of(built, "windows").splits:
+        dataset = open_dataset(built / "windows", split)
+        encoded = {key: [*dataset.tokenizer.encode(str(row["text"])).tolist(), dataset.tokenizer.eos_id]  # type: ignore[union-attr]
+                   for key, row in documents.items() if row["split"] == split}
+        for number in range(len(dataset)):
+            sample = dataset[number]
+            for piece in sample["meta"]["documents"]:
+                words = encoded[piece["key"]][piece["start"] : piece["start"] + piece["length"]]
+                place = slice(piece["offset"], piece["offset"] + piece["length"])
+                assert sample["tokens"][place].tolist() == words
+                assert piece["url"] == documents[piece["key"]]["url"]
+                first = piece["start"] + (piece["offset"] == 0)
+                positions = set(range(first, piece["start"] + piece["length"]))
+                assert not predicted[piece["key"]] & positions
+                predicted[piece["key"]] |= positions
+        missing = sum(len(encoded[key]) - len(predicted[key]) for key in encoded)
+        assert missing == 1, "every token is predicted exactly once, but the very first of the split"
+
+
+def test_a_picture_part_is_a_webdataset_of_upright_squares_without_metadata(built: Path):
+    manifest = manifest_of(built, "images")
+    folder = built / "images" / manifest.fingerprint
+    table = {str(row["key"]): row for row in rows(built, "images", "images-")}
+    for file in manifest.files:
+        if not file.path.endswith(".tar"):
+            continue
+        with tarfile.open(folder / file.path) as tar:
+            for member in tar:
+                if member.name.endswith(".png"):
+                    png = tar.extractfile(member)
+                    assert png is not None
+                    picture = Image.open(BytesIO(png.read()))
+                    assert (picture.size, picture.mode, picture.info) == ((32, 32), "RGB", {})
+                    row = table[member.name.partition(".")[0]]
+                    assert row["part"] == file.path
+                    assert row["offset"] == member.offset
+    assert len(table) == manifest.counts.kept
+
+
+@pytest.mark.parametrize("stage", ["triplets"])
+def test_a_killed_worker_costs_a_restart_and_not_a_byte(built: Path, server: DemoServer, tmp_path: Path, stage: str):
+    more = ("triplets.draws=4", "triplets.max_shard_bytes=1048576", "triplets.buckets=8")
+    undisturbed = copy_of(built, tmp_path / "undisturbed", ("crawl", "images"))
+    run(server, undisturbed, *more, stages=(stage,))
+    out = copy_of(built, tmp_path / "disturbed", ("crawl", "images"))
+    process = start_seedbed(*arguments(server, stage, out, *more, workers=2))
+    receipts = out / stage / manifest_of(undisturbed, stage).fingerprint / "_work" / "receipts"
+    wait_for(lambda: len(list(receipts.glob("*.json"))) >= 3, "the first shards")
+    next(workers_of(process)).kill()
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    assert "a worker process died; starting the stage again" in output
+    assert manifest_bytes(out, (stage,)) == manifest_bytes(undisturbed, (stage,))
+
+
+@pytest.mark.parametrize("shards_before", [1, 6])
+def test_a_killed_build_finishes_with_the_same_bytes(built: Path, server: DemoServer, tmp_path: Path, shards_before: int):
+    more = ("triplets.draws=2", "triplets.max_shard_bytes=1048576")
+    undisturbed = copy_of(built, tmp_path / "undisturbed", ("crawl", "images"))
+    run(server, undisturbed, *more, stages=("triplets",))
+    out = copy_of(built, tmp_path / "killed", ("crawl", "images"))
+    process = start_seedbed(*arguments(server, "triplets", out, *more))
+    wait_for(lambda: len(list(out.glob("triplets/*/*.tar"))) >= shards_before, "a shard")
+    kill_all(process)
+    assert not list(out.glob("triplets/*/manifest.json"))
+    assert not (out / "triplets" / "current").exists()
+    again = seedbed(*arguments(server, "triplets", out, *more))
+    assert again.returncode == 0, again.stderr
+    assert manifest_bytes(out, ("triplets",)) == manifest_bytes(undisturbed, ("triplets",))
+    assert not list(out.rglob("*.tmp"))
+
+
+def test_an_interrupted_crawl_says_so_and_carries_on(server: DemoServer, tmp_path: Path):
+    slowly = ("crawl.delay_s=0.02", "crawl.records_per_segment=10")
+    asked = len(server.log)
+    process = start_seedbed(*arguments(server, "crawl", tmp_path, *slowly))
+    wait_for(lambda: len(server.log) > asked + 60, "some requests")
+    below = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 130, output
+    assert output.strip().splitlines()[-1] == "seedbed: interrupted; run the same command again and it carries on"
+    wait_for(lambda: not [child for child in below if child.is_running()], "every child to be gone")
+    assert not list(tmp_path.rglob("manifest.json"))
+    first = len(server.log) - asked
+    again = seedbed(*arguments(server, "crawl", tmp_path))
+    assert again.returncode == 0, again.stderr
+    counts = manifest_of(tmp_path, "crawl").counts
+    assert (counts.records_in, counts.kept) == (531, 520)
+    assert len({row["url"] for row in rows(tmp_path, "crawl", "ledger-")}) == 531
+    assert len(server.log) - asked - first < 540 - 40, "what was committed is not asked for again"
