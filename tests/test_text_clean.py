@@ -55,6 +55,13 @@ def test_headings_are_kept_on_pages_without_article_or_main() -> None:
     assert cleaned(page("".join(sections))).text == expected
 
 
+def test_text_in_divs_is_found_beside_text_in_paragraphs() -> None:
+    divs = "".join(f"<div class='para'>{n} {PROSE} {PROSE} {PROSE}</div>" for n in range(9))
+    text = cleaned(page(f"<div><h1>Oak</h1>{divs}<p>9 {PROSE} {PROSE} {PROSE} {PROSE} {PROSE}</p></div>")).text
+    assert text.count(PROSE) == 32
+    assert [paragraph[0] for paragraph in text.split("\n\n")] == list("O0123456789")
+
+
 def test_preformatted_text_keeps_line_breaks_and_indentation() -> None:
     code = "for tree in trees:\n    if tree.old:\n\n\tprint(tree)"
     for body in (f"<pre>{code}\n</pre>", f"<pre><code>{code}</code></pre>", f"<pre>\n{code}</pre>"):
