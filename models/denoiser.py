@@ -29,6 +29,7 @@ from models.runs import (
     RunError,
     RunFolder,
     choose_device,
+    choose_precision,
     dataset_folder,
     draw_losses,
     exit_status,
@@ -66,6 +67,7 @@ class Settings:
     flip: Annotated[bool, "mirror every second picture"] = True
     seed: Annotated[int, "of order, start and mirroring"] = 0
     device: Annotated[str, "cpu, cuda, or auto"] = "auto"
+    precision: Annotated[str, "float32, bfloat16, or auto: bfloat16 where the device has it"] = "auto"
     report_steps: Annotated[int, "steps between two lines of progress"] = 50
     num_validations: Annotated[int, "times to look at pictures held out, evenly over the training"] = 10
     checkpoint_s: Annotated[float, "seconds between two checkpoints"] = 20.0
@@ -193,15 +195,18 @@ def train(settings: Settings, run: RunFolder, dataset: TripletDataset, goes_on: 
     # Data
     held_out = _held_out(settings.dataset, dataset)
     pictures = survey(dataset, settings.batch_size)
-    noise: Literal["fresh", "stored"] = "fresh" if settings.fresh_noise else "stored"
-    loader = dataset.loader(settings.batch_size, seed=settings.seed, noise=noise)
+    kind_of_noise: Literal["fresh", "stored"] = "fresh" if settings.fresh_noise else "stored"
+    loader = dataset.loader(settings.batch_size, seed=settings.seed, noise=kind_of_noise)
 
     # Model
     model = build_denoiser(settings, dataset, to_values(pictures)).to(device)
+    model.precision = choose_precision(settings.precision, device)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=settings.weight_decay
     )
-    print(f"denoiser of {_num_parameters(model):,} parameters on {device}, {dataset.manifest.splits} triplets")
+    print(
+        f"denoiser of {_num_parameters(model):,} parameters on {device} in {model.precision}, {dataset.manifest.splits} triplets"
+    )
 
     # Going on from a checkpoint, or beginning
     budget = Budget(settings.seconds, settings.num_steps)

@@ -59,6 +59,7 @@ class Denoiser(nn.Module):
     def __init__(self, shape: DenoiserShape) -> None:
         super().__init__()
         self.shape = shape
+        self.precision = torch.float32  # in which the U-Net computes; its weights and everything around it are float32
         self.num_steps = shape.num_steps
         S, C, R = shape.size, shape.channels, shape.num_directions
         a, b = ladder(shape.schedule, shape.num_steps)
@@ -90,7 +91,8 @@ class Denoiser(nn.Module):
     def predict(self, noisy: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
         """Return the clean picture and the noise, both (B, C, S, S), in noisy pictures of that shape at steps (B,)."""
         a, b = self.a[step, None, None, None], self.b[step, None, None, None]
-        out = self.unet(noisy - a * self.mean, step)
+        with torch.autocast(noisy.device.type, self.precision, enabled=self.precision != torch.float32):
+            out = self.unet(noisy - a * self.mean, step).float()
         clean = self.mean + self.spread * out
         if self.shape.target == "noise":
             is_last = (step == self.num_steps)[:, None, None, None]

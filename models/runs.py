@@ -172,6 +172,27 @@ def choose_device(name: str) -> "torch.device":
         raise RunError(f"--device {name}: {str(error).splitlines()[0]}; give cpu, cuda or auto") from error
 
 
+def choose_precision(name: str, device: "torch.device") -> "torch.dtype":
+    """Return the number type called `name`; "auto" is bfloat16 where the device multiplies it natively, else float32.
+
+    Raises:
+        RunError: the name is neither `auto`, `float32` nor `bfloat16`.
+    """
+    import torch  # noqa: PLC0415 - settings and metrics are read without it
+
+    known = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+    if name == "auto":
+        has_bfloat16 = (
+            torch.cuda.is_bf16_supported(including_emulation=False)
+            if device.type == "cuda"
+            else any(torch.cpu.get_capabilities().get(unit) for unit in ("avx512_bf16", "amx_bf16"))
+        )
+        return torch.bfloat16 if has_bfloat16 else torch.float32
+    if name not in known:
+        raise RunError(f"--precision {name}: give one of auto, {', '.join(known)}")
+    return known[name]
+
+
 def exit_status(work: Callable[[], None]) -> int:
     """Do some work; return 0, or 1 after printing what is wrong, or 130 where it was interrupted."""
     try:
