@@ -55,7 +55,7 @@ class BodyDecoder:
             decoded = self._decoder.decode(data, self._left)
         except (zlib.error, brotli.error) as error:
             raise CodingError(str(error)) from error
-        self.is_over = len(decoded) > self._left
+        self.is_over = self.is_over or len(decoded) > self._left
         decoded = decoded[: self._left]
         self._left -= len(decoded)
         return decoded

@@ -63,6 +63,8 @@ class Client:
             trust_env=False,
             requote_redirect_url=False,
         )
+        # aiohttp would ask again by itself, without a pause and uncounted, when a connection it kept turns out closed.
+        self._session._retry_connection = False
         return self
 
     async def __aexit__(

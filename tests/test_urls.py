@@ -1,0 +1,108 @@
+"""URLs as browsers read them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crawl.urls import MAX_URL_LENGTH, canonical_url, host_of, is_within, origin_of, port_of
+
+DATA = Path(__file__).parents[2] / "shared" / "data" / "url" / "urltestdata.json"
+
+
+def _standard_cases() -> list[dict[str, str]]:
+    """The cases of the URL standard's own test data whose result is an http or https URL without credentials."""
+    if not DATA.exists():
+        pytest.skip(f"{DATA} is not here")
+    cases = [case for case in json.loads(DATA.read_text("utf-8")) if isinstance(case, dict)]
+    return [
+        case
+        for case in cases
+        if case.get("protocol") in ("http:", "https:") and not case["username"] and not case["password"]
+    ]
+
+
+def _expected(case: dict[str, str]) -> str:
+    return case["href"].partition("#")[0]
+
+
+def test_urls_of_the_standard_are_read_as_the_standard_says():
+    cases = _standard_cases()
+    wrong = [case for case in cases if canonical_url(case["input"], case["base"]) != _expected(case)]
+    assert len(cases) > 200
+    assert wrong == []
+
+
+def test_inputs_the_standard_refuses_are_refused():
+    if not DATA.exists():
+        pytest.skip(f"{DATA} is not here")
+    cases = [case for case in json.loads(DATA.read_text("utf-8")) if isinstance(case, dict) and case.get("failure")]
+    accepted = [case["input"] for case in cases if canonical_url(case["input"], case["base"]) is not None]
+    assert len(cases) > 200
+    assert accepted == []
+
+
+@pytest.mark.parametrize(
+    ("url", "base", "expected"),
+    [
+        ("HTTP://Trees.Example:80", None, "http://trees.example/"),
+        ("https://trees.example:443/a/../b", None, "https://trees.example/b"),
+        ("images\\oak.jpg", "http://trees.example/walk/1.html", "http://trees.example/walk/images/oak.jpg"),
+        ("  /oak#crown ", "http://trees.example/", "http://trees.example/oak"),
+        ("//pictures.example/x", "https://trees.example/", "https://pictures.example/x"),
+        ("?page=2", "http://trees.example/list?page=1", "http://trees.example/list?page=2"),
+        ("http://bücher.example/", None, "http://xn--bcher-kva.example/"),
+        ("http://0x7f.1/", None, "http://127.0.0.1/"),
+        ("http://①②⑦.⓪.⓪.①/", None, "http://127.0.0.1/"),
+        ("mailto:oak@trees.example", None, None),
+        ("javascript:void(0)", "http://trees.example/", None),
+        ("data:image/png;base64,AAAA", "http://trees.example/", None),
+        ("ftp://trees.example/", None, None),
+        ("http://gardener:secret@trees.example/", None, None),
+        ("http://gardener@trees.example/", None, None),
+        ("/oak", None, None),
+        ("http://", None, None),
+        ("http://a b/", None, None),
+        ("http://trees.example/" + "x" * MAX_URL_LENGTH, None, None),
+        ("/\ud800", "http://trees.example/", "http://trees.example/%EF%BF%BD"),
+    ],
+)
+def test_references_become_one_spelling_or_none(url: str, base: str | None, expected: str | None):
+    assert canonical_url(url, base) == expected
+
+
+@given(st.text(max_size=60))
+def test_canonical_urls_stay_as_they_are(text: str):
+    for url in (canonical_url("http://" + text), canonical_url(text, "http://trees.example/walk/")):
+        if url is not None:
+            assert canonical_url(url) == url
+            assert url.isascii()
+            assert "#" not in url
+
+
+def test_host_origin_and_port():
+    assert host_of("http://trees.example.:8080/x") == "trees.example"
+    assert host_of("http://[::1]/") == "::1"
+    assert origin_of("http://[::1]:8080/x") == "http://[::1]:8080"
+    assert port_of("http://trees.example/") == 80
+    assert port_of("https://trees.example/") == 443
+    assert port_of("https://trees.example:8443/") == 8443
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts", "prefix", "expected"),
+    [
+        ("http://trees.example/", ["trees.example"], "/", True),
+        ("http://www.trees.example/", ["trees.example"], "/", True),
+        ("http://trees.example/", ["WWW.trees.example"], "/", True),
+        ("http://not-trees.example/", ["trees.example"], "/", False),
+        ("http://sub.trees.example/", ["trees.example"], "/", False),
+        ("http://trees.example/walk/1", ["trees.example"], "/walk/", True),
+        ("http://trees.example/walking", ["trees.example"], "/walk/", False),
+        ("http://trees.example/", [], "/", False),
+    ],
+)
+def test_scope_is_hosts_and_a_path(url: str, hosts: list[str], prefix: str, expected: bool):
+    assert is_within(url, hosts, prefix) is expected
