@@ -8,7 +8,7 @@ out as link rows, for the next round.
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 
 from crawl.asking import Answer, Asker, is_host_down
@@ -47,7 +47,7 @@ async def visit_lane(
     known: Callable[[str], bool],
     settings: FetchSettings,
     spent: Mapping[str, HostSpent],
-) -> AsyncIterator[Visit]:
+) -> AsyncGenerator[Visit, None]:
     """Yields one visit for each URL asked for, in a fixed order for each host.
 
     Args:
