@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.baselines import mean_picture
-from models.comparison import compare, mean_loss, print_comparison, to_tensors
 from models.denoising import TARGETS, Denoiser, DenoiserShape, squared_error
 from models.gaussian import fit_gaussian
+from models.growing import generate, generate_main, load_denoiser
+from models.picture_losses import compare, mean_loss, print_comparison, to_tensors
+from models.pixels import to_values
 from models.runs import (
     Budget,
     RunError,
@@ -35,11 +37,11 @@ from models.runs import (
     exit_status,
     learning_rate,
 )
-from models.sampler import Growth, grow, statics, steps_down, to_pixels, to_values
 from models.settings import parse_settings, refuse_below
-from models.sheets import save_sheet
 from shards import open_dataset
 from shards.dataset import TripletDataset
+
+__all__ = ["Settings", "generate", "generate_main", "load_denoiser", "main", "train"]
 
 NUM_PICTURES_SURVEYED = 512
 """Training pictures from which mean and principal directions are taken; their Gram matrix takes a second."""
@@ -81,22 +83,6 @@ class Settings:
             raise ValueError(f"--seconds {self.seconds}: must be above 0")
 
 
-@dataclass(frozen=True)
-class GenerateSettings:
-    """What `python -m models.denoiser generate` takes."""
-
-    run: Annotated[Path, "folder of a training run"]
-    count: Annotated[int, "pictures to grow"] = 8
-    seed: Annotated[int, "of the static; another seed grows other pictures"] = 0
-    steps: Annotated[int, "steps from static to picture; 0 takes every step of the ladder"] = 0
-    out: Annotated[Path, "sheet to write; how each grew goes beside it, as …-steps.png"] = Path("trees.png")
-    device: Annotated[str, "cpu, cuda, or auto"] = "auto"
-
-    def __post_init__(self) -> None:
-        refuse_below(1, self, ("count",))
-        refuse_below(0, self, ("seed", "steps"))
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Train, or generate where the first argument says so; return the exit status."""
     argv = sys.argv[1:] if argv is None else argv
@@ -104,65 +90,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return generate_main(argv[1:])
     settings = parse_settings(Settings, argv, "python -m models.denoiser", __doc__.splitlines()[0])
     return exit_status(lambda: _train_once(settings))
-
-
-def generate_main(argv: Sequence[str]) -> int:
-    """Grow pictures and write them and how they grew as PNG; return the exit status."""
-    settings = parse_settings(GenerateSettings, argv, "python -m models.denoiser generate", "Grow pictures.")
-
-    def work() -> None:
-        growth = _grow(settings)
-        path = settings.out.with_name(f"{settings.out.stem}-steps{settings.out.suffix or '.png'}")
-        columns = min(settings.count, 8)
-        ladder = to_pixels(growth.noisy.transpose(0, 1).flatten(0, 1))
-        try:
-            save_sheet(to_pixels(growth.noisy[-1]), columns, settings.out)
-            save_sheet(ladder, len(growth.noisy), path)
-        except OSError as error:
-            raise RunError(f"{settings.out}: cannot be written ({error.strerror}); give another --out") from error
-        print(f"{settings.out}: {settings.count} pictures\n{path}: each from static to picture")
-
-    return exit_status(work)
-
-
-def generate(run: Path, count: int, seed: int, steps: int = 0) -> NDArray[np.uint8]:
-    """Return pictures grown by a trained denoiser, uint8 (count, S, S, C).
-
-    Args:
-        run: folder of the training run.
-        count: pictures.
-        seed: of the static.
-        steps: from static to picture; 0 takes every step of the ladder.
-
-    Raises:
-        RunError: there is no trained denoiser, or its ladder has fewer steps.
-    """
-    return to_pixels(_grow(GenerateSettings(run=run, count=count, seed=seed, steps=steps)).noisy[-1])
-
-
-def load_denoiser(run: Path, device: torch.device) -> Denoiser:
-    """Return a run's denoiser as its last checkpoint has it.
-
-    Raises:
-        RunError: there is none.
-    """
-    state = RunFolder(run).load()
-    if "denoiser_shape" not in state:
-        raise RunError(f"{run}: not the run of a denoiser")
-    model = Denoiser(DenoiserShape(**state["denoiser_shape"]))
-    model.load_state_dict(state["model"])
-    return model.to(device).eval()
-
-
-def _grow(settings: GenerateSettings) -> Growth:
-    device = choose_device(settings.device)
-    model = load_denoiser(settings.run, device)
-    S, C = model.shape.size, model.shape.channels
-    try:
-        steps = steps_down(model.num_steps, settings.steps or model.num_steps)
-    except ValueError as error:
-        raise RunError(f"{settings.run}: {error}") from error
-    return grow(model, statics(settings.seed, settings.count, (S, S, C)).to(device), steps)
 
 
 def _train_once(settings: Settings) -> None:
@@ -204,9 +131,7 @@ def train(settings: Settings, run: RunFolder, dataset: TripletDataset, goes_on: 
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=settings.weight_decay
     )
-    print(
-        f"denoiser of {_num_parameters(model):,} parameters on {device} in {model.precision}, {dataset.manifest.splits} triplets"
-    )
+    print(f"denoiser of {_num_parameters(model):,} parameters on {device} in {model.precision}", flush=True)
 
     # Going on from a checkpoint, or beginning
     budget = Budget(settings.seconds, settings.num_steps)
@@ -218,7 +143,7 @@ def train(settings: Settings, run: RunFolder, dataset: TripletDataset, goes_on: 
         torch.set_rng_state(state["chance"])
         budget = Budget(settings.seconds, settings.num_steps, state["step"], state["spent_s"])
         run.forget_after(budget.step)
-        print(f"goes on from step {budget.step}")
+        print(f"goes on from step {budget.step}", flush=True)
 
     def save() -> None:
         run.save(

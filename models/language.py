@@ -12,17 +12,16 @@ import dataclasses
 import itertools
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
-from models.baselines import Bigram, WordCounts, count_words, unigram
+from models.baselines import WordCounts, count_words, unigram
 from models.gpt import GPT, GPTShape
 from models.runs import (
     Budget,
@@ -36,10 +35,12 @@ from models.runs import (
     learning_rate,
 )
 from models.settings import parse_settings, refuse_below
-from models.writing import continue_words
+from models.word_losses import compare, cross_entropy, mean_loss, print_comparison
+from models.writing import generate, generate_main, load_writer
 from shards import open_dataset
 from shards.dataset import WindowDataset
-from shards.tokenizer import ByteTokenizer, WordTokenizer, from_json, split_words
+
+__all__ = ["Settings", "generate", "generate_main", "load_writer", "main", "train"]
 
 MAX_COUNTED_BATCHES = 20_000
 """Batches of training windows that the counts of words and pairs are taken from, so that a large dataset is not read
@@ -80,33 +81,6 @@ class Settings:
             raise ValueError(f"--seconds {self.seconds}: must be above 0")
 
 
-@dataclass(frozen=True)
-class GenerateSettings:
-    """What `python -m models.language generate` takes."""
-
-    run: Annotated[Path, "folder of a training run"]
-    prompt: Annotated[str, "what the text begins with; without one, a new text is begun"] = ""
-    words: Annotated[int, "most words to write"] = 120
-    seed: Annotated[int, "of the drawing; another seed writes another text"] = 0
-    temperature: Annotated[float, "1 draws from the predicted distribution itself, less is more cautious"] = 0.8
-    top_k: Annotated[int, "draw from so many of the likeliest words only; 0 leaves all"] = 0
-    device: Annotated[str, "cpu, cuda, or auto"] = "auto"
-
-    def __post_init__(self) -> None:
-        refuse_below(1, self, ("words",))
-        refuse_below(0, self, ("seed", "top_k"))
-        if self.temperature <= 0:
-            raise ValueError(f"--temperature {self.temperature}: must be above 0")
-
-
-@dataclass(frozen=True)
-class Writer:
-    """A trained language model and its dictionary."""
-
-    model: GPT
-    tokenizer: WordTokenizer | ByteTokenizer
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Train, or generate where the first argument says so; return the exit status."""
     argv = sys.argv[1:] if argv is None else argv
@@ -114,76 +88,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return generate_main(argv[1:])
     settings = parse_settings(Settings, argv, "python -m models.language", __doc__.splitlines()[0])
     return exit_status(lambda: _train_once(settings))
-
-
-def generate_main(argv: Sequence[str]) -> int:
-    """Write a text and print it; return the exit status."""
-    settings = parse_settings(GenerateSettings, argv, "python -m models.language generate", "Write a text.")
-
-    def work() -> None:
-        writer = load_writer(settings.run, choose_device(settings.device))
-        for word in unknown_words(writer.tokenizer, settings.prompt):
-            print(f"not in the dictionary, read as <unk>: {word}", file=sys.stderr)
-        print(_write(writer, settings))
-
-    return exit_status(work)
-
-
-def generate(run: Path, prompt: str, num_words: int, seed: int) -> str:
-    """Return a text of a trained language model: the prompt, and what it drew after it.
-
-    Args:
-        run: folder of the training run.
-        prompt: what the text begins with; may be empty.
-        num_words: most words to draw.
-        seed: of the drawing.
-
-    Raises:
-        RunError: there is no trained language model.
-    """
-    settings = GenerateSettings(run=run, prompt=prompt, words=num_words, seed=seed)
-    return _write(load_writer(run, choose_device("auto")), settings)
-
-
-def unknown_words(tokenizer: WordTokenizer | ByteTokenizer, text: str) -> list[str]:
-    """Return the words of a text that a dictionary does not hold, in their order, each once."""
-    if isinstance(tokenizer, ByteTokenizer):
-        return []
-    known = set(tokenizer.words)
-    return [word for word in dict.fromkeys(split_words(text, tokenizer.lower_case)) if word not in known]
-
-
-def load_writer(run: Path, device: torch.device) -> Writer:
-    """Return a run's language model at its best on text held out, and its dictionary.
-
-    Raises:
-        RunError: there is none, or the dictionary is not the one it was trained with.
-    """
-    state = RunFolder(run).load()
-    if "gpt_shape" not in state:
-        raise RunError(f"{run}: not the run of a language model")
-    tokenizer = from_json(state["tokenizer"])
-    if tokenizer.sha256() != state["tokenizer_sha256"]:
-        raise RunError(f"{run}: its dictionary is not the one it was trained with; train again")
-    model = GPT(GPTShape(**state["gpt_shape"]))
-    model.load_state_dict(state["best"])
-    return Writer(model.to(device).eval(), tokenizer)
-
-
-def _write(writer: Writer, settings: GenerateSettings) -> str:
-    tokenizer = writer.tokenizer
-    prompt = tokenizer.encode(settings.prompt).tolist()
-    drawn = continue_words(
-        writer.model,
-        prompt or [tokenizer.eos_id],
-        settings.words,
-        seed=settings.seed,
-        temperature=settings.temperature,
-        top_k=settings.top_k,
-        banned=() if isinstance(tokenizer, ByteTokenizer) else (tokenizer.unk_id,),
-        eos_id=tokenizer.eos_id,
-    )
-    return tokenizer.decode([*prompt, *drawn]).strip()
 
 
 def _train_once(settings: Settings) -> None:
@@ -231,8 +135,8 @@ def train(settings: Settings, run: RunFolder, dataset: WindowDataset, goes_on: b
     model = GPT(shape, torch.from_numpy(unigram(counts)).log().float()).to(device)
     precision = choose_precision(settings.precision, device)
     optimizer = _optimizer(model, settings)
-    print(f"language model of {_num_parameters(model):,} parameters on {device} in {precision}, ", end="")
-    print(f"{tokenizer.vocab_size} words, {dataset.manifest.splits} windows")
+    told = f"{_num_parameters(model):,} parameters on {device} in {precision}"
+    print(f"language model of {told}, {tokenizer.vocab_size} words", flush=True)
     budget = Budget(settings.seconds, settings.num_steps)
     best, best_loss = copy.deepcopy(model.state_dict()), float("inf")
 
@@ -246,7 +150,7 @@ def train(settings: Settings, run: RunFolder, dataset: WindowDataset, goes_on: b
         best, best_loss = state["best"], state["best_loss"]
         budget = Budget(settings.seconds, settings.num_steps, state["step"], state["spent_s"])
         run.forget_after(budget.step)
-        print(f"goes on from step {budget.step}")
+        print(f"goes on from step {budget.step}", flush=True)
 
     def save() -> None:
         run.save(
@@ -288,7 +192,10 @@ def train(settings: Settings, run: RunFolder, dataset: WindowDataset, goes_on: b
         if budget.step % settings.report_steps == 0:
             run.report(step=budget.step, seconds=round(budget.elapsed_s(), 3), train=float(np.mean(losses)))
             speed = budget.step * settings.batch_size * shape.context / budget.elapsed_s()
-            print(f"step {budget.step:6d}  loss {np.mean(losses):.4f}  {budget.fraction():4.0%}  {speed:.0f} words/s")
+            print(
+                f"step {budget.step:6d}  loss {np.mean(losses):.4f}  {budget.fraction():4.0%}  {speed:.0f} words/s",
+                flush=True,
+            )
             losses.clear()
 
         # Text held out: the best model so far is kept, since a small corpus is soon known by heart
@@ -307,9 +214,8 @@ def train(settings: Settings, run: RunFolder, dataset: WindowDataset, goes_on: b
     # What came out, on text that chose nothing where there is some
     save()
     model.load_state_dict(best)
-    comparison = compare(
-        model, _held_out(settings.dataset, dataset, ("test", "val")), counts, settings.batch_size, device
-    )
+    judge = _held_out(settings.dataset, dataset, ("test", "val"))
+    comparison = compare(model, judge, counts, settings.batch_size, device)
     results = {
         **comparison,
         "model": "language",
@@ -317,72 +223,10 @@ def train(settings: Settings, run: RunFolder, dataset: WindowDataset, goes_on: b
         "seconds": round(budget.elapsed_s(), 1),
         "num_parameters": _num_parameters(model),
     }
-    beaten = {name: comparison["cross_entropy"][name] for name in ("unigram", "bigram")}
+    beaten = {name: comparison["losses"][name] for name in ("unigram", "bigram")}
     draw_losses(run, "Language model", "cross-entropy, nats per word", beaten)
     run.finish(results)
     return results
-
-
-def cross_entropy(
-    model: GPT, batch: Mapping[str, Any], device: torch.device, precision: torch.dtype = torch.float32
-) -> Tensor:
-    """Return the cross-entropy of each next word that counts in a batch of windows, (N,), in nats."""
-    tokens = torch.from_numpy(batch["tokens"].astype(np.int64)).to(device)
-    mask = torch.from_numpy(batch["mask"]).to(device)
-    with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-        logits = model(tokens[:, :-1])
-    return F.cross_entropy(logits[mask].float(), tokens[:, 1:][mask], reduction="none")
-
-
-@torch.no_grad()
-def mean_loss(model: GPT, held_out: WindowDataset, batch_size: int, device: torch.device) -> float:
-    """Return the mean cross-entropy of the next words of windows held out, in nats per word."""
-    model.eval()
-    total, count = 0.0, 0
-    for batch in held_out.loader(batch_size, finite=True, shuffle=False):
-        batch["mask"] &= batch["valid"][:, None]
-        entropies = cross_entropy(model, batch, device)
-        total, count = total + float(entropies.sum()), count + len(entropies)
-    return total / max(1, count)
-
-
-def compare(
-    model: GPT, held_out: WindowDataset, counts: WordCounts, batch_size: int, device: torch.device
-) -> dict[str, Any]:
-    """Return the cross-entropies of the model and of counts of words, over the same next words of the same windows.
-
-    Returns:
-        `cross_entropy` in nats per word and `perplexity`, each of `model`, `unigram` and `bigram`; `beats`: whether the
-        model's is the least; `split` and `num_words` say what they were taken on.
-    """
-    word_probability, bigram = unigram(counts), Bigram(counts)
-    sums, num_words = np.zeros(2), 0
-    for batch in held_out.loader(batch_size, finite=True, shuffle=False):
-        mask = batch["mask"] & batch["valid"][:, None]
-        before, after = batch["tokens"][:, :-1][mask], batch["tokens"][:, 1:][mask]
-        sums -= np.log(word_probability[after]).sum(), np.log(bigram.probability(before, after)).sum()
-        num_words += len(after)
-    of_counts = sums / max(1, num_words)
-    entropies = {
-        "model": mean_loss(model, held_out, batch_size, device),
-        "unigram": float(of_counts[0]),
-        "bigram": float(of_counts[1]),
-    }
-    return {
-        "cross_entropy": entropies,
-        "perplexity": {name: float(np.exp(value)) for name, value in entropies.items()},
-        "beats": entropies["model"] < min(entropies["unigram"], entropies["bigram"]),
-        "split": held_out.split,
-        "num_words": num_words,
-    }
-
-
-def print_comparison(results: Mapping[str, Any]) -> None:
-    """Print what `compare` returned as a table."""
-    print(f"next word, {results['num_words']} words of split {results['split']}")
-    print("                    nats/word  perplexity")
-    for name, label in (("model", "language model"), ("bigram", "counts of pairs"), ("unigram", "counts of words")):
-        print(f"  {label:16s}  {results['cross_entropy'][name]:9.3f}  {results['perplexity'][name]:10.1f}")
 
 
 def count_training_words(dataset: WindowDataset, batch_size: int) -> WordCounts:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from models.denoising import Denoiser
@@ -76,13 +75,3 @@ def grow(model: Denoiser, static: Tensor, steps: Sequence[int]) -> Growth:
         noisy.append(x)
         clean.append(clean_now)
     return Growth(torch.stack(noisy), torch.stack(clean))
-
-
-def to_pixels(x: Tensor) -> NDArray[np.uint8]:
-    """Return values (…, C, S, S) as pixels (…, S, S, C): the nearest u with `x = (2u − 255) / 256`, cut to 0..255."""
-    return np.asarray(((256 * x + 255) / 2).round().clamp(0, 255).to(torch.uint8).movedim(-3, -1).cpu().numpy())
-
-
-def to_values(pixels: NDArray[np.uint8]) -> Tensor:
-    """Return pixels (B, S, S, C) as values `x = (2u − 255) / 256`, float32 (B, C, S, S)."""
-    return ((2 * torch.from_numpy(pixels).float() - 255) / 256).permute(0, 3, 1, 2).contiguous()

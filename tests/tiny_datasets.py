@@ -45,7 +45,7 @@ def write_triplets(stage: Path, spec: TripletSpec, splits: Mapping[str, Iterable
 def write_windows(
     stage: Path, context: int, splits: Mapping[str, Sequence[str]], tokenizer: ByteTokenizer | None = None
 ) -> Path:
-    """Commit windows over the texts of each split, with a dictionary of the words in train; return the stage's folder."""
+    """Commit windows over the texts of each split, the dictionary from train; return the stage's folder."""
     words = Counter(word for text in splits["train"] for word in split_words(text))
     chosen_tokenizer = tokenizer or WordTokenizer(build_vocabulary(words, 10_000))
     spec = WindowSpec.of(chosen_tokenizer, context, context)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.denoising import Denoiser, squared_error
-from models.sampler import to_values
+from models.pixels import to_values
 from shards.dataset import TripletDataset
 
 Batch = Mapping[str, NDArray[Any]]
@@ -21,7 +21,7 @@ def to_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tens
     """Return clean, noise and noisy, float32 (B, C, S, S) each, and the step, int64 (B,), of a batch of triplets."""
     static = (torch.from_numpy(batch[name].astype(np.float32)) for name in ("noise", "noisy"))
     noise, noisy = (values.permute(0, 3, 1, 2).contiguous().to(device) for values in static)
-    return to_values(batch["clean"]).to(device), noise, noisy, torch.from_numpy(batch["step"]).to(device)
+    return to_values(batch["clean"]).to(device), noise, noisy, torch.tensor(batch["step"]).to(device)
 
 
 @torch.no_grad()

@@ -1,0 +1,175 @@
+"""The trainers' commands: what they take, what they say when something is wrong, and what they need to be installed."""
+
+import dataclasses
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+
+from models import denoiser, language
+from models.runs import RunError, RunFolder, choose_device, choose_precision
+from shards.triplet import TripletSpec
+from tests.tiny_datasets import draw_tree, write_triplets, write_windows
+
+Main = Callable[[Sequence[str]], int]
+
+TINY = {
+    "denoiser": ["--num-steps", "1", "--batch-size", "2", "--width", "16"],
+    "language": ["--num-steps", "1", "--batch-size", "2", "--width", "16", "--num-layers", "1"],
+}
+MAINS: dict[str, Main] = {"denoiser": denoiser.main, "language": language.main}
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("build")
+    write_triplets(out / "triplets", TripletSpec(8, steps=2), {"train": [draw_tree(seed, 8) for seed in range(4)]})
+    write_windows(out / "windows", 8, {"train": ["The oak stands. The elm stands. The ash is old."]})
+    return out
+
+
+@pytest.mark.parametrize("model", ["denoiser", "language"])
+def test_a_build_its_stage_and_its_dataset_all_name_the_dataset(build: Path, tmp_path: Path, model: str) -> None:
+    stage = build / {"denoiser": "triplets", "language": "windows"}[model]
+    for number, path in enumerate((build, stage, stage / "0123456789ab")):
+        assert MAINS[model]([str(path), "--out", str(tmp_path / str(number)), *TINY[model]]) == 0
+    assert len({(tmp_path / str(number) / "config.json").read_bytes() for number in range(3)}) == 1
+
+
+def test_generating_writes_a_sheet_and_how_each_picture_grew(build: Path, tmp_path: Path) -> None:
+    assert denoiser.main([str(build), "--out", str(tmp_path / "run"), *TINY["denoiser"]]) == 0
+    out = tmp_path / "new" / "trees.png"
+    assert denoiser.generate_main([str(tmp_path / "run"), "--count", "3", "--out", str(out)]) == 0
+    sheet, steps = out.read_bytes(), (tmp_path / "new" / "trees-steps.png").read_bytes()
+    assert sheet.startswith(b"\x89PNG")
+    assert steps.startswith(b"\x89PNG")
+    assert denoiser.main(["generate", str(tmp_path / "run"), "--count", "3", "--out", str(out)]) == 0
+    assert out.read_bytes() == sheet
+
+
+@pytest.mark.parametrize(
+    ("model", "argv", "said"),
+    [
+        ("denoiser", ["BUILD/nowhere"], "nowhere is not a folder"),
+        ("denoiser", ["BUILD/windows"], "holds no triplets"),
+        ("language", ["BUILD/triplets"], "holds no windows"),
+        ("language", ["BUILD", "--out", "BUILD/triplets/current"], "cannot be written"),
+        ("denoiser", ["BUILD", "--device", "abacus"], "--device abacus"),
+        ("language", ["BUILD", "--precision", "float9"], "--precision float9: give one of auto, float32, bfloat16"),
+        ("denoiser", ["generate", "BUILD/nowhere"], "no such checkpoint; train first"),
+        ("language", ["generate", "BUILD/nowhere"], "no such checkpoint; train first"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(
+    build: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str, argv: list[str], said: str
+) -> None:
+    filled = [argument.replace("BUILD", str(build)) for argument in argv]
+    if "generate" not in filled and "--out" not in filled:
+        filled += ["--out", str(tmp_path / "run")]
+    assert MAINS[model](filled) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert said in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "argv", "said"),
+    [
+        ("denoiser", ["BUILD", "--target", "both"], "--target both: must be one of clean, noise"),
+        ("denoiser", ["BUILD", "--batch-size", "0"], "--batch-size 0: must be 1 or more"),
+        ("denoiser", ["BUILD", "--seconds", "0"], "--seconds 0.0: must be above 0"),
+        ("denoiser", ["BUILD", "--colour", "red"], "unrecognized arguments: --colour red"),
+        ("denoiser", [], "required: dataset"),
+        ("denoiser", ["generate", "RUN", "--count", "0"], "--count 0: must be 1 or more"),
+        ("denoiser", ["generate", "RUN", "--seed", "-1"], "--seed -1: must be 0 or more"),
+        ("language", ["BUILD", "--dropout", "1"], "--dropout 1.0: must be at least 0 and below 1"),
+        ("language", ["BUILD", "--width", "50"], "--width 50: must be a multiple of twice --num-heads 4"),
+        ("language", ["generate", "RUN", "--temperature", "0"], "--temperature 0.0: must be above 0"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_a_usage_error(
+    capsys: pytest.CaptureFixture[str], model: str, argv: list[str], said: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        MAINS[model](argv)
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("model", [denoiser, language])
+def test_help_names_every_setting(capsys: pytest.CaptureFixture[str], model: type) -> None:
+    with pytest.raises(SystemExit) as ended:
+        model.main(["--help"])
+    assert ended.value.code == 0
+    told = capsys.readouterr().out
+    for field in dataclasses.fields(model.Settings)[1:]:
+        assert f"--{field.name.replace('_', '-')}" in told
+
+
+def test_a_run_with_other_settings_is_not_overwritten(
+    build: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = [str(build), "--out", str(tmp_path), *TINY["denoiser"]]
+    assert denoiser.main(argv) == 0
+    written = (tmp_path / "checkpoint.pt").read_bytes()
+    assert denoiser.main([*argv, "--seed", "5"]) == 1
+    assert "holds a run with other settings: seed 0 (now 5)" in capsys.readouterr().err
+    assert (tmp_path / "checkpoint.pt").read_bytes() == written
+
+
+def test_a_damaged_checkpoint_is_named(build: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert language.main([str(build), "--out", str(tmp_path), *TINY["language"]]) == 0
+    file = tmp_path / "checkpoint.pt"
+    file.write_bytes(file.read_bytes()[:1000])
+    capsys.readouterr()
+    assert language.generate_main([str(tmp_path)]) == 1
+    assert f"error: {file}: damaged" in capsys.readouterr().err
+
+
+def test_one_models_run_is_not_the_others(build: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert language.main([str(build), "--out", str(tmp_path), *TINY["language"]]) == 0
+    assert denoiser.generate_main([str(tmp_path)]) == 1
+    assert "not the run of a denoiser" in capsys.readouterr().err
+
+
+def test_a_torn_line_of_metrics_is_left_out(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run.report(step=1, train=0.5)
+    run.report(step=2, train=0.25)
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 3, "tra')
+    assert run.metrics() == [{"step": 1, "train": 0.5}, {"step": 2, "train": 0.25}]
+    run.forget_after(1)
+    assert (tmp_path / "metrics.jsonl").read_text() == '{"step": 1, "train": 0.5}\n'
+
+
+def test_device_and_number_type_are_chosen_by_name() -> None:
+    cpu = choose_device("cpu")
+    assert str(cpu) == "cpu"
+    assert str(choose_precision("float32", cpu)) == "torch.float32"
+    assert str(choose_precision("auto", cpu)) in ("torch.float32", "torch.bfloat16")
+    with pytest.raises(RunError, match="--device abacus"):
+        choose_device("abacus")
+
+
+def test_training_needs_neither_beam_nor_pydantic_nor_plotting() -> None:
+    program = (
+        "import models.denoiser, models.language, sys;"
+        "print(sorted({'apache_beam', 'pydantic', 'matplotlib', 'crawl', 'pipelines'} & set(sys.modules)))"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert told.stdout == "[]\n"
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_the_same_command_trains_on_a_gpu(build: Path, tmp_path: Path) -> None:
+    for model in ("denoiser", "language"):
+        out = tmp_path / model
+        assert MAINS[model]([str(build), "--out", str(out), *TINY[model], "--device", "cuda"]) == 0
+        generate = ["generate", str(out), "--device", "cuda"]
+        assert MAINS[model](generate + (["--out", str(tmp_path / "trees.png")] if model == "denoiser" else [])) == 0
