@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -101,7 +102,7 @@ def test_a_setting_that_cannot_be_is_a_usage_error(
 
 
 @pytest.mark.parametrize("model", [denoiser, language])
-def test_help_names_every_setting(capsys: pytest.CaptureFixture[str], model: type) -> None:
+def test_help_names_every_setting(capsys: pytest.CaptureFixture[str], model: ModuleType) -> None:
     with pytest.raises(SystemExit) as ended:
         model.main(["--help"])
     assert ended.value.code == 0
