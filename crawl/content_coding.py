@@ -6,7 +6,7 @@ Source: RFC 9110, section 8.4.1 (gzip, deflate); RFC 7932 (br).
 import zlib
 from typing import Protocol
 
-import brotli  # type: ignore[import-untyped]
+import brotli
 
 ACCEPTED = "gzip, deflate, br"
 """What is sent as Accept-Encoding: all that can be undone."""

@@ -28,6 +28,7 @@ class FetchSettings:
         scope_hosts: hosts whose pages are asked for, each with and without "www.".
         path_prefix: path under which pages are asked for.
         picture_hosts: hosts whose pictures are asked for; None is any host.
+        follow_links: whether what pages link to and show is asked for too, or only what the crawl began with.
         max_depth: links a page may be away from the nearest seed.
         max_pages_per_host: pages asked of one host over all rounds.
         max_pictures_per_host: pictures asked of one host over all rounds.
@@ -51,6 +52,7 @@ class FetchSettings:
     scope_hosts: tuple[str, ...] = ()
     path_prefix: str = "/"
     picture_hosts: tuple[str, ...] | None = None
+    follow_links: bool = True
     max_depth: int = 10
     max_pages_per_host: int = 1_000
     max_pictures_per_host: int = 10_000
@@ -94,6 +96,8 @@ class FetchSettings:
 
 def is_wanted(link: LinkRow, settings: FetchSettings) -> bool:
     """Returns whether what a link leads to is to be asked for at all: scope and depth of pages, hosts of pictures."""
+    if link.depth > 0 and not settings.follow_links:
+        return False
     if link.kind == "page":
         return link.depth <= settings.max_depth and is_within(link.to_url, settings.scope_hosts, settings.path_prefix)
     return settings.picture_hosts is None or is_within(link.to_url, settings.picture_hosts)

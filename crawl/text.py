@@ -12,7 +12,7 @@ import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 
-from lxml import etree, html  # type: ignore[import-untyped]
+from lxml import etree, html
 
 from crawl.encoding import decode_page
 from crawl.text_rules import TextSettings, judge_text

@@ -20,10 +20,12 @@ from crawl.lane import visit_lane
 from crawl.records import LINK_SCHEMA, LinkRow, Target, target_of
 from crawl.settings import FetchSettings, HostSpent, is_wanted
 from crawl.urls import canonical_url, host_of
+from crawl.visit import Asked, unasked
 from crawl.wikimedia import WikimediaSettings, discover
 from pipelines.engine import run_pipeline
 from pipelines.errors import StageError
 from pipelines.receipts import Receipt, all_receipts, finish_part, remove_strays
+from pipelines.recipe import CrawlConfig
 from pipelines.segments import SegmentWriter
 from pipelines.stages import Job, Outcome
 from pipelines.tables import read_row, read_table, write_table
@@ -42,12 +44,12 @@ class Due(NamedTuple):
     row: int
 
 
-class Asked(NamedTuple):
-    """A URL that has its ledger row: never asked again in this snapshot."""
+class Answered(NamedTuple):
+    """A URL that has its ledger row: never asked for again in this snapshot."""
 
     host: str
     kind: str
-    reason: str
+    attempts: int
 
 
 class Entry(NamedTuple):
@@ -55,7 +57,7 @@ class Entry(NamedTuple):
 
     url: str
     due: Due | None
-    asked: Asked | None
+    answered: Answered | None
 
 
 def run(job: Job) -> Outcome:
@@ -97,12 +99,12 @@ def build_round(pipeline: beam.Pipeline, job: Job, number: int) -> None:
         pipeline | "Links" >> beam.Create(_tables(job, "links-")) | "ReadLinks" >> beam.FlatMap(read_links, job)
         # (url, Due)
     )
-    asked = (
-        pipeline | "Ledgers" >> beam.Create(_tables(job, "ledger-")) | "ReadLedgers" >> beam.FlatMap(read_asked, job)
-        # (url, Asked)
+    answered = (
+        pipeline | "Ledgers" >> beam.Create(_tables(job, "ledger-")) | "ReadLedgers" >> beam.FlatMap(read_answered, job)
+        # (url, Answered)
     )
     (
-        {"links": links, "asked": asked}
+        {"links": links, "answered": answered}
         | "JoinByUrl" >> beam.CoGroupByKey()
         | "Compare" >> beam.MapTuple(compare)
         # Entry
@@ -122,18 +124,18 @@ def read_links(table: str, job: Job) -> Iterator[tuple[str, Due]]:
             yield link.to_url, Due((link.depth, link.kind, not link.caption, link.from_url), table, row)
 
 
-def read_asked(table: str, job: Job) -> Iterator[tuple[str, Asked]]:
+def read_answered(table: str, job: Job) -> Iterator[tuple[str, Answered]]:
     """The URLs of one ledger table."""
-    columns = read_table(f"{job.folder}/{table}", ("url", "host", "kind", "reason"))
-    for url, *asked in zip(*(columns[name].to_pylist() for name in columns.column_names), strict=True):
-        yield url, Asked(*asked)
+    columns = read_table(f"{job.folder}/{table}", ("url", "host", "kind", "attempts"))
+    for url, *answered in zip(*(columns[name].to_pylist() for name in columns.column_names), strict=True):
+        yield url, Answered(*answered)
 
 
 def compare(url: str, known: dict[str, Iterable[Any]]) -> Entry:
     """What one URL means to this round."""
-    asked = list(known["asked"])
-    assert len(asked) <= 1, f"{url} has {len(asked)} ledger rows"
-    return Entry(url, None, asked[0]) if asked else Entry(url, min(known["links"]), None)
+    answered = list(known["answered"])
+    assert len(answered) <= 1, f"{url} has {len(answered)} ledger rows"
+    return Entry(url, None, answered[0]) if answered else Entry(url, min(known["links"]), None)
 
 
 def lane_of(url: str, lanes: int) -> int:
@@ -150,11 +152,10 @@ def fetch_lane(lane: tuple[int, Iterable[Entry]], job: Job, number: int) -> None
     for entry in lane[1]:
         if entry.due is not None:
             due.append(entry.due)
-        elif entry.asked is not None:
+        elif entry.answered is not None:
             known.add(entry.url)
-            if entry.asked.reason != "budget":
-                spent.setdefault(entry.asked.host, Counter())[entry.asked.kind] += 1
-    targets = [_target(item, job) for item in sorted(due)]
+            spent.setdefault(entry.answered.host, Counter())[entry.answered.kind] += entry.answered.attempts > 0
+    targets = _targets(due, job)
     name = f"{number:03d}-{lane[0]:02d}"
     asked = asyncio.run(_visit(targets, known, spent, job, name)) if targets else 0
     notes = {"found": len(known) + len(due), "due": len(due), "asked": asked}
@@ -162,14 +163,22 @@ def fetch_lane(lane: tuple[int, Iterable[Entry]], job: Job, number: int) -> None
 
 
 async def _visit(targets: list[Target], known: set[str], spent: dict[str, Counter[str]], job: Job, name: str) -> int:
-    """Visits the targets and what they link to on their hosts; returns how many URLs were asked for."""
-    config, asked = job.recipe.crawl, 0
+    """Visits the targets and what they link to on their hosts; returns how many URLs were settled."""
+    config, settled = job.recipe.crawl, 0
     budgets = {host: HostSpent(pages=counts["page"], pictures=counts["image"]) for host, counts in spent.items()}
+    forgotten = job.tombstones.cover
+
+    def is_known(url: str) -> bool:
+        return url in known or forgotten(url)
+
     with SegmentWriter(job.folder, name, config.records_per_segment, config.segment_time_s) as segments:
-        async for visit in visit_lane(targets, known.__contains__, fetch_settings(job), budgets):
+        for target in filter(lambda target: forgotten(target.url), targets):
+            segments.add(unasked(target, "rejected", "forgotten", "tombstones.jsonl", Asked()))
+            settled += 1
+        async for visit in visit_lane(targets, is_known, fetch_settings(job), budgets):
             segments.add(visit)
-            asked += 1
-    return asked
+            settled += 1
+    return settled
 
 
 def fetch_settings(job: Job) -> FetchSettings:
@@ -177,8 +186,9 @@ def fetch_settings(job: Job) -> FetchSettings:
     config = job.recipe.crawl
     return FetchSettings(
         contact=job.recipe.contact,
-        scope_hosts=tuple(config.hosts or sorted({host_of(_seed_link(seed).to_url) for seed in config.seeds})),
+        scope_hosts=_scope_hosts(config),
         path_prefix=config.path_prefix,
+        follow_links=config.source == "site",
         picture_hosts=None if config.picture_hosts is None else tuple(config.picture_hosts),
         max_depth=config.max_depth,
         max_pages_per_host=config.max_pages_per_host,
@@ -199,6 +209,13 @@ def fetch_settings(job: Job) -> FetchSettings:
     )
 
 
+def _scope_hosts(config: CrawlConfig) -> tuple[str, ...]:
+    """The hosts whose pages are asked for: those named, else those the crawl begins at."""
+    if config.wikimedia is not None:
+        return config.wikimedia.wikis
+    return tuple(config.hosts or sorted({host_of(_seed_link(seed).to_url) for seed in config.seeds}))
+
+
 def _seed_link(seed: str) -> LinkRow:
     url = canonical_url(seed)
     if url is None:
@@ -206,8 +223,13 @@ def _seed_link(seed: str) -> LinkRow:
     return LinkRow("", url, "page", "", "none", "unknown", "unknown", "unknown", 0)
 
 
-def _target(due: Due, job: Job) -> Target:
-    return target_of(LinkRow(**read_row(f"{job.folder}/{due.table}", due.row)))
+def _targets(due: Iterable[Due], job: Job) -> list[Target]:
+    """What is due, the best links first; the links are read table by table."""
+    found = []
+    for item in sorted(due, key=lambda item: (item.table, item.row)):
+        link = LinkRow(**read_row(f"{job.folder}/{item.table}", item.row))
+        found.append((item.rank, link.to_url, target_of(link)))
+    return [target for _, _, target in sorted(found, key=lambda entry: entry[:2])]
 
 
 def _tables(job: Job, prefix: str) -> list[str]:

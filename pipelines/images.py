@@ -18,7 +18,7 @@ from crawl.verdict import Verdict
 from crawl.warc import read_payload
 from pipelines.engine import run_pipeline
 from pipelines.fates import Fates, Reject
-from pipelines.ledger import FROM_LEDGER, RowRef, count_fetched, crawl_tables, read_fetched
+from pipelines.ledger import FROM_LEDGER, RowRef, clean_name, count_fetched, crawl_tables, read_fetched
 from pipelines.receipts import Receipt, finish_part
 from pipelines.rejects import WriteRejects
 from pipelines.sink import SampleRef, WriteShards
@@ -29,10 +29,9 @@ from pipelines.tables import read_row, read_table, write_rejects, write_table
 from shards.manifest import FileEntry, atomic_open
 from shards.tar import sample_bytes
 from shards.triplet import PROVENANCE, record_bytes
-from shards.writer import bucket_of, write_shard
+from shards.writer import write_shard
 
 EXTENSIONS = ("png", "txt", "json")
-PICTURES_PER_PART = 256
 CAPTION_TRUST = ("api", "alt", "figcaption", "title", "text", "none")
 """Where a caption stood, the most trusted first."""
 
@@ -78,7 +77,6 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
     """Adds the stage's graph to `pipeline`."""
     assert job.recipe.images is not None
     config = job.recipe.images
-    parts = -(-job.inputs["crawl"].counts.kept // PICTURES_PER_PART) or 1
     fetched = (
         pipeline
         | "Ledgers" >> beam.Create(crawl_tables(job, "ledger-"))
@@ -104,9 +102,9 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
     )
     cleaned = (
         once.kept
-        | "KeyByPart" >> beam.Map(lambda found: (bucket_of(found.sha256, parts), found))
-        | "GroupByPart" >> beam.GroupByKey()
-        # (part, [Found])
+        | "KeyByLedger" >> beam.Map(lambda found: (found.ledger.table, found))
+        | "GroupByLedger" >> beam.GroupByKey()
+        # (ledger table, [Found])
         | "Clean" >> beam.FlatMap(finish_clean_part, job)
         # Cleaned
         | "KeyByPixels" >> beam.Map(lambda cleaned: (cleaned.key, cleaned))
@@ -164,13 +162,18 @@ def one_of_each_picture(key: str, copies: Iterable[Cleaned]) -> Iterator[Any]:
         yield beam.pvalue.TaggedOutput("rejects", Reject(cleaned.url, "rejected", "same_pixels", kept.url))
 
 
-def finish_clean_part(part: tuple[int, Iterable[Found]], job: Job) -> Iterator[Cleaned]:
-    """Cleans one part of the pictures, unless an earlier run has, and yields those set aside."""
-    number, pictures = part
-    name = f"clean-{number:04d}"
-    receipt = finish_part(job.folder, name, lambda: clean_part(name, sorted(pictures), job))
+def finish_clean_part(part: tuple[str, Iterable[Found]], job: Job) -> Iterator[Cleaned]:
+    """Cleans the pictures of one ledger table, unless an earlier run has, and yields those set aside."""
+    table, pictures = part
+    name = clean_name(table)
+    receipt = finish_part(job.folder, name, lambda: clean_part(name, sorted(pictures, key=_by_ledger_row), job))
     for key, url, place in receipt.notes["cleaned"]:
         yield Cleaned(key, url, name, tuple(place))
+
+
+def _by_ledger_row(found: Found) -> RowRef:
+    """The order of the WARC file, so that it is read from front to back."""
+    return found.ledger
 
 
 def clean_part(name: str, pictures: list[Found], job: Job) -> Receipt:

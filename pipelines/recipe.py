@@ -128,10 +128,11 @@ class TextConfig(Section):
     max_symbol_ratio: float = Field(0.1, ge=0, le=1)
     max_bullet_line_share: float = Field(0.9, ge=0, le=1)
     max_ellipsis_line_share: float = Field(0.3, ge=0, le=1)
+    min_sentences: int = Field(3, ge=0, description="0 asks for none")
     max_repeated_line_share: float = Field(0.3, ge=0, le=1)
     max_repeated_character_share: float = Field(0.2, ge=0, le=1)
     max_bytes: int = Field(5_000_000, ge=1024, description="of a page")
-    max_nodes: int = Field(50_000, ge=1, description="of a page")
+    max_nodes: int = Field(30_000, ge=1, description="of a page")
     buckets: int = Field(4, ge=1, le=65536, description="key buckets the tables are cut from")
     max_part_bytes: int = Field(64 * MEBIBYTE, ge=65536)
 

@@ -19,7 +19,7 @@ from crawl.verdict import Verdict
 from crawl.warc import read_record
 from pipelines.engine import run_pipeline
 from pipelines.fates import Fates, Reject
-from pipelines.ledger import FROM_LEDGER, Fetched, count_fetched, crawl_tables, read_fetched
+from pipelines.ledger import FROM_LEDGER, Fetched, clean_name, count_fetched, crawl_tables, read_fetched
 from pipelines.receipts import Receipt, finish_part
 from pipelines.rejects import WriteRejects
 from pipelines.sink import SampleRef, WriteShards
@@ -28,9 +28,7 @@ from pipelines.stages import Job, Outcome
 from pipelines.staging import read_staged, stage_payload, staged_name
 from pipelines.tables import read_row, write_rejects, write_table
 from shards.manifest import FileEntry, atomic_open
-from shards.writer import bucket_of
 
-PAGES_PER_PART = 64
 _TEXT, _COUNT, _SCORE = pa.string(), pa.int64(), pa.float64()
 DOCUMENT_SCHEMA: pa.Schema = pa.schema(
     [
@@ -80,7 +78,6 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
     """Adds the stage's graph to `pipeline`."""
     assert job.recipe.text is not None
     config = job.recipe.text
-    parts = -(-job.inputs["crawl"].counts.kept // PAGES_PER_PART) or 1
     once = (
         pipeline
         | "Ledgers" >> beam.Create(crawl_tables(job, "ledger-"))
@@ -92,9 +89,9 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
     )
     cleaned = (
         once.kept
-        | "KeyByPart" >> beam.Map(lambda fetched: (bucket_of(fetched.sha256, parts), fetched))
-        | "GroupByPart" >> beam.GroupByKey()
-        # (part, [Fetched])
+        | "KeyByLedger" >> beam.Map(lambda fetched: (fetched.ref.table, fetched))
+        | "GroupByLedger" >> beam.GroupByKey()
+        # (ledger table, [Fetched])
         | "Clean" >> beam.FlatMap(finish_clean_part, job)
         # Cleaned
         | "KeyByText" >> beam.Map(lambda cleaned: (cleaned.key, cleaned))
@@ -140,11 +137,11 @@ def _first_of(copies: Iterable[Any], reason: str) -> Iterator[Any]:
             yield beam.pvalue.TaggedOutput("rejects", Reject(copy.url, "rejected", reason, ordered[0].url))
 
 
-def finish_clean_part(part: tuple[int, Iterable[Fetched]], job: Job) -> Iterator[Cleaned]:
-    """Cleans one part of the pages, unless an earlier run has, and yields the documents set aside."""
-    number, pages = part
-    name = f"clean-{number:04d}"
-    receipt = finish_part(job.folder, name, lambda: clean_part(name, sorted(pages), job))
+def finish_clean_part(part: tuple[str, Iterable[Fetched]], job: Job) -> Iterator[Cleaned]:
+    """Cleans the pages of one ledger table, unless an earlier run has, and yields the documents set aside."""
+    table, pages = part
+    name = clean_name(table)
+    receipt = finish_part(job.folder, name, lambda: clean_part(name, sorted(pages, key=lambda page: page.ref), job))
     for key, url, place in receipt.notes["cleaned"]:
         yield Cleaned(key, url, name, tuple(place))
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-import brotli  # type: ignore[import-untyped]
+import brotli
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
