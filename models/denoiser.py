@@ -43,6 +43,9 @@ from shards.dataset import TripletDataset
 
 __all__ = ["Settings", "generate", "generate_main", "load_denoiser", "main", "train"]
 
+JUDGED_TOGETHER = 64
+"""Triplets per batch where nothing is trained: surveying and judging."""
+
 NUM_PICTURES_SURVEYED = 512
 """Training pictures from which mean and principal directions are taken; their Gram matrix takes a second."""
 
@@ -70,7 +73,7 @@ class Settings:
     seed: Annotated[int, "of order, start and mirroring"] = 0
     device: Annotated[str, "cpu, cuda, or auto"] = "auto"
     precision: Annotated[str, "float32, bfloat16, or auto: bfloat16 where the device has it"] = "auto"
-    report_steps: Annotated[int, "steps between two lines of progress"] = 50
+    report_steps: Annotated[int, "steps between two lines of progress"] = 100
     num_validations: Annotated[int, "times to look at pictures held out, evenly over the training"] = 10
     checkpoint_s: Annotated[float, "seconds between two checkpoints"] = 20.0
 
@@ -121,7 +124,7 @@ def train(settings: Settings, run: RunFolder, dataset: TripletDataset, goes_on: 
 
     # Data
     held_out = _held_out(settings.dataset, dataset)
-    pictures = survey(dataset, settings.batch_size)
+    pictures = survey(dataset)
     kind_of_noise: Literal["fresh", "stored"] = "fresh" if settings.fresh_noise else "stored"
     loader = dataset.loader(settings.batch_size, seed=settings.seed, noise=kind_of_noise)
 
@@ -192,7 +195,7 @@ def train(settings: Settings, run: RunFolder, dataset: TripletDataset, goes_on: 
         # Pictures held out
         if int(budget.fraction() * settings.num_validations) > validations:
             validations = int(budget.fraction() * settings.num_validations)
-            run.report(step=budget.step, held_out=mean_loss(model, held_out, settings.batch_size, device))
+            run.report(step=budget.step, held_out=mean_loss(model, held_out, JUDGED_TOGETHER, device))
 
         # Checkpoint
         if time.monotonic() - saved_at > settings.checkpoint_s:
@@ -202,7 +205,7 @@ def train(settings: Settings, run: RunFolder, dataset: TripletDataset, goes_on: 
     # What came out
     save()
     results = {
-        **compare(model, held_out, mean_picture([pictures]), settings.batch_size, device),
+        **compare(model, held_out, mean_picture([pictures]), JUDGED_TOGETHER, device),
         "model": "denoiser",
         "target": settings.target,
         "train_steps": budget.step,
@@ -214,10 +217,10 @@ def train(settings: Settings, run: RunFolder, dataset: TripletDataset, goes_on: 
     return results
 
 
-def survey(dataset: TripletDataset, batch_size: int) -> NDArray[np.uint8]:
+def survey(dataset: TripletDataset) -> NDArray[np.uint8]:
     """Return up to `NUM_PICTURES_SURVEYED` training pictures, uint8 (N, S, S, C), each once."""
     found: dict[str, NDArray[np.uint8]] = {}
-    for batch in dataset.loader(batch_size, finite=True, fields=("clean", "key")):
+    for batch in dataset.loader(JUDGED_TOGETHER, finite=True, fields=("clean", "key")):
         for key, clean in zip(batch["key"][batch["valid"]], batch["clean"][batch["valid"]], strict=True):
             found.setdefault(str(key).partition("-")[0], clean)
         if len(found) >= NUM_PICTURES_SURVEYED:

@@ -42,9 +42,11 @@ from shards.dataset import WindowDataset
 
 __all__ = ["Settings", "generate", "generate_main", "load_writer", "main", "train"]
 
-MAX_COUNTED_BATCHES = 20_000
-"""Batches of training windows that the counts of words and pairs are taken from, so that a large dataset is not read
-twice."""
+JUDGED_TOGETHER = 64
+"""Windows per batch where nothing is trained: counting and judging."""
+
+MAX_COUNTED_BATCHES = 2_000
+"""Batches of training windows that counts of words and pairs are taken from, lest a large dataset is read twice."""
 
 
 @dataclass(frozen=True)
@@ -55,18 +57,18 @@ class Settings:
     out: Annotated[Path, "folder of this run"] = Path("runs/language")
     seconds: Annotated[float, "seconds to train"] = 75.0
     num_steps: Annotated[int, "optimiser steps to train instead; 0 goes by the clock"] = 0
-    batch_size: Annotated[int, "windows per step"] = 16
+    batch_size: Annotated[int, "windows per step"] = 4
     learning_rate: Annotated[float, "highest learning rate"] = 2e-3
     warmup_steps: Annotated[int, "steps over which the learning rate rises"] = 50
     weight_decay: Annotated[float, "of AdamW, on matrices"] = 0.1
-    dropout: Annotated[float, "share of activations dropped"] = 0.2
+    dropout: Annotated[float, "share of activations dropped"] = 0.1
     width: Annotated[int, "channels per word"] = 128
     num_layers: Annotated[int, "blocks of attention and feed-forward"] = 3
     num_heads: Annotated[int, "attention heads per block"] = 4
     seed: Annotated[int, "of order, start and dropout"] = 0
     device: Annotated[str, "cpu, cuda, or auto"] = "auto"
     precision: Annotated[str, "float32, bfloat16, or auto: bfloat16 where the device has it"] = "auto"
-    report_steps: Annotated[int, "steps between two lines of progress"] = 50
+    report_steps: Annotated[int, "steps between two lines of progress"] = 200
     num_validations: Annotated[int, "times to look at text held out, evenly over the training; the best is kept"] = 15
     checkpoint_s: Annotated[float, "seconds between two checkpoints"] = 20.0
 
@@ -118,7 +120,7 @@ def train(settings: Settings, run: RunFolder, dataset: WindowDataset, goes_on: b
     device = choose_device(settings.device)
 
     # Data
-    counts = count_training_words(dataset, settings.batch_size)
+    counts = count_training_words(dataset)
     validation = _held_out(settings.dataset, dataset, ("val",))
     loader = dataset.loader(settings.batch_size, seed=settings.seed, fields=("tokens", "mask"))
 
@@ -201,7 +203,7 @@ def train(settings: Settings, run: RunFolder, dataset: WindowDataset, goes_on: b
         # Text held out: the best model so far is kept, since a small corpus is soon known by heart
         if int(budget.fraction() * settings.num_validations) > validations or budget.fraction() >= 1:
             validations = int(budget.fraction() * settings.num_validations)
-            held_out_loss = mean_loss(model, validation, settings.batch_size, device)
+            held_out_loss = mean_loss(model, validation, JUDGED_TOGETHER, device)
             run.report(step=budget.step, held_out=held_out_loss)
             if held_out_loss < best_loss:
                 best, best_loss = copy.deepcopy(model.state_dict()), held_out_loss
@@ -215,7 +217,7 @@ def train(settings: Settings, run: RunFolder, dataset: WindowDataset, goes_on: b
     save()
     model.load_state_dict(best)
     judge = _held_out(settings.dataset, dataset, ("test", "val"))
-    comparison = compare(model, judge, counts, settings.batch_size, device)
+    comparison = compare(model, judge, counts, JUDGED_TOGETHER, device)
     results = {
         **comparison,
         "model": "language",
@@ -229,9 +231,9 @@ def train(settings: Settings, run: RunFolder, dataset: WindowDataset, goes_on: b
     return results
 
 
-def count_training_words(dataset: WindowDataset, batch_size: int) -> WordCounts:
+def count_training_words(dataset: WindowDataset) -> WordCounts:
     """Return the counts of next words and their pairs in training windows, `MAX_COUNTED_BATCHES` batches at most."""
-    loader = dataset.loader(batch_size, finite=True, shuffle=False, fields=("tokens", "mask"))
+    loader = dataset.loader(JUDGED_TOGETHER, finite=True, shuffle=False, fields=("tokens", "mask"))
     batches = ((batch["tokens"], batch["mask"] & batch["valid"][:, None]) for batch in loader)
     return count_words(itertools.islice(batches, MAX_COUNTED_BATCHES), dataset.tokenizer.vocab_size)
 
