@@ -15,13 +15,13 @@ def exit_status(command: Callable[[], object]) -> int:
     try:
         command()
     except SystemExit as ended:
+        if ended.code == EXIT_INTERRUPTED:  # what typer makes of KeyboardInterrupt
+            return _say("interrupted; run the same command again and it carries on", EXIT_INTERRUPTED)
         return ended.code if isinstance(ended.code, int) else EXIT_FAILED if ended.code else EXIT_COMPLETE
     except RecipeError as error:
         return _say(str(error), EXIT_USAGE)
     except (SeedbedError, ManifestError) as error:
         return _say(str(error), EXIT_FAILED)
-    except KeyboardInterrupt:
-        return _say("interrupted; run the same command again and it carries on", EXIT_INTERRUPTED)
     except OSError as error:
         if error.errno not in _ENVIRONMENT:
             raise

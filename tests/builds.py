@@ -69,4 +69,4 @@ def kill_all(process: subprocess.Popen[str]) -> None:
             child.kill()
         except psutil.NoSuchProcess:
             continue
-    process.wait()
+    process.communicate()
