@@ -108,7 +108,7 @@ def show(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="folder of a build")],
     count: Annotated[int, typer.Option("--count", min=1, help="how many of each")] = 4,
     split: Annotated[str, typer.Option("--split", help="train, val or test")] = "train",
-    to: Annotated[Path | None, typer.Option("--to", help="where the strips go; OUT/report/strips if not given")] = None,
+    to: Annotated[Path | None, typer.Option("--to", help="where the strips go; OUT/show if not given")] = None,
 ) -> None:
     """Show a few triplets as strips (PNG) and a few windows as text."""
     from rich.console import Console  # noqa: PLC0415
@@ -119,7 +119,7 @@ def show(
     check_any(out)
     console = Console(highlight=False)
     if has_dataset(out, "triplets"):
-        for path in save_strips(out, to or out / "report" / "strips", split, count):
+        for path in save_strips(out, to or out / "show", split, count):
             console.print(f"triplet  {path}", soft_wrap=True)
     if has_dataset(out, "windows"):
         for window in windows(out, split, count):

@@ -4,7 +4,9 @@ Everything on the page comes from the web and is treated so: text is escaped, pi
 """
 
 import json
+import math
 import os
+import shutil
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -53,11 +55,14 @@ class Run:
 def write_report(out: Path) -> Path:
     """Writes `out/report/index.html` about the stages in force in `out` and the runs under `out/runs`; returns it."""
     report = out / "report"
+    for pictures in ("pictures", "strips"):
+        shutil.rmtree(report / pictures, ignore_errors=True)
     report.mkdir(parents=True, exist_ok=True)
     manifests = [m for m in (current_manifest(out, stage) for stage in STAGES) if m is not None]
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pipelines"), autoescape=True, undefined=jinja2.StrictUndefined
     )
+    environment.filters["exp"] = math.exp
     page = environment.get_template("report.html").render(
         manifests=manifests,
         widest=max((manifest.counts.records_in for manifest in manifests), default=1),

@@ -52,9 +52,8 @@ def strips(out: Path, split: str, count: int) -> Iterator[Strip]:
     """The first `count` pictures of the triplets in `out`: noisy at each step, clean, and the static itself."""
     dataset = open_dataset(out / "triplets", split)
     assert isinstance(dataset, TripletDataset)
-    keys = [
-        str(key) for batch in dataset.loader(1024, shuffle=False, finite=True, fields=("key",)) for key in batch["key"]
-    ]
+    batches = dataset.loader(1024, shuffle=False, finite=True, fields=("key",))
+    keys = [str(key) for batch in batches for key in batch["key"][batch["valid"]]]
     places = {key: number for number, key in enumerate(keys)}
     for picture in list(dict.fromkeys(key.partition("-")[0] for key in keys))[:count]:
         ladder = [dataset[places[f"{picture}-k{step}-d0"]] for step in range(1, dataset.spec.steps + 1)]
