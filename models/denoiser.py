@@ -36,6 +36,7 @@ from models.runs import (
     draw_losses,
     exit_status,
     learning_rate,
+    refuse_divergence,
 )
 from models.settings import parse_settings, refuse_below
 from shards import open_dataset
@@ -182,6 +183,7 @@ def train(settings: Settings, run: RunFolder, dataset: TripletDataset, goes_on: 
         optimizer.step()
         budget.step += 1
         losses.append(loss.item())
+        refuse_divergence(losses[-1], budget.step)
 
         # Progress
         if budget.step % settings.report_steps == 0:

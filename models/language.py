@@ -33,6 +33,7 @@ from models.runs import (
     draw_losses,
     exit_status,
     learning_rate,
+    refuse_divergence,
 )
 from models.settings import parse_settings, refuse_below
 from models.word_losses import compare, cross_entropy, mean_loss, print_comparison
@@ -189,6 +190,7 @@ def train(settings: Settings, run: RunFolder, dataset: WindowDataset, goes_on: b
         optimizer.step()
         budget.step += 1
         losses.append(loss.item())
+        refuse_divergence(losses[-1], budget.step)
 
         # Progress
         if budget.step % settings.report_steps == 0:

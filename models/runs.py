@@ -60,7 +60,8 @@ class RunFolder:
             if file.exists() and (self.path / CHECKPOINT).exists():
                 self._refuse_another(json.loads(file.read_text(encoding="utf-8")), json.loads(text))
                 return True
-            (self.path / METRICS).unlink(missing_ok=True)
+            for stale in (METRICS, RESULTS):
+                (self.path / stale).unlink(missing_ok=True)
             atomic_write(file, text.encode())
         except OSError as error:
             raise RunError(f"{self.path}: cannot be written ({error.strerror}); give --out another folder") from error
@@ -86,9 +87,16 @@ class RunFolder:
         return config
 
     def report(self, **numbers: float | str) -> None:
-        """Append one line to the metrics."""
-        with (self.path / METRICS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(numbers) + "\n")
+        """Append one line to the metrics.
+
+        Raises:
+            RunError: the disk does not take it.
+        """
+        try:
+            with (self.path / METRICS).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(numbers) + "\n")
+        except OSError as error:
+            raise RunError(f"{self.path / METRICS}: cannot be written ({error.strerror})") from error
 
     def forget_after(self, step: int) -> None:
         """Drop the metrics of steps that no checkpoint holds."""
@@ -111,7 +119,7 @@ class RunFolder:
 
         buffer = io.BytesIO()
         torch.save(dict(state), buffer)
-        self._write(CHECKPOINT, buffer.getvalue())
+        self.write(CHECKPOINT, buffer.getvalue())
 
     def load(self) -> dict[str, Any]:
         """Return the checkpoint, tensors on the CPU.
@@ -133,7 +141,7 @@ class RunFolder:
 
     def finish(self, results: Mapping[str, Any]) -> None:
         """Write the results, which say that the run is complete."""
-        self._write(RESULTS, canonical_json(results).encode())
+        self.write(RESULTS, canonical_json(results).encode())
 
     def results(self) -> dict[str, Any] | None:
         """Return the results, or None of a run that has not finished."""
@@ -144,7 +152,12 @@ class RunFolder:
         assert isinstance(results, dict)
         return results
 
-    def _write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes) -> None:
+        """Write a whole file into the folder.
+
+        Raises:
+            RunError: the disk does not take it.
+        """
         try:
             atomic_write(self.path / name, data)
         except OSError as error:
@@ -250,8 +263,18 @@ def learning_rate(fraction: float, step: int, peak: float, warmup_steps: int) ->
     return peak * rise * (1 + math.cos(math.pi * fraction)) / 2
 
 
-def draw_losses(run: RunFolder, title: str, unit: str, beaten: Mapping[str, float]) -> Path:
-    """Draw the losses in a run's metrics as `loss.png`, beside what they must beat; return its path.
+def refuse_divergence(loss: float, step: int) -> None:
+    """Check that a loss is a number.
+
+    Raises:
+        RunError: it is infinite or none.
+    """
+    if not math.isfinite(loss):
+        raise RunError(f"step {step}: the loss is {loss}; train anew with a smaller --learning-rate")
+
+
+def draw_losses(run: RunFolder, title: str, unit: str, beaten: Mapping[str, float]) -> None:
+    """Draw the losses in a run's metrics as `loss.png`, beside what they must beat.
 
     Args:
         run: its folder; rows with `train` and `held_out` are drawn over `step`.
@@ -270,5 +293,6 @@ def draw_losses(run: RunFolder, title: str, unit: str, beaten: Mapping[str, floa
         axes.axhline(level, linestyle="--", color=f"C{place + 2}", label=name)
     axes.set(title=title, xlabel="step", ylabel=unit)
     axes.legend()
-    figure.savefig(run.path / LOSSES, metadata={"Software": None})
-    return run.path / LOSSES
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", metadata={"Software": None})
+    run.write(LOSSES, drawn.getvalue())

@@ -137,6 +137,15 @@ def test_one_models_run_is_not_the_others(build: Path, tmp_path: Path, capsys: p
     assert "not the run of a denoiser" in capsys.readouterr().err
 
 
+def test_a_loss_that_runs_away_ends_the_training(
+    build: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = [*TINY["language"], "--num-steps", "9", "--learning-rate", "1e30", "--warmup-steps", "0"]
+    assert language.main([str(build), "--out", str(tmp_path), *argv]) == 1
+    assert "the loss is nan; train anew with a smaller --learning-rate" in capsys.readouterr().err
+    assert not (tmp_path / "results.json").exists()
+
+
 def test_a_torn_line_of_metrics_is_left_out(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     run.report(step=1, train=0.5)
