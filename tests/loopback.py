@@ -45,6 +45,8 @@ def serve(answer: Callable[[str, str], Answer]) -> Iterator[Site]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1
+        disable_nagle_algorithm = True  # else each answer waits for the acknowledgement of its head
 
         def do_GET(self) -> None:
             host = self.headers.get("Host", "").partition(":")[0]
