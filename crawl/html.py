@@ -232,13 +232,16 @@ def _picture_link(
 
 
 def _caption(element: Tag, figcaption: str) -> tuple[str, str]:
-    """Returns a picture's caption and where it stood: its alt text, its figure's caption or its title."""
+    """Returns a picture's caption and where it stood: its alt text, its figure's caption or its title.
+
+    A text without a letter or digit, such as the alt="..." that page templates come with, says nothing.
+    """
     for text, source in (
         (_folded(_attribute(element, "alt")), "alt"),
         (figcaption, "figcaption"),
         (_folded(_attribute(element, "title")), "title"),
     ):
-        if text:
+        if any(character.isalnum() for character in text):
             return text, source
     return "", "none"
 

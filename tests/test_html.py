@@ -97,6 +97,9 @@ def test_the_wanted_width_decides_among_the_candidates():
         ('<img src="a" title="Oak">', ("Oak", "title")),
         ('<figure><figcaption>Other</figcaption></figure><img src="a">', ("", "none")),
         ('<figure><figcaption> </figcaption><img src="a" title="Oak"></figure>', ("Oak", "title")),
+        ('<img src="a" alt="..." title="Oak">', ("Oak", "title")),
+        ('<img src="a" alt="…">', ("", "none")),
+        ('<img src="a" alt="樫">', ("樫", "alt")),
     ],
 )
 def test_captions_come_from_alt_figcaption_or_title(body: str, expected: tuple[str, str]):
