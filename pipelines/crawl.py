@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 
-from crawl.http import request_json
+from crawl.http import FetchError, request_json
 from crawl.lane import visit_lane
 from crawl.records import LINK_SCHEMA, LinkRow, Target, target_of
 from crawl.settings import FetchSettings, HostSpent, is_wanted
@@ -83,14 +83,27 @@ def run(job: Job) -> Outcome:
 def find_seeds(job: Job) -> Receipt:
     """Writes where the crawl begins, as links found nowhere: the recipe's seeds, or what an API lists."""
     config = job.recipe.crawl
-    if config.source == "wikimedia":
-        assert config.wikimedia is not None
-        wanted = WikimediaSettings(**config.wikimedia.model_dump())
-        links = list(discover(wanted, functools.partial(request_json, settings=fetch_settings(job))))
-    else:
-        links = [_seed_link(seed) for seed in config.seeds]
+    links = [_seed_link(seed) for seed in config.seeds] if config.wikimedia is None else _ask_wikimedia(job)
     rows = [asdict(link) for link in links]
     return Receipt((write_table(job.folder, f"links-{SEEDS}.parquet", rows, LINK_SCHEMA),))
+
+
+def _ask_wikimedia(job: Job) -> list[LinkRow]:
+    """The pictures and articles that the API of Wikimedia Commons lists.
+
+    Raises:
+        StageError: the API could not be had, or knows nothing of the categories.
+    """
+    assert job.recipe.crawl.wikimedia is not None
+    wanted = WikimediaSettings(**job.recipe.crawl.wikimedia.model_dump())
+    try:
+        links = list(discover(wanted, functools.partial(request_json, settings=fetch_settings(job))))
+    except FetchError as error:
+        raise StageError(f"crawl: {wanted.api}: {error}; see that it can be reached, and run again") from error
+    if not links:
+        categories = ", ".join(wanted.categories)
+        raise StageError(f"crawl: {wanted.api} lists no picture under {categories}; check crawl.wikimedia.categories")
+    return links
 
 
 def build_round(pipeline: beam.Pipeline, job: Job, number: int) -> None:

@@ -92,8 +92,8 @@ class CrawlConfig(Section):
     def _source_has_what_it_needs(self) -> Self:
         if self.source == "site" and not self.seeds:
             raise ValueError("source 'site' needs at least one address under seeds")
-        if self.source == "wikimedia" and self.wikimedia is None:
-            raise ValueError("source 'wikimedia' needs a section 'wikimedia' with categories")
+        if (self.source == "wikimedia") != (self.wikimedia is not None):
+            raise ValueError("source 'wikimedia' and a section 'wikimedia' with categories go together")
         return self
 
 

@@ -125,6 +125,11 @@ def _save_strips(out: Path, report: Path) -> list[str]:
     return [os.path.relpath(path, report) for path in save_strips(out, report / "strips", "train", NUM_STRIPS)]
 
 
+def _by_length(path: Path) -> tuple[int, str]:
+    """`trees` before `trees-steps`: the result before how it came about."""
+    return len(path.stem), path.stem
+
+
 def _runs(out: Path, report: Path) -> Iterator[Run]:
     for folder in sorted(path for path in (out / "runs").glob("*") if path.is_dir()):
         results = folder / "results.json"
@@ -132,6 +137,8 @@ def _runs(out: Path, report: Path) -> Iterator[Run]:
         yield Run(
             name=folder.name,
             results=json.loads(results.read_bytes()) if results.exists() else None,
-            pictures={path.stem: os.path.relpath(path, report) for path in sorted(folder.glob("*.png"))},
+            pictures={
+                path.stem: os.path.relpath(path, report) for path in sorted(folder.glob("*.png"), key=_by_length)
+            },
             text=text.read_text("utf-8") if text.exists() else "",
         )

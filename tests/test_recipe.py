@@ -56,7 +56,7 @@ def test_a_section_left_out_leaves_its_stage_out(recipe_file: Path):
         ("contact=null", "contact: None will not do"),
         ("name=a/b", "name: 'a/b' will not do"),
         ("crawl.seeds=[]", "crawl: source 'site' needs at least one address under seeds"),
-        ("crawl.source=wikimedia", "crawl: source 'wikimedia' needs a section 'wikimedia' with categories"),
+        ("crawl.source=wikimedia", "crawl: source 'wikimedia' and a section 'wikimedia' with categories go together"),
         ("crawl.delay_s=-1", "crawl.delay_s: -1 will not do"),
         ("text.min_words=200000", "text: min_words 200000 is above max_words 100000: nothing would pass"),
     ],
