@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from lxml import etree, html
 
 from crawl.encoding import decode_page
+from crawl.text_blocks import read_blocks
 from crawl.text_rules import TextSettings, judge_text
 from crawl.verdict import Verdict
 
@@ -37,6 +38,8 @@ BLOCK_TAGS = re.compile(
     "article|blockquote|details|div|dl|fieldset|figure|footer|form|h[1-6]|header|hr|iframe|input|li|main|ol|p|pre|section|"
     "table|textarea|ul"
 )
+# Classes by which trafilatura knows the main text. Source: its BODY_XPATH.
+MAIN_TEXT_CLASSES = frozenset({"art-postcontent", "cell", "content", "entry", "post", "postarea", "story", "text"})
 # Characters in paragraphs from which on trafilatura passes over divs: three times its MIN_EXTRACTED_SIZE.
 MIN_PARAGRAPH_TEXT = 750
 # Soft hyphens, zero-width spaces and byte order marks are seen by nobody and part words; so are control characters.
@@ -115,6 +118,7 @@ def _parse_page(text: str) -> html.HtmlElement | None:
     _mark_blanks(tree)
     _rename_anchors(tree)
     _turn_divs_into_paragraphs(tree)
+    _forget_repeated_marks(tree)
     _wrap_in_main(tree)
     return tree
 
@@ -160,6 +164,21 @@ def _turn_divs_into_paragraphs(tree: html.HtmlElement) -> None:
         has_text = bool((div.text or "").strip()) or any((child.tail or "").strip() for child in div)
         if has_text and not any(BLOCK_TAGS.fullmatch(element.tag) for element in div.iterdescendants()):
             div.tag = "p"
+
+
+def _forget_repeated_marks(tree: html.HtmlElement) -> None:
+    """Removes the class of elements marked as the main text, where several bear the same mark.
+
+    trafilatura would take the first for the whole, and put it before what stands above it.
+    """
+    marked: dict[str, list[html.HtmlElement]] = {}
+    for element in tree.iter("article", "div", "main", "section"):
+        if element.get("class") in MAIN_TEXT_CLASSES:
+            marked.setdefault(element.get("class"), []).append(element)
+    for elements in marked.values():
+        if len(elements) > 1:
+            for element in elements:
+                del element.attrib["class"]
 
 
 def _wrap_in_main(tree: html.HtmlElement) -> None:
@@ -210,7 +229,19 @@ def _extract_text(tree: html.HtmlElement, url: str) -> str:
     # deduplicate would remember pages from before: the same page would give another text later.
     # fast leaves out two more extractors, which find no more here and lose headings and preformatted text.
     document = bare_extraction(tree, url=url, fast=True, include_comments=False, deduplicate=False)
-    return "" if document is None else _tidy(_lay_out(document.body))
+    if document is None:
+        return ""
+    if _is_whole_page(document.body):
+        return _tidy(PARAGRAPH_MARK.join(read_blocks(tree.find(".//body"))))
+    return _tidy(_lay_out(document.body))
+
+
+def _is_whole_page(body: etree._Element) -> bool:
+    """Whether trafilatura, for want of 250 characters of main text, gave all text of the page, a line an element.
+
+    The paragraphs it finds have no line breaks. Menus stand in that text, and headings run on into what follows.
+    """
+    return len(body) == 1 and len(body[0]) == 0 and body[0].tag == "p" and "\n" in (body[0].text or "")
 
 
 def _lay_out(body: etree._Element) -> str:

@@ -62,6 +62,23 @@ def test_text_in_divs_is_found_beside_text_in_paragraphs() -> None:
     assert [paragraph[0] for paragraph in text.split("\n\n")] == list("O0123456789")
 
 
+def test_little_text_comes_without_the_menu_and_in_paragraphs() -> None:
+    menu = "<div><a href='#'>×</a> <a href='/'>Home</a> <a href='/trees'>All our trees</a></div><span>☰</span>"
+    text = "The oak is old. Its crown is wide."
+    credit = "<small>Text from <a href='/'>a book</a></small>"
+    body = f"{menu}<header><h1>Oak</h1></header><main>{text}<br><br>{credit}</main><footer>Imprint</footer>"
+    assert cleaned(page(body)).text == f"Oak\n\n{text}\nText from a book"
+
+
+def test_text_marked_as_such_in_many_places_stays_in_order() -> None:
+    chunks = [
+        f"<div class='chunk'><h2>Tree {n}</h2><ul><li>Oak</li></ul><div class='text'><p>{n} {PROSE}</p></div></div>"
+        for n in range(3)
+    ]
+    expected = "\n\n".join(f"Tree {n}\n\n- Oak\n\n{n} {PROSE}" for n in range(3))
+    assert cleaned(page("".join(chunks))).text == expected
+
+
 def test_preformatted_text_keeps_line_breaks_and_indentation() -> None:
     code = "for tree in trees:\n    if tree.old:\n\n\tprint(tree)"
     for body in (f"<pre>{code}\n</pre>", f"<pre><code>{code}</code></pre>", f"<pre>\n{code}</pre>"):
