@@ -39,6 +39,7 @@ from models.runs import (
     refuse_divergence,
 )
 from models.settings import parse_settings, refuse_below
+from models.threads import Threads
 from shards import open_dataset
 from shards.dataset import TripletDataset
 
@@ -164,6 +165,7 @@ def train(settings: Settings, run: RunFolder, dataset: TripletDataset, goes_on: 
 
     # Loop
     batches = iter(loader)
+    threads = Threads() if device.type == "cpu" and not settings.num_steps else None
     losses: list[float] = []
     validations = int(budget.fraction() * settings.num_validations)
     saved_at = time.monotonic()
@@ -184,6 +186,8 @@ def train(settings: Settings, run: RunFolder, dataset: TripletDataset, goes_on: 
         budget.step += 1
         losses.append(loss.item())
         refuse_divergence(losses[-1], budget.step)
+        if threads:
+            threads.next_step()
 
         # Progress
         if budget.step % settings.report_steps == 0:

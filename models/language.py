@@ -36,6 +36,7 @@ from models.runs import (
     refuse_divergence,
 )
 from models.settings import parse_settings, refuse_below
+from models.threads import Threads
 from models.word_losses import compare, cross_entropy, mean_loss, print_comparison
 from models.writing import generate, generate_main, load_writer
 from shards import open_dataset
@@ -174,6 +175,7 @@ def train(settings: Settings, run: RunFolder, dataset: WindowDataset, goes_on: b
 
     # Loop
     batches = iter(loader)
+    threads = Threads() if device.type == "cpu" and not settings.num_steps else None
     losses: list[float] = []
     validations = int(budget.fraction() * settings.num_validations)
     saved_at = time.monotonic()
@@ -191,6 +193,8 @@ def train(settings: Settings, run: RunFolder, dataset: WindowDataset, goes_on: b
         budget.step += 1
         losses.append(loss.item())
         refuse_divergence(losses[-1], budget.step)
+        if threads:
+            threads.next_step()
 
         # Progress
         if budget.step % settings.report_steps == 0:

@@ -3,6 +3,7 @@
 import dataclasses
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +13,7 @@ import torch
 
 from models import denoiser, language
 from models.runs import RunError, RunFolder, choose_device, choose_precision
+from models.threads import KEPT_STEPS, TRIAL_STEPS, Threads
 from shards.triplet import TripletSpec
 from tests.tiny_datasets import draw_tree, write_triplets, write_windows
 
@@ -144,6 +146,30 @@ def test_a_loss_that_runs_away_ends_the_training(
     assert language.main([str(build), "--out", str(tmp_path), *argv]) == 1
     assert "the loss is nan; train anew with a smaller --learning-rate" in capsys.readouterr().err
     assert not (tmp_path / "results.json").exists()
+
+
+def test_threads_that_hinder_each_other_are_left_out_and_tried_again_later() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        threads, used = Threads(), []
+        for _ in range(2 * TRIAL_STEPS + KEPT_STEPS + 1):
+            used.append(torch.get_num_threads())
+            time.sleep(0.004 if torch.get_num_threads() == 2 else 0)
+            threads.next_step()
+    finally:
+        torch.set_num_threads(before)
+    assert used == [2] * TRIAL_STEPS + [1] * (TRIAL_STEPS + KEPT_STEPS) + [2]
+
+
+def test_training_by_the_clock_ends_on_time(build: Path, tmp_path: Path) -> None:
+    threads = torch.get_num_threads()
+    assert language.main([str(build), "--out", str(tmp_path), "--seconds", "0.5", "--width", "16"]) == 0
+    torch.set_num_threads(threads)
+    results = RunFolder(tmp_path).results()
+    assert results is not None
+    assert results["train_steps"] > 0
+    assert 0.5 <= results["seconds"] < 5
 
 
 def test_a_torn_line_of_metrics_is_left_out(tmp_path: Path) -> None:
