@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from pipelines.errors import StageError
+from pipelines.ledger import count_fetched
 from pipelines.progress import StageResult, stage_line, stage_progress
 from pipelines.recipe import Recipe
 from pipelines.stages import STAGES, Job, fingerprint, is_committed, manifest_sha256, tidy
@@ -73,8 +74,7 @@ def build_stage(job: Job, console: Console) -> StageResult:
         tidy(job.folder, read_manifest(job.folder))
     else:
         job.folder.mkdir(parents=True, exist_ok=True)
-        expected = sum(manifest.counts.kept for manifest in job.inputs.values())
-        with stage_progress(console, job.stage, job.folder, expected) as progress:
+        with stage_progress(console, job.stage, job.folder, _expected(job)) as progress:
             run_watched(job, progress.tick)
         _write_run(job, started)
     write_current(job.out / job.stage, job.fingerprint)
@@ -114,6 +114,13 @@ def _committed_input(needed: str, stage: str, out: Path, recipe: Recipe, tombsto
             f"run 'seedbed {needed}' or 'seedbed build' first"
         )
     return read_manifest(job.folder)
+
+
+def _expected(job: Job) -> int:
+    """Records that will go into a stage; 0 for a crawl, which finds out on the way."""
+    if job.stage in ("images", "text"):
+        return count_fetched(job, "image" if job.stage == "images" else "page")
+    return sum(manifest.counts.kept for manifest in job.inputs.values())
 
 
 def _suitable_workers(inputs: Mapping[str, Manifest]) -> int:

@@ -203,7 +203,7 @@ def clean_part(name: str, pictures: list[Found], job: Job) -> Receipt:
             cleaned.append((record["key"], found.url, stage_payload(staging, pieces)))
         size = staging.tell()
     files = (FileEntry(staged_name(name), size, "", len(cleaned)), *write_rejects(job.folder, name, rejects))
-    return Receipt(files, Fates.of(rejects), {"cleaned": cleaned})
+    return Receipt(files, Fates.of(rejects), len(pictures), {"cleaned": cleaned})
 
 
 def picture_record(picture: CleanImage, row: dict[str, Any], link: dict[str, Any], job: Job) -> dict[str, Any]:

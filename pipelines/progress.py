@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.fates import Fates
-from pipelines.receipts import all_receipts
+from pipelines.receipts import read_receipt, receipt_names
 from shards.manifest import Manifest
 
 LINE_EVERY_S = 10.0
@@ -44,6 +44,9 @@ class StageProgress:
     live: Live | None = None
     last_line: float = 0.0
     last_look: float = 0.0
+    counted: set[str] = field(default_factory=set)
+    fates: Fates = field(default_factory=Fates)
+    handled: int = 0
 
     def tick(self) -> None:
         """Shows where the stage stands, not more than once a second."""
@@ -51,22 +54,32 @@ class StageProgress:
         if now - self.last_look < 1.0:
             return
         self.last_look = now
-        fates = Fates().add_all(receipt.fates for _, receipt in all_receipts(self.folder))
-        line = self.line(fates, now - self.started)
+        self._look()
+        line = self.line(now - self.started)
         if self.live is not None:
             self.live.update(Text(line, no_wrap=True, overflow="ellipsis"))
         elif now - self.last_line >= LINE_EVERY_S:
             self.last_line = now
             self.console.print(line, highlight=False)
 
-    def line(self, fates: Fates, seconds: float) -> str:
-        """The line for these counts."""
-        rate = fates.total / seconds if seconds else 0.0
-        counts = f"{fates.kept} kept, {fates.rejected.total()} rejected, {fates.failed.total()} failed"
-        left = ""
-        if self.expected and rate:
-            left = f", about {max(0, self.expected - fates.total) / rate:.0f} s left"
-        return f"{self.stage:<9} {counts}  {rate:.1f}/s, {seconds:.0f} s{left}"
+    def line(self, seconds: float) -> str:
+        """The line after `seconds`."""
+        done = max(self.fates.total, self.handled)
+        rate = done / seconds if seconds else 0.0
+        of = f" of {self.expected}" if self.expected else ""
+        left = f", about {max(0, self.expected - done) / rate:.0f} s left" if self.expected and rate else ""
+        rejected, failed = self.fates.rejected.total(), self.fates.failed.total()
+        counts = f"{done}{of} done: {self.fates.kept} kept, {rejected} rejected, {failed} failed"
+        return f"{self.stage:<9} {counts}; {rate:.1f}/s, {seconds:.0f} s{left}"
+
+    def _look(self) -> None:
+        """Counts what finished since the last look."""
+        for name in set(receipt_names(self.folder)) - self.counted:
+            receipt = read_receipt(self.folder, name)
+            if receipt is not None:
+                self.counted.add(name)
+                self.fates.add_all([receipt.fates])
+                self.handled += receipt.handled
 
 
 @contextmanager

@@ -27,21 +27,25 @@ class Receipt:
     Attributes:
         files: written files, their paths relative to the stage's folder; those below `_work` go at the commit.
         fates: fates settled by this part and no other, so that a sum over all receipts counts each record once.
+        handled: records this part worked on, whether or not their fate is settled here; shown as progress.
         notes: small JSON values that the stage needs to commit or to carry on.
     """
 
     files: tuple[FileEntry, ...] = ()
     fates: Fates = field(default_factory=Fates)
+    handled: int = 0
     notes: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The receipt as plain JSON values."""
-        return {"files": [asdict(f) for f in self.files], "fates": self.fates.to_json(), "notes": self.notes}
+        files = [asdict(file) for file in self.files]
+        return {"files": files, "fates": self.fates.to_json(), "handled": self.handled, "notes": self.notes}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """The receipt that `to_json` wrote."""
-        return cls(tuple(FileEntry(**f) for f in data["files"]), Fates.from_json(data["fates"]), data["notes"])
+        files = tuple(FileEntry(**file) for file in data["files"])
+        return cls(files, Fates.from_json(data["fates"]), data["handled"], data["notes"])
 
 
 def finish_part(folder: Path, name: str, make: Callable[[], Receipt]) -> Receipt:
@@ -66,12 +70,17 @@ def read_receipt(folder: Path, name: str) -> Receipt | None:
     return receipt if all(_stands(folder / f.path, f.bytes) for f in receipt.files) else None
 
 
+def receipt_names(folder: Path) -> list[str]:
+    """The names of the parts that have a receipt, in order."""
+    return sorted(path.stem for path in (folder / _RECEIPTS).glob("*.json"))
+
+
 def all_receipts(folder: Path) -> Iterator[tuple[str, Receipt]]:
     """Every trusted receipt with its part's name, in order of name."""
-    for path in sorted((folder / _RECEIPTS).glob("*.json")):
-        receipt = read_receipt(folder, path.stem)
+    for name in receipt_names(folder):
+        receipt = read_receipt(folder, name)
         if receipt is not None:
-            yield path.stem, receipt
+            yield name, receipt
 
 
 def remove_strays(folder: Path, keep: set[str]) -> None:

@@ -165,7 +165,7 @@ def clean_part(name: str, pages: list[Fetched], job: Job) -> Receipt:
             cleaned.append((document["key"], fetched.url, place))
         size = staging.tell()
     files = (FileEntry(staged_name(name), size, "", len(cleaned)), *write_rejects(job.folder, name, rejects))
-    return Receipt(files, Fates.of(rejects), {"cleaned": cleaned})
+    return Receipt(files, Fates.of(rejects), len(pages), {"cleaned": cleaned})
 
 
 def make_document(text: CleanText, row: dict[str, Any], job: Job) -> dict[str, Any]:

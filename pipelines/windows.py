@@ -180,7 +180,7 @@ def tokenise(table: str, name: str, job: Job) -> Receipt:
             total += len(tokens)
         size = staging.tell()
     file = FileEntry(staged_name(name), size, "", len(documents))
-    return Receipt((file,), Fates(kept=len(documents)), {"documents": documents})
+    return Receipt((file,), Fates(kept=len(documents)), len(documents), {"documents": documents})
 
 
 def place_documents(

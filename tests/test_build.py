@@ -110,13 +110,21 @@ def test_the_forbidden_folders_saw_no_request(built: Path, server: DemoServer):
     refused = [row for row in rows(built, "crawl", "ledger-") if row["reason"] == "robots_disallowed"]
     assert len(refused) == 2
     assert {(row["attempts"], row["warc_offset"]) for row in refused} == {(0, -1)}
-    assert {row["robots_rule"] for row in refused} == {f"Disallow: {FORBIDDEN_PAGES}", f"Disallow: {FORBIDDEN_PICTURES}"}
+    assert {row["robots_rule"] for row in refused} == {
+        f"Disallow: {FORBIDDEN_PAGES}",
+        f"Disallow: {FORBIDDEN_PICTURES}",
+    }
 
 
 def test_the_page_that_opts_out_is_fetched_rejected_and_not_stored(built: Path, server: DemoServer):
     assert "/owls.html" in {request.path for request in server.log}
     page = next(row for row in rows(built, "crawl", "ledger-") if str(row["url"]).endswith("/owls.html"))
-    assert (page["fate"], page["reason"], page["opt_out"], page["warc_file"]) == ("rejected", "opted_out_noai", "noai", "")
+    assert (page["fate"], page["reason"], page["opt_out"], page["warc_file"]) == (
+        "rejected",
+        "opted_out_noai",
+        "noai",
+        "",
+    )
     assert not [request for request in server.log if request.path.startswith("/owls/")]
 
 
@@ -142,6 +150,15 @@ def test_one_and_two_workers_write_the_same_bytes(built: Path, server: DemoServe
     out = copy_of(built, tmp_path, ("crawl",))
     run(server, out, stages=DATASETS, workers=2)
     assert manifest_bytes(out) == manifest_bytes(built)
+
+
+def test_a_crawl_by_two_workers_settles_the_same_urls(built: Path, server: DemoServer, tmp_path: Path):
+    run(server, tmp_path, stages=("crawl",), workers=2)
+    facts = ("url", "fate", "reason", "status", "sha256", "robots_rule", "depth")
+    settled = [
+        {tuple(row[fact] for fact in facts) for row in rows(out, "crawl", "ledger-")} for out in (built, tmp_path)
+    ]
+    assert settled[0] == settled[1]
 
 
 def test_nothing_but_the_manifests_files_stands_in_a_committed_folder(built: Path):
@@ -216,8 +233,11 @@ def test_every_window_holds_the_words_of_its_documents(built: Path):
     predicted: dict[str, set[int]] = {key: set() for key in documents}
     for split in manifest_of(built, "windows").splits:
         dataset = open_dataset(built / "windows", split)
-        encoded = {key: [*dataset.tokenizer.encode(str(row["text"])).tolist(), dataset.tokenizer.eos_id]  # type: ignore[union-attr]
-                   for key, row in documents.items() if row["split"] == split}
+        encoded = {
+            key: [*dataset.tokenizer.encode(str(row["text"])).tolist(), dataset.tokenizer.eos_id]  # type: ignore[union-attr]
+            for key, row in documents.items()
+            if row["split"] == split
+        }
         for number in range(len(dataset)):
             sample = dataset[number]
             for piece in sample["meta"]["documents"]:
@@ -270,7 +290,9 @@ def test_a_killed_worker_costs_a_restart_and_not_a_byte(built: Path, server: Dem
 
 
 @pytest.mark.parametrize("shards_before", [1, 6])
-def test_a_killed_build_finishes_with_the_same_bytes(built: Path, server: DemoServer, tmp_path: Path, shards_before: int):
+def test_a_killed_build_finishes_with_the_same_bytes(
+    built: Path, server: DemoServer, tmp_path: Path, shards_before: int
+):
     more = ("triplets.draws=2", "triplets.max_shard_bytes=1048576")
     undisturbed = copy_of(built, tmp_path / "undisturbed", ("crawl", "images"))
     run(server, undisturbed, *more, stages=("triplets",))

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from test_triplet import PROVENANCE
+from tests.test_triplet import PROVENANCE
 
 from shards import open_dataset
 from shards.dataset import TripletDataset, WindowDataset

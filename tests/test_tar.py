@@ -13,7 +13,7 @@ import pytest
 import webdataset
 from hypothesis import given
 from hypothesis import strategies as st
-from test_triplet import PROVENANCE
+from tests.test_triplet import PROVENANCE
 
 from shards import tar
 from shards.index import read_index

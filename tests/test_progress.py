@@ -1,0 +1,48 @@
+"""What a build shows: numbers from receipts, a line a stage, and the closing table."""
+
+import io
+from collections import Counter
+from pathlib import Path
+
+from rich.console import Console
+
+from pipelines.fates import Fates
+from pipelines.progress import StageProgress, StageResult, closing_table, stage_line
+from pipelines.receipts import Receipt, finish_part
+from shards.manifest import Counts, Manifest
+
+COUNTS = Counts(10, 6, {"too_small": 2, "exact_duplicate": 1}, {"broken_image": 1})
+IMAGES = Manifest("images", "0" * 12, {}, (), COUNTS, {}, ())
+TRIPLETS = Manifest("triplets", "1" * 12, {}, (), Counts(6, 6), {"train": 25, "val": 5}, ())
+
+
+def _printed(renderable: object) -> str:
+    console = Console(file=io.StringIO(), width=120, color_system=None)
+    console.print(renderable)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_the_closing_table_names_every_reason_with_its_number():
+    table = _printed(closing_table([StageResult(IMAGES, 1.25, False), StageResult(TRIPLETS, 0.5, True)]))
+    for words in ("images", "2 too_small", "1 exact_duplicate", "1 broken_image", "25 train", "5 val", "up to date"):
+        assert words in table
+    assert table.index("2 too_small") < table.index("1 exact_duplicate")
+
+
+def test_a_finished_stage_leaves_one_line():
+    assert stage_line(StageResult(IMAGES, 1.25, False)) == "images    10 in, 6 kept, 3 rejected, 1 failed in 1.2 s"
+    assert stage_line(StageResult(TRIPLETS, 0.5, True)) == "triplets  up to date (6 kept)"
+
+
+def test_the_live_line_counts_receipts_once_and_guesses_what_is_left(tmp_path: Path):
+    progress = StageProgress(Console(file=io.StringIO()), "images", tmp_path, expected=40)
+    finish_part(tmp_path, "clean-1", lambda: Receipt(fates=Fates(rejected=Counter(too_small=2)), handled=10))
+    progress._look()
+    progress._look()
+    assert progress.line(5.0) == ("images    10 of 40 done: 0 kept, 2 rejected, 0 failed; 2.0/s, 5 s, about 15 s left")
+    finish_part(tmp_path, "part-0", lambda: Receipt(fates=Fates(kept=38)))
+    progress._look()
+    assert progress.line(10.0) == (
+        "images    40 of 40 done: 38 kept, 2 rejected, 0 failed; 4.0/s, 10 s, about 0 s left"
+    )
