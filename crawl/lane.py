@@ -7,7 +7,7 @@ out as link rows, for the next round.
 
 import asyncio
 import time
-from collections import deque
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 
@@ -118,7 +118,7 @@ class _Host:
         self, name: str, known: Callable[[str], bool], asker: Asker, settings: FetchSettings, spent: HostSpent
     ) -> None:
         self._name, self._known, self._asker, self._settings = name, known, asker, settings
-        self._due: deque[Target] = deque()
+        self._due: OrderedDict[str, Target] = OrderedDict()
         self._seen: set[str] = set()
         self._moved: dict[str, str] = {}
         self._spent = {"page": spent.pages, "image": spent.pictures}
@@ -126,19 +126,25 @@ class _Host:
         self._num_failures = 0
 
     def add(self, target: Target, *, first: bool = False) -> None:
-        """Puts a URL among those due, unless it has been met before."""
+        """Puts a URL among those due, unless it has been met before.
+
+        One that is due as a page and turns out to be shown as a picture, such as a photograph that links to itself, is
+        due as a picture: asked for as a page, its answer would not be wanted.
+        """
+        due = self._due.get(target.url)
+        if due is not None and (due.kind, target.kind) == ("page", "image"):
+            self._due[target.url] = target
         if target.url in self._seen or self._known(target.url):
             return
         self._seen.add(target.url)
+        self._due[target.url] = target
         if first:
-            self._due.appendleft(target)
-        else:
-            self._due.append(target)
+            self._due.move_to_end(target.url, last=False)
 
     async def visit_all(self, emit: Callable[[Visit], Awaitable[None]], deadline: float) -> None:
         """Visits what is due, and what it leads to on this host, until nothing is left or the round is over."""
         while self._due and self._may_go_on(deadline):
-            target = self._due.popleft()
+            _, target = self._due.popitem(last=False)
             visit = await self._visit(target)
             self._follow(target, visit)
             await emit(visit)

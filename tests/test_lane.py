@@ -86,6 +86,15 @@ def test_a_site_is_visited_breadth_first_in_the_order_found():
     assert [visit.row.depth for visit in visits] == [0, 1, 1, 1, 1, 2, 2]
 
 
+def test_a_picture_that_links_to_itself_is_fetched_as_a_picture():
+    content = {"/": _page('<a href="/1.png"><img src="/1.png" alt="An oak"></a><a href="/a">a</a>'), "/a": _page("a")}
+    visits, asked = _crawl({**content, "/1.png": PNG})
+    assert asked == ["/robots.txt", "/", "/1.png", "/a"]
+    assert _fates(visits) == {"/": "kept", "/1.png": "kept", "/a": "kept"}
+    assert [visit.row.kind for visit in visits] == ["page", "image", "page"]
+    assert [link.kind for link in visits[0].links] == ["page", "image", "page"]
+
+
 def test_a_kept_page_has_a_full_row_its_bytes_and_its_links():
     (visit, *_), _ = _crawl({"/": _page('<img src="/1.png" alt="An oak">', Server="x"), "/1.png": PNG})
     row = visit.row
