@@ -8,7 +8,6 @@ import contextlib
 import importlib
 import logging
 import os
-import re
 import signal
 import sys
 import threading
@@ -21,10 +20,8 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from pipelines.receipts import WORK
+from pipelines.explain import LOG, explain
 from pipelines.stages import Job, commit
-
-LOG = f"{WORK}/log.txt"
 
 _reporter: Connection | None = None
 """Where this child process tells its parent when Beam begins and ends a pipeline; none when run in the open."""
@@ -64,22 +61,11 @@ def run_child(job: Job, reporter: Connection, lifeline: Connection) -> None:
         _log_to(job.folder / LOG)
         run_job(job)
     except BaseException as error:
-        traceback.print_exc()
-        reporter.send(("failed", explain(error)))
-        raise
-    reporter.send(("done",))
-
-
-def explain(error: BaseException) -> str:
-    """What went wrong, in one line: the innermost error's own words, without Beam's and Python's around it."""
-    raised = [match for match in map(_RAISED.match, str(error).splitlines()) if match]
-    name = raised[-1].group("name") if raised else type(error).__name__
-    message = _WHILE_RUNNING.sub("", raised[-1].group("message") if raised else str(error))
-    return message if name.endswith(("StageError", "ManifestError")) else f"{name.rpartition('.')[2]}: {message}"
-
-
-_RAISED = re.compile(r"^(?P<name>[A-Za-z_][\w.]*(?:Error|Exception|Interrupt)): (?P<message>.*)$")
-_WHILE_RUNNING = re.compile(r"\s*\[while running .*$")
+        with contextlib.suppress(OSError):  # a full disk takes no log
+            traceback.print_exc()
+        reporter.send(("failed", explain(error, job.stage, job.folder)))
+    else:
+        reporter.send(("done",))
 
 
 def _report(*message: object) -> None:

@@ -1,47 +1,70 @@
 """How a command ends: one clear message on standard error, and an exit status."""
 
-import errno
 import sys
 from collections.abc import Callable
 
-from pipelines.errors import RecipeError, SeedbedError
+from pipelines.errors import RecipeError, SeedbedError, advice
 from shards.manifest import ManifestError
 
 EXIT_COMPLETE, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 
-def exit_status(command: Callable[[], object]) -> int:
-    """Runs `command`, a typer application, and returns the exit status it should end with."""
+def exit_status(application: Callable[..., object]) -> int:
+    """Runs `application`, a typer application, and returns the exit status it should end with."""
     try:
-        command()
-    except SystemExit as ended:
-        if ended.code == EXIT_INTERRUPTED:  # what typer makes of KeyboardInterrupt
-            return _say("interrupted; run the same command again and it carries on", EXIT_INTERRUPTED)
-        return ended.code if isinstance(ended.code, int) else EXIT_FAILED if ended.code else EXIT_COMPLETE
+        status = application(standalone_mode=False)  # an exit status where the command chose one
+    except KeyboardInterrupt:
+        status = EXIT_INTERRUPTED
+    except SystemExit as ended:  # argparse, of a trainer
+        status = ended.code
     except RecipeError as error:
         return _say(str(error), EXIT_USAGE)
     except (SeedbedError, ManifestError) as error:
         return _say(str(error), EXIT_FAILED)
-    except OSError as error:
-        if error.errno not in _ENVIRONMENT:
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] in _OURS:
             raise
-        return _say(f"{error.filename or 'the disk'}: {error.strerror}; {_ENVIRONMENT[error.errno]}", EXIT_FAILED)
-    return EXIT_COMPLETE
+        return _say(f"{error.name} is not installed; pip install 'seedbed[all]'", EXIT_FAILED)
+    except OSError as error:
+        if advice(error.errno) is None:
+            raise
+        return _say(f"{error.filename or 'the disk'}: {error.strerror}; {advice(error.errno)}", EXIT_FAILED)
+    except _errors_of_datasets() as error:
+        return _say(str(error), EXIT_FAILED)
+    except _errors_of_usage() as error:
+        return _say_usage(error)
+    if status == EXIT_INTERRUPTED:  # what typer and the trainers make of KeyboardInterrupt
+        return _say("interrupted; run the same command again and it carries on", EXIT_INTERRUPTED)
+    return status if isinstance(status, int) else EXIT_COMPLETE
 
 
-_ENVIRONMENT = {
-    errno.EACCES: "choose a folder that you may write to",
-    errno.EPERM: "choose a folder that you may write to",
-    errno.EROFS: "choose a folder that you may write to",
-    errno.ENOTDIR: "a part of that path is a file; choose another",
-    errno.EEXIST: "a file stands in the way; choose another path",
-    errno.ENOSPC: "free some space and run again: what is finished is kept",
-    errno.EDQUOT: "free some space and run again: what is finished is kept",
-    errno.ENOENT: "check the path",
-}
-"""What a person can do about errors of the machine rather than of the program."""
+_OURS = frozenset({"crawl", "shards", "models", "pipelines"})
+
+
+def _errors_of_datasets() -> type[Exception]:
+    """What opening and reading a dataset raises; loaded when something was raised, for it takes 0.2 s."""
+    from shards.reader import DatasetError  # noqa: PLC0415
+
+    return DatasetError
+
+
+def _errors_of_usage() -> type[Exception]:
+    """What typer raises about a command line; `BadParameter` is the one it exports, its base stands for all."""
+    import typer  # noqa: PLC0415
+
+    return typer.BadParameter.__mro__[1]
 
 
 def _say(message: str, status: int) -> int:
-    print(f"seedbed: {message}", file=sys.stderr)
+    for line in message.splitlines():
+        print(f"seedbed: {line}", file=sys.stderr)
     return status
+
+
+def _say_usage(error: Exception) -> int:
+    """Says what is wrong with a command line; a command without arguments gets its help."""
+    message, context = error.format_message(), error.ctx  # type: ignore[attr-defined]
+    if context is None or not message or "\n" in message:
+        error.show()  # type: ignore[attr-defined]
+        return EXIT_USAGE
+    return _say(f"{message.rstrip('.')}; see '{context.command_path} --help'", EXIT_USAGE)

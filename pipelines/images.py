@@ -16,6 +16,7 @@ import pyarrow as pa
 from crawl.images import CleanImage, ImageSettings, clean_image, pixel_key
 from crawl.verdict import Verdict
 from crawl.warc import read_payload
+from pipelines.duplicates import REJECTS, keep_first, keep_first_remembered
 from pipelines.engine import run_pipeline
 from pipelines.fates import Fates, Reject
 from pipelines.ledger import FROM_LEDGER, RowRef, clean_name, count_fetched, crawl_tables, read_fetched
@@ -101,7 +102,7 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         found
         | "KeyByFile" >> beam.Map(lambda found: (found.sha256, found))
         | "GroupByFile" >> beam.GroupByKey()
-        | "OneOfEachFile" >> beam.FlatMap(one_of_each_file, job).with_outputs("rejects", main="kept")
+        | "OneOfEachFile" >> beam.FlatMap(one_of_each_file, job).with_outputs(REJECTS, main="kept")
     )
     cleaned = (
         once.kept
@@ -112,7 +113,7 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         # Cleaned
         | "KeyByPixels" >> beam.Map(lambda cleaned: (cleaned.key, cleaned))
         | "GroupByPixels" >> beam.GroupByKey()
-        | "OneOfEachPicture" >> beam.FlatMapTuple(one_of_each_picture).with_outputs("rejects", main="kept")
+        | "OneOfEachPicture" >> beam.FlatMapTuple(one_of_each_picture).with_outputs(REJECTS, main="kept")
     )
     cleaned.kept | WriteShards(
         job.folder, config.buckets, config.max_part_bytes, functools.partial(write_part, job.folder)
@@ -143,26 +144,15 @@ def best_place(url: str, found: dict[str, Iterable[Any]]) -> Iterator[Found]:
 
 
 def one_of_each_file(copies: tuple[str, Iterable[Found]], job: Job) -> Iterator[Any]:
-    """Of the copies of one file, the one with the best caption, else the smallest URL; the rest are rejected."""
-    standing = []
-    for found in copies[1]:
-        if job.tombstones.cover(found.url, found.sha256):
-            yield beam.pvalue.TaggedOutput("rejects", Reject(found.url, "rejected", "forgotten", "tombstones.jsonl"))
-        else:
-            standing.append(found)
-    ordered = sorted(standing, key=lambda found: (found.rank[:3], found.url))
-    yield from ordered[:1]
-    for found in ordered[1:]:
-        yield beam.pvalue.TaggedOutput("rejects", Reject(found.url, "rejected", "exact_duplicate", ordered[0].url))
+    """Of the copies of one file, the one with the best caption; the rest are rejected."""
+    return keep_first_remembered(copies[1], lambda found: found.rank[:3], "exact_duplicate", job.tombstones)
 
 
 def one_of_each_picture(key: str, copies: Iterable[Cleaned]) -> Iterator[Any]:
-    """Of the clean pictures with the same pixels, the one with the smallest URL; the rest are rejected."""
-    kept, *others = sorted(copies, key=lambda cleaned: cleaned.url)
-    length = sample_bytes(kept.place[1:])
-    yield SampleRef("part", key, length, (kept.part, *kept.place))
-    for cleaned in others:
-        yield beam.pvalue.TaggedOutput("rejects", Reject(cleaned.url, "rejected", "same_pixels", kept.url))
+    """Of the clean pictures with the same pixels, one, as a reference to be written; the rest are rejected."""
+    kept, *rejects = keep_first(copies, lambda cleaned: cleaned.url, "same_pixels")
+    yield SampleRef("part", key, sample_bytes(kept.place[1:]), (kept.part, *kept.place))
+    yield from rejects
 
 
 def finish_clean_part(part: tuple[str, Iterable[Found]], job: Job) -> Iterator[Cleaned]:

@@ -17,6 +17,7 @@ import pyarrow as pa
 from crawl.text import CleanText, TextSettings, clean_page
 from crawl.verdict import Verdict
 from crawl.warc import read_record
+from pipelines.duplicates import REJECTS, keep_first, keep_first_remembered
 from pipelines.engine import run_pipeline
 from pipelines.fates import Fates, Reject
 from pipelines.ledger import FROM_LEDGER, Fetched, clean_name, count_fetched, crawl_tables, read_fetched
@@ -85,7 +86,7 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         | "KeyByFile" >> beam.Map(lambda fetched: (fetched.sha256, fetched))
         # (sha256, Fetched)
         | "GroupByFile" >> beam.GroupByKey()
-        | "OneOfEachFile" >> beam.FlatMap(one_of_each_file, job).with_outputs("rejects", main="kept")
+        | "OneOfEachFile" >> beam.FlatMap(one_of_each_file, job).with_outputs(REJECTS, main="kept")
     )
     cleaned = (
         once.kept
@@ -96,7 +97,7 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         # Cleaned
         | "KeyByText" >> beam.Map(lambda cleaned: (cleaned.key, cleaned))
         | "GroupByText" >> beam.GroupByKey()
-        | "OneOfEachText" >> beam.FlatMapTuple(one_of_each_text).with_outputs("rejects", main="kept")
+        | "OneOfEachText" >> beam.FlatMapTuple(one_of_each_text).with_outputs(REJECTS, main="kept")
     )
     write = functools.partial(write_documents, job.folder)
     cleaned.kept | WriteShards(job.folder, config.buckets, config.max_part_bytes, write)
@@ -109,32 +110,14 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
 
 def one_of_each_file(copies: tuple[str, Iterable[Fetched]], job: Job) -> Iterator[Any]:
     """Of the copies of one page, the one with the smallest URL; the rest are rejected."""
-    standing = []
-    for fetched in copies[1]:
-        if job.tombstones.cover(fetched.url, fetched.sha256):
-            yield beam.pvalue.TaggedOutput("rejects", Reject(fetched.url, "rejected", "forgotten", "tombstones.jsonl"))
-        else:
-            standing.append(fetched)
-    yield from _first_of(standing, "exact_duplicate")
+    return keep_first_remembered(copies[1], lambda fetched: fetched.url, "exact_duplicate", job.tombstones)
 
 
 def one_of_each_text(key: str, copies: Iterable[Cleaned]) -> Iterator[Any]:
-    """Of the documents with the same text, the one with the smallest URL; the rest are rejected."""
-    for kept in _first_of(copies, "same_text"):
-        if isinstance(kept, Cleaned):
-            yield SampleRef("documents", key, kept.place[1], (kept.part, *kept.place))
-        else:
-            yield kept
-
-
-def _first_of(copies: Iterable[Any], reason: str) -> Iterator[Any]:
-    """The copy with the smallest URL, and a tagged `Reject` for each of the others."""
-    ordered = sorted(copies, key=lambda copy: str(copy.url))
-    for position, copy in enumerate(ordered):
-        if position == 0:
-            yield copy
-        else:
-            yield beam.pvalue.TaggedOutput("rejects", Reject(copy.url, "rejected", reason, ordered[0].url))
+    """Of the documents with the same text, one, as a reference to be written; the rest are rejected."""
+    kept, *rejects = keep_first(copies, lambda cleaned: cleaned.url, "same_text")
+    yield SampleRef("documents", key, kept.place[1], (kept.part, *kept.place))
+    yield from rejects
 
 
 def finish_clean_part(part: tuple[str, Iterable[Fetched]], job: Job) -> Iterator[Cleaned]:

@@ -13,12 +13,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
 import psutil
 
 from pipelines.errors import StageError
+from pipelines.explain import LOG
 from pipelines.stages import Job
 
 logger = logging.getLogger(__name__)
@@ -63,7 +65,7 @@ def run_watched(job: Job, tick: Callable[[], None]) -> None:
             return
         logger.warning("%s: a worker process died; starting the stage again, finished parts are kept", job.stage)
     raise StageError(
-        f"{job.stage}: a worker process died {MAX_RESTARTS + 1} times; see {job.folder}/_work/log.txt (memory?)"
+        f"{job.stage}: a worker process died {MAX_RESTARTS + 1} times; see {job.folder / LOG} (out of memory?)"
     )
 
 
@@ -71,6 +73,7 @@ def _start(job: Job) -> _Watched:
     """A child forked from a server that has loaded Beam: 0.2 s where a fresh process takes 3."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["pipelines.quiet", "pipelines.engine"])
+    _start_server()
     reports, reporter = context.Pipe(duplex=False)
     lifeline_end, lifeline = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(job, reporter, lifeline_end), name=f"seedbed-{job.stage}")
@@ -78,6 +81,16 @@ def _start(job: Job) -> _Watched:
     reporter.close()
     lifeline_end.close()
     return _Watched(process, reports, lifeline)
+
+
+def _start_server() -> None:
+    """Starts the server that children are forked from, deaf to Ctrl-C, which a terminal sends to it as well."""
+    resource_tracker.ensure_running()  # here, for it changes the mask as well
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a mask, unlike a handler, outlives exec
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _child(job: Job, reporter: Connection, lifeline: Connection) -> None:

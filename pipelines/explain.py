@@ -1,0 +1,53 @@
+"""Why a stage failed, in one line, out of what Beam and Python wrap round it."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from pipelines.errors import advice
+from pipelines.receipts import WORK
+
+LOG = f"{WORK}/log.txt"
+"""Where a running stage's child and workers print to; it stays when the stage fails."""
+
+
+class Raised(NamedTuple):
+    """An error: the name of its class, without its module, and its own words."""
+
+    name: str
+    message: str
+
+
+def explain(error: BaseException, stage: str, folder: Path) -> str:
+    """What a person is told of an error that failed `stage` in `folder`: what, where, and what would do.
+
+    Where the error is one of the program, the line ends with the log that shows where it came from.
+    """
+    name, message = innermost(error)
+    if name in _WORDED_FOR_PEOPLE:
+        return message if message.startswith(f"{stage}: ") else f"{stage}: {message}"
+    machine = _OF_THE_MACHINE.match(message)
+    told = advice(int(machine["number"])) if machine else None
+    if machine and told:
+        return f"{stage}: {machine['path'] or folder}: {machine['words']}; {told}"
+    return f"{stage}: {name}: {message}; the log says where: {folder / LOG}"
+
+
+def innermost(error: BaseException) -> Raised:
+    """The error that began it all: Beam raises a `RuntimeError` whose text ends with the traceback of another.
+
+    >>> innermost(RuntimeError("Traceback (most recent call last):\\nshards.x.IndexError: no leaf [while running 'A']"))
+    Raised(name='IndexError', message='no leaf')
+    """
+    found = [match for match in map(_LAST_LINE.match, str(error).splitlines()) if match]
+    if not found:
+        return Raised(type(error).__name__, str(error).partition("\n")[0])
+    return Raised(found[-1]["name"].rpartition(".")[2], _WHILE_RUNNING.sub("", found[-1]["message"] or ""))
+
+
+_WORDED_FOR_PEOPLE = frozenset({"StageError", "ManifestError", "WarcError"})
+_LAST_LINE = re.compile(
+    r"^(?P<name>(?:[A-Za-z_]\w*\.)+[A-Za-z_]\w*|[A-Za-z_]\w*(?:Error|Exception|Interrupt))(?:: (?P<message>.*))?$"
+)
+_WHILE_RUNNING = re.compile(r"\s*\[while running .*$")
+_OF_THE_MACHINE = re.compile(r"^\[Errno (?P<number>\d+)\] (?P<words>[^:]*)(?:: '(?P<path>.*)')?$")
