@@ -14,13 +14,14 @@ from pathlib import Path
 from rich.console import Console
 
 from pipelines.errors import StageError
+from pipelines.inputs import check_inputs, committed_manifest
 from pipelines.ledger import count_fetched
 from pipelines.progress import StageResult, stage_line, stage_progress
 from pipelines.recipe import Recipe
 from pipelines.stages import STAGES, Job, fingerprint, is_committed, manifest_sha256, tidy
 from pipelines.tombstones import Tombstones, read_tombstones
 from pipelines.watch import run_watched
-from shards.manifest import Manifest, atomic_write, read_manifest, write_current
+from shards.manifest import Manifest, atomic_write, write_current
 
 LOCK = ".lock"
 SMALL_STAGE = 2_000
@@ -71,14 +72,15 @@ def build_stage(job: Job, console: Console) -> StageResult:
     started = time.monotonic()
     up_to_date = is_committed(job.folder)
     if up_to_date:
-        tidy(job.folder, read_manifest(job.folder))
+        tidy(job.folder, committed_manifest(job.folder))
     else:
+        check_inputs(job)
         job.folder.mkdir(parents=True, exist_ok=True)
         with stage_progress(console, job.stage, job.folder, _expected(job)) as progress:
             run_watched(job, progress.tick)
         _write_run(job, started)
     write_current(job.out / job.stage, job.fingerprint)
-    return StageResult(read_manifest(job.folder), time.monotonic() - started, up_to_date)
+    return StageResult(committed_manifest(job.folder), time.monotonic() - started, up_to_date)
 
 
 @contextmanager
@@ -113,7 +115,7 @@ def _committed_input(needed: str, stage: str, out: Path, recipe: Recipe, tombsto
             f"{stage}: its input '{needed}' is not there for this recipe ({job.folder} is not committed); "
             f"run 'seedbed {needed}' or 'seedbed build' first"
         )
-    return read_manifest(job.folder)
+    return committed_manifest(job.folder)
 
 
 def _expected(job: Job) -> int:

@@ -24,6 +24,7 @@ from crawl.visit import Asked, unasked
 from crawl.wikimedia import WikimediaSettings, discover
 from pipelines.engine import run_pipeline
 from pipelines.errors import StageError
+from pipelines.nothing_fetched import what_happened
 from pipelines.receipts import Receipt, all_receipts, finish_part, remove_strays
 from pipelines.recipe import CrawlConfig
 from pipelines.segments import SegmentWriter
@@ -231,8 +232,7 @@ def _scope_hosts(config: CrawlConfig) -> tuple[str, ...]:
 
 def _seed_link(seed: str) -> LinkRow:
     url = canonical_url(seed)
-    if url is None:
-        raise StageError(f"crawl.seeds: {seed!r} is not an address to fetch; write it as https://example.org/")
+    assert url is not None, "the recipe was checked"
     return LinkRow("", url, "page", "", "none", "unknown", "unknown", "unknown", 0)
 
 
@@ -272,12 +272,12 @@ def _check_something_kept(job: Job) -> None:
     Raises:
         StageError: with what happened to each seed.
     """
-    told: list[str] = []
+    seeds: list[dict[str, Any]] = []
     for table in _tables(job, "ledger-"):
         for row in read_table(f"{job.folder}/{table}").to_pylist():
             if row["fate"] == "kept":
                 return
             if row["depth"] == 0:
-                told.append(f"{row['url']}: {row['reason']}{': ' if row['detail'] else ''}{row['detail']}")
+                seeds.append(row)
     remove_strays(job.folder, set())
-    raise StageError("crawl: nothing could be fetched; " + "; ".join(told[:5] or ["no seed leads anywhere"]))
+    raise StageError(f"crawl: nothing could be fetched; {what_happened(seeds)}")

@@ -11,7 +11,6 @@ import os
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -22,6 +21,8 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from pipelines.explain import LOG, explain
 from pipelines.stages import Job, commit
+
+logger = logging.getLogger(__name__)
 
 _reporter: Connection | None = None
 """Where this child process tells its parent when Beam begins and ends a pipeline; none when run in the open."""
@@ -61,8 +62,7 @@ def run_child(job: Job, reporter: Connection, lifeline: Connection) -> None:
         _log_to(job.folder / LOG)
         run_job(job)
     except BaseException as error:
-        with contextlib.suppress(OSError):  # a full disk takes no log
-            traceback.print_exc()
+        logger.exception("%s failed", job.stage)
         reporter.send(("failed", explain(error, job.stage, job.folder)))
     else:
         reporter.send(("done",))

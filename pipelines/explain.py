@@ -34,15 +34,16 @@ def explain(error: BaseException, stage: str, folder: Path) -> str:
 
 
 def innermost(error: BaseException) -> Raised:
-    """The error that began it all: Beam raises a `RuntimeError` whose text ends with the traceback of another.
+    """The error that began it all: where Beam raises another, its text ends with the traceback of the first.
 
-    >>> innermost(RuntimeError("Traceback (most recent call last):\\nshards.x.IndexError: no leaf [while running 'A']"))
+    >>> innermost(RuntimeError("builtins.IndexError: no leaf [while running 'Write']"))
     Raised(name='IndexError', message='no leaf')
     """
     found = [match for match in map(_LAST_LINE.match, str(error).splitlines()) if match]
-    if not found:
-        return Raised(type(error).__name__, str(error).partition("\n")[0])
-    return Raised(found[-1]["name"].rpartition(".")[2], _WHILE_RUNNING.sub("", found[-1]["message"] or ""))
+    name, message = type(error).__name__, str(error).partition("\n")[0]
+    if found:
+        name, message = found[-1]["name"].rpartition(".")[2], found[-1]["message"] or ""
+    return Raised(name, _WHILE_RUNNING.sub("", message))
 
 
 _WORDED_FOR_PEOPLE = frozenset({"StageError", "ManifestError", "WarcError"})

@@ -57,8 +57,9 @@ def _read(path: Path) -> tuple[str, str]:
     try:
         return str(path), path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
         known = ", ".join(sorted(bundled))
-        raise RecipeError(f"{path}: cannot be read ({error}); give a YAML file or one of: {known}") from error
+        raise RecipeError(f"{path}: cannot be read ({why}); give a YAML file or one of: {known}") from error
 
 
 def _override(data: dict[str, Any], override: str) -> None:

@@ -15,6 +15,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from crawl.urls import canonical_url
+
 STAGES = ("crawl", "images", "text", "triplets", "windows")
 """Every stage, in the order in which a build runs them."""
 
@@ -87,6 +89,23 @@ class CrawlConfig(Section):
     round_time_s: float = _transport(900.0, gt=0, description="after which a host waits for the next round")
     records_per_segment: int = _transport(200, ge=1, description="records committed together, at most")
     segment_time_s: float = _transport(30.0, gt=0, description="after which a segment is committed as it is")
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_can_be_fetched(cls, seeds: list[str]) -> list[str]:
+        for seed in seeds:
+            if canonical_url(seed) is None:
+                raise ValueError(f"{seed!r} is not an address to fetch; write it as https://example.org/")
+        return seeds
+
+    @field_validator("connect_to")
+    @classmethod
+    def _ports_are_given(cls, places: dict[str, str]) -> dict[str, str]:
+        for host, place in places.items():
+            address, _, port = place.rpartition(":")
+            if not address or not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+                raise ValueError(f"{place!r} is no place to connect to for {host}; write it as 127.0.0.1:8080")
+        return places
 
     @model_validator(mode="after")
     def _source_has_what_it_needs(self) -> Self:

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines.errors import StageError
 from pipelines.fates import Reject
 from shards.manifest import FileEntry, atomic_write
 
@@ -37,8 +38,15 @@ def write_rejects(folder: Path, name: str, rejects: Iterable[Reject]) -> tuple[F
 
 @lru_cache(maxsize=8)
 def read_table(path: str, columns: tuple[str, ...] | None = None) -> pa.Table:
-    """The table at `path`, the last few kept in memory: references come in runs."""
-    return pq.read_table(path, columns=None if columns is None else list(columns))
+    """The table at `path`, the last few kept in memory: references come in runs.
+
+    Raises:
+        StageError: it is damaged, or not there.
+    """
+    try:
+        return pq.read_table(path, columns=None if columns is None else list(columns))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise StageError(f"{path}: damaged ({error}); remove its folder and build again to make it anew") from error
 
 
 def read_row(path: str, row: int) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pipelines.errors import TombstoneError
 
 FILE = "tombstones.jsonl"
 _KINDS = frozenset({"url", "host", "sha256"})
+_FORM = 'a line holds one of url, host or sha256, as in {"url": "https://example.org/a"}'
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,9 @@ def read_tombstones(out: Path) -> Tombstones:
 def _read_line(line: bytes, place: str) -> tuple[str, str]:
     try:
         entry = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise TombstoneError(f"{place}: not JSON: {error}") from error
+    except ValueError as error:  # JSON or UTF-8
+        raise TombstoneError(f"{place}: not JSON ({error}); mend the line: {_FORM}") from error
     kinds = _KINDS & entry.keys() if isinstance(entry, dict) else frozenset()
     if len(kinds) != 1 or not isinstance(entry[(kind := next(iter(kinds)))], str):
-        raise TombstoneError(
-            f'{place}: a line holds one of url, host or sha256, as in {{"url": "https://example.org/a"}}'
-        )
+        raise TombstoneError(f"{place}: {_FORM}")
     return kind, entry[kind]

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from crawl.images import pixel_key
 from pipelines.datasets import dataset_outcome
 from pipelines.engine import run_pipeline
 from pipelines.errors import StageError
@@ -127,16 +128,33 @@ def _encode(images: Path, spec: TripletSpec, samples: list[SampleRef]) -> Iterat
 
 
 def read_picture(part: Path, offset: int, length: int) -> Picture:
-    """The clean picture whose sample stands at `offset` of a part of the images stage."""
+    """The clean picture whose sample stands at `offset` of a part of the images stage.
+
+    Raises:
+        StageError: the part is damaged there.
+    """
+    try:
+        members = _read_members(part, offset, length)
+        record = json.loads(members["json"])
+        pixels = np.array(Image.open(io.BytesIO(members["png"])))
+        if pixel_key(pixels) != record["key"]:
+            raise ValueError("the pixels are not those of the key")
+        shaped = pixels.reshape(*pixels.shape[:2], -1)
+        return Picture(record["key"], shaped, members["txt"].decode(), {name: record[name] for name in PROVENANCE})
+    except (KeyError, ValueError, OSError, tarfile.TarError) as error:
+        raise StageError(
+            f"triplets: {part}: the picture at offset {offset} is damaged ({type(error).__name__}: {error}); "
+            f"remove {part.parent} and build again to make it anew"
+        ) from error
+
+
+def _read_members(part: Path, offset: int, length: int) -> dict[str, bytes]:
+    """The files of one sample, by extension."""
     with part.open("rb") as file:
         file.seek(offset)
         sample = io.BytesIO(file.read(length))
     with tarfile.open(fileobj=sample) as tar:
-        members = {member.name.partition(".")[2]: _member(tar, member) for member in tar}
-    record = json.loads(members["json"])
-    pixels = np.array(Image.open(io.BytesIO(members["png"])))
-    shaped = pixels.reshape(*pixels.shape[:2], -1)
-    return Picture(record["key"], shaped, members["txt"].decode(), {name: record[name] for name in PROVENANCE})
+        return {member.name.partition(".")[2]: _member(tar, member) for member in tar}
 
 
 def _member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:

@@ -8,7 +8,8 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 
-from pipelines.engine import explain, run_pipeline
+from pipelines.engine import run_pipeline
+from pipelines.explain import explain
 from pipelines.fates import Fates
 from pipelines.receipts import Receipt, all_receipts, finish_part, read_receipt
 from pipelines.sink import SampleRef, WriteShards, cut_bucket
@@ -84,8 +85,10 @@ def test_a_failing_transform_is_explained_in_its_own_words(tmp_path: Path):
     samples = [_samples(1)[0]._replace(num_bytes=MAX_BYTES)]
     with pytest.raises(Exception, match="raise it") as error:  # noqa: PT011 - Beam chooses the type
         run_pipeline(functools.partial(_build, samples=samples, folder=tmp_path), workers=1)
-    assert explain(error.value).startswith("ValueError: sample 0 takes 5120 bytes")
-    assert "while running" not in explain(error.value)
+    told = explain(error.value, "triplets", tmp_path)
+    assert told.startswith("triplets: ValueError: sample 0 takes 5120 bytes")
+    assert told.endswith(f"; the log says where: {tmp_path}/_work/log.txt")
+    assert "while running" not in told
 
 
 def test_a_finished_part_is_not_made_again(tmp_path: Path):

@@ -1,0 +1,37 @@
+"""Whether what a stage is about to read still stands as its manifest says."""
+
+from pathlib import Path
+
+from pipelines.errors import StageError
+from pipelines.stages import Job
+from shards.manifest import Manifest, ManifestError, read_manifest
+
+
+def committed_manifest(folder: Path) -> Manifest:
+    """The manifest of a stage that is committed in `folder`.
+
+    Raises:
+        StageError: it is there, but cannot be read.
+    """
+    try:
+        return read_manifest(folder)
+    except ManifestError as error:
+        raise StageError(f"{error}, after removing {folder}") from error
+
+
+def check_inputs(job: Job) -> None:
+    """Checks that every file of a job's inputs is there in its length; what is in it is checked where it is read.
+
+    Raises:
+        StageError: one is missing, or is longer or shorter than its manifest says.
+    """
+    for stage, manifest in job.inputs.items():
+        folder = job.input_folder(stage)
+        for file in manifest.files:
+            path = folder / file.path
+            found = path.stat().st_size if path.is_file() else None
+            if found != file.bytes:
+                what = "is missing" if found is None else f"has {found} bytes where its manifest says {file.bytes}"
+                raise StageError(
+                    f"{job.stage}: {path} {what}; put it back, or remove {folder} and build again to make it anew"
+                )

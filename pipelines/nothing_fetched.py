@@ -1,0 +1,42 @@
+"""What to tell of a crawl that got nothing at all: for each seed what happened, and what would do."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+MAX_TOLD = 5
+"""Seeds told of, at most."""
+
+_WOULD_DO = {
+    "address_refused": "if that machine is yours, name the host under crawl.allow_hosts",
+    "connection_failed": "is the server up? run again when it is",
+    "crawl_delay_too_long": "raise crawl.max_delay_s",
+    "dns_failed": "check the spelling, and the network",
+    "redirected": "put the address it leads to under crawl.seeds",
+    "robots_disallowed": "the site asks not to be crawled; choose another",
+    "timeout": "run again later, or raise crawl.timeout_s",
+    "tls_failed": "its certificate does not hold; check the address",
+    "too_many_bytes": "raise crawl.max_page_bytes",
+    "unwanted_type": "a crawl begins at an HTML page",
+}
+
+
+def what_happened(rows: Iterable[Mapping[str, Any]]) -> str:
+    """One line about the seeds' ledger rows."""
+    told = [_tell(row) for row in rows]
+    more = [f"and {len(told) - MAX_TOLD} more"] if len(told) > MAX_TOLD else []
+    return "; ".join([*told[:MAX_TOLD], *more]) or "no seed leads anywhere"
+
+
+def _tell(row: Mapping[str, Any]) -> str:
+    detail = row["final_url"] if row["reason"] == "redirected" else row["detail"]
+    return f"{row['url']}: {row['reason']}{f': {detail}' if detail else ''} ({_would_do(row['reason'])})"
+
+
+def _would_do(reason: str) -> str:
+    if reason.startswith("http_5"):
+        return "the server is unwell; run again later"
+    if reason.startswith("http_"):
+        return "check the address"
+    if reason.startswith("opted_out"):
+        return "the site asks not to be used; choose another"
+    return _WOULD_DO.get(reason, "run again later, or begin elsewhere")
