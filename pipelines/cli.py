@@ -18,6 +18,9 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: loading rich for it would cost 0.15 s
     help="Grow training sets from the web: crawl and clean pictures and prose, write shards, train, look.",
 )
+DEMO = Path("seedbed-demo")
+"""Where `seedbed demo` builds unless told otherwise."""
+
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="a YAML file, or the name of a bundled recipe")]
@@ -82,7 +85,7 @@ def _run_stages(recipe: str, out: Path, set_: list[str], workers: int, runner: s
 
 @app.command()
 def demo(
-    out: OutOption = Path("seedbed-demo"),
+    out: OutOption = DEMO,
     train_seconds: Annotated[float, typer.Option("--train-seconds", min=1, help="for each of the two models")] = 75,
 ) -> None:
     """Build, train and look, on a small site that comes with Seedbed; needs no network."""
@@ -151,15 +154,21 @@ def train_language(context: typer.Context) -> None:
 
 @generate.command("denoiser", context_settings=PASS_ON)
 def generate_denoiser(context: typer.Context) -> None:
-    """Grow pictures out of static: RUN --count 8 --seed 0 --out trees.png."""
+    """Grow pictures out of static: [RUN] --count 8 --seed 0 --out trees.png; RUN is the demo's if left out."""
     from models.denoiser import generate_main as run  # noqa: PLC0415
 
-    raise typer.Exit(run(context.args))
+    raise typer.Exit(run(_with_run(context.args, "denoiser")))
 
 
 @generate.command("language", context_settings=PASS_ON)
 def generate_language(context: typer.Context) -> None:
-    """Write on: RUN --prompt "the old oak"."""
+    """Write on: [RUN] --prompt "the old oak"; RUN is the demo's if left out."""
     from models.language import generate_main as run  # noqa: PLC0415
 
-    raise typer.Exit(run(context.args))
+    raise typer.Exit(run(_with_run(context.args, "language")))
+
+
+def _with_run(arguments: list[str], model: str) -> list[str]:
+    """The arguments with a training run in front: the one given, or the demo's."""
+    given = bool(arguments) and not arguments[0].startswith("-")
+    return arguments if given else [str(DEMO / "runs" / model), *arguments]

@@ -1,6 +1,7 @@
 """The embedded demo: a small arboretum, served on this machine, built, trained on and shown like any other site."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from pipelines.errors import StageError
 from pipelines.load_recipe import load_recipe
 from pipelines.progress import StageResult, closing_table
 from pipelines.report import write_report
+from pipelines.stages import current_manifest, manifest_sha256
 
 SEED = 0
 PROMPT = "The old oak"
@@ -36,8 +38,9 @@ def run_demo(out: Path, train_seconds: float, console: Console) -> None:
     started = time.monotonic()
     results = build_demo(out, console)
     console.print(closing_table(results))
-    for model in ("denoiser", "language"):
+    for model, stage in (("denoiser", "triplets"), ("language", "windows")):
         console.rule(f"training: {model}", align="left")
+        _forget_other_run(out, model, stage, train_seconds)
         _run_model(model, [str(out), "--out", str(out / "runs" / model), "--seconds", f"{train_seconds:g}"])
     console.rule("growing", align="left")
     _run_model("denoiser", ["generate", str(out / "runs/denoiser"), "--out", str(out / "runs/denoiser/trees.png")])
@@ -47,7 +50,7 @@ def run_demo(out: Path, train_seconds: float, console: Console) -> None:
     )
     report = write_report(out)
     console.rule(f"done in {time.monotonic() - started:.0f} s", align="left")
-    console.print(_farewell(out, report), highlight=False)
+    console.print(_farewell(out, report), highlight=False, soft_wrap=True)
 
 
 def build_demo(out: Path, console: Console, overrides: Sequence[str] = ()) -> list[StageResult]:
@@ -69,6 +72,19 @@ def _server_log(server: DemoServer) -> str:
 
 def _is_forbidden(path: str) -> bool:
     return path.startswith((FORBIDDEN_PAGES, FORBIDDEN_PICTURES))
+
+
+def _forget_other_run(out: Path, model: str, stage: str, train_seconds: float) -> None:
+    """Removes the demo's own run of a model if it was trained on other samples or for another time."""
+    manifest = current_manifest(out, stage)
+    assert manifest is not None, f"{stage} was just built"
+    config = out / "runs" / model / "config.json"
+    if not config.exists():
+        return
+    held = json.loads(config.read_bytes())
+    expected = (manifest_sha256(out / stage / manifest.fingerprint), train_seconds)
+    if (held["manifest_sha256"], held["seconds"]) != expected:
+        shutil.rmtree(config.parent)
 
 
 def _run_model(model: str, arguments: Sequence[str]) -> None:

@@ -1,0 +1,57 @@
+"""The demo as a stranger runs it, with a few seconds of training; the full time is a slow test."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.builds import seedbed
+
+
+def _demo(out: Path, seconds: int) -> str:
+    done = seedbed("demo", "--out", out, "--train-seconds", str(seconds), timeout_s=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def _results(out: Path, model: str) -> dict[str, object]:
+    results = json.loads((out / "runs" / model / "results.json").read_bytes())
+    assert isinstance(results, dict)
+    return results
+
+
+def test_the_demo_ends_with_what_to_look_at_and_what_to_do_next(tmp_path: Path):
+    out = tmp_path / "demo"
+    said = _demo(out, seconds=4)
+    assert "531 requests, 0 of them to its forbidden folders" in said
+    last = said.strip().splitlines()[-8:]
+    assert [line.strip() for line in last] == [
+        "Look at",
+        str(out / "report/index.html"),
+        str(out / "runs/denoiser/trees.png"),
+        str(out / "runs/language/sample.txt"),
+        "Go on with",
+        f"seedbed show {out}",
+        f'seedbed generate language {out / "runs/language"} --prompt "In autumn the maple"',
+        f"seedbed generate denoiser {out / 'runs/denoiser'} --seed 7 --out trees.png",
+    ]
+    page = (out / "report/index.html").read_text()
+    for path in ("runs/denoiser/trees.png", "runs/denoiser/loss.png", "runs/language/loss.png", "strips/triplet-"):
+        assert path in page
+    with Image.open(out / "runs/denoiser/trees.png") as trees:
+        assert trees.width == 8 * (128 + 4) + 4
+    assert (out / "runs/language/sample.txt").read_text().startswith("The old oak")
+    again = _demo(out, seconds=5)
+    assert again.count("up to date") >= 5, "another training time trains again and builds nothing"
+    assert _results(out, "language")["seconds"] != 4
+    shown = seedbed("show", out, "--count", "2", "--to", tmp_path / "strips")
+    assert shown.returncode == 0, shown.stderr
+    assert len(list((tmp_path / "strips").glob("*.png"))) == 2
+
+
+@pytest.mark.slow
+def test_both_models_beat_what_stands_beside_them(tmp_path: Path):
+    _demo(tmp_path, seconds=75)
+    for model in ("denoiser", "language"):
+        assert _results(tmp_path, model)["beats"] is True
