@@ -39,7 +39,9 @@ def manifest_of(out: Path, stage: str) -> Manifest:
 
 def manifest_bytes(out: Path, stages: Sequence[str] = DATASETS) -> dict[str, bytes]:
     """The bytes of the manifests in force: with every file's SHA-256 in them, they stand for all bytes."""
-    return {stage: (out / stage / manifest_of(out, stage).fingerprint / "manifest.json").read_bytes() for stage in stages}
+    return {
+        stage: (out / stage / manifest_of(out, stage).fingerprint / "manifest.json").read_bytes() for stage in stages
+    }
 
 
 def wait_for(condition: Callable[[], object], what: str, timeout_s: float = 60) -> None:
@@ -54,7 +56,7 @@ def workers_of(process: subprocess.Popen[str]) -> Iterator[psutil.Process]:
     """The Beam worker processes below a running build."""
     for child in psutil.Process(process.pid).children(recursive=True):
         try:
-            if any("sdk_worker_main" in part for part in child.cmdline()):
+            if "apache_beam.runners.worker.sdk_worker_main" in child.cmdline():  # and not the shell around it
                 yield child
         except psutil.NoSuchProcess:
             continue

@@ -1,6 +1,7 @@
 """The rooms and who may call whom: the arrows of the architecture, read from the imports themselves."""
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -96,6 +97,21 @@ def test_only_the_fetching_module_opens_connections():
             assert not used, f"{place} imports {sorted(used)}"
 
 
+def test_the_command_line_imports_nothing_heavy_before_a_command_runs():
+    code = "import sys, pipelines.cli; print(' '.join({name.partition('.')[0] for name in sys.modules}))"
+    loaded = set(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    )
+    assert not loaded & {"apache_beam", "torch", "pyarrow", "pydantic", "numpy", "aiohttp", "bs4", "PIL", "yaml"}
+
+
+@pytest.mark.parametrize("module", ["models.denoiser", "models.language", "shards"])
+def test_training_runs_where_beam_and_pydantic_are_not_installed(module: str):
+    absent = ("apache_beam", "pydantic", "aiohttp", "requests", "bs4", "trafilatura", "typer", "webdataset", "psutil")
+    code = f"import sys; sys.modules.update(dict.fromkeys({absent})); import {module}; from shards import open_dataset"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_no_room_has_a_drawer_for_everything():
     for room in ROOMS:
         for path in _files(room):
@@ -109,6 +125,4 @@ def test_nothing_else_stands_at_the_top():
 
 
 def _tracked() -> list[str]:
-    import subprocess  # noqa: PLC0415
-
     return subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()

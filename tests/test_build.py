@@ -5,7 +5,6 @@ import json
 import shutil
 import signal
 import tarfile
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -15,15 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 import webdataset
 from PIL import Image
-from rich.console import Console
 
-from crawl.demo.server import DemoServer, serve
+from crawl.demo.server import DemoServer
 from crawl.demo.site import FORBIDDEN_PAGES, FORBIDDEN_PICTURES
-from pipelines.build import build
-from pipelines.demo import SEED
-from pipelines.load_recipe import load_recipe
 from pipelines.stages import STAGES
 from shards import open_dataset
+from tests.arboretum import arguments, run
 from tests.builds import (
     DATASETS,
     kill_all,
@@ -34,34 +30,6 @@ from tests.builds import (
     wait_for,
     workers_of,
 )
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[DemoServer]:
-    with serve(SEED) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def built(server: DemoServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo, built with one worker."""
-    out = tmp_path_factory.mktemp("arboretum")
-    run(server, out)
-    return out
-
-
-def overrides(server: DemoServer) -> list[str]:
-    return [f"crawl.connect_to={json.dumps(server.connect_to)}"]
-
-
-def run(server: DemoServer, out: Path, *more: str, stages: tuple[str, ...] = tuple(STAGES), workers: int = 1) -> None:
-    build(load_recipe("demo", [*overrides(server), *more]), out, stages, workers, Console(quiet=True))
-
-
-def arguments(server: DemoServer, command: str, out: Path, *more: str, workers: int = 1) -> list[str]:
-    """The same build as a command line."""
-    settings = [part for override in (*overrides(server), *more) for part in ("--set", override)]
-    return [command, "demo", "--out", str(out), "--workers", str(workers), *settings]
 
 
 def copy_of(built: Path, out: Path, stages: tuple[str, ...]) -> Path:
@@ -226,6 +194,20 @@ def _by_key(dataset: object) -> dict[str, bytes]:
             arrays = (batch[name][row].tobytes() for name in ("clean", "noise", "noisy", "a", "b", "step", "draw"))
             found[str(batch["key"][row])] = b"".join(arrays)
     return found
+
+
+def test_windows_of_bytes_read_back_as_the_documents(built: Path, server: DemoServer, tmp_path: Path):
+    out = copy_of(built, tmp_path, ("crawl", "text"))
+    run(server, out, "windows={tokenizer: bytes, context: 256}", stages=("windows",))
+    dataset = open_dataset(out / "windows", "val")
+    texts = {str(row["key"]): str(row["text"]).encode() for row in rows(out, "text", "documents-")}
+    for number in range(len(dataset)):
+        sample = dataset[number]
+        for piece in sample["meta"]["documents"]:
+            tokens = sample["tokens"][piece["offset"] : piece["offset"] + piece["length"]].tolist()
+            ended = tokens[-1] == dataset.tokenizer.eos_id  # type: ignore[union-attr]
+            stored = bytes(tokens[:-1] if ended else tokens)
+            assert stored == texts[piece["key"]][piece["start"] : piece["start"] + len(stored)]
 
 
 def test_every_window_holds_the_words_of_its_documents(built: Path):

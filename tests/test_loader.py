@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tests.test_triplet import PROVENANCE
 
 from shards import open_dataset
 from shards.dataset import TripletDataset, WindowDataset
@@ -35,6 +34,7 @@ from shards.triplet import (
 )
 from shards.window import EXTENSIONS, Piece, WindowSpec, encode_window, num_windows, place_pieces
 from shards.writer import order_hash, shard_name, write_shard
+from tests.test_triplet import PROVENANCE
 
 PICTURES = 7
 TEXTS = {

@@ -55,8 +55,12 @@ def test_files_hold_every_sample_once_in_the_order_of_the_keys_hashes(tmp_path: 
     samples = _samples(200)
     run_pipeline(functools.partial(_build, samples=samples, folder=tmp_path), workers=1)
     for split in ("train", "val"):
-        keys = [line.split()[0] for name, text in _contents(tmp_path).items() if name.startswith(split)
-                for line in text.decode().splitlines()]
+        keys = [
+            line.split()[0]
+            for name, text in _contents(tmp_path).items()
+            if name.startswith(split)
+            for line in text.decode().splitlines()
+        ]
         assert keys == sorted((s.key for s in samples if s.split == split), key=order_hash)
     assert Fates().add_all(receipt.fates for _, receipt in all_receipts(tmp_path)).kept == 200
 
@@ -83,7 +87,7 @@ def test_a_sample_above_the_limit_fails_the_build():
 
 def test_a_failing_transform_is_explained_in_its_own_words(tmp_path: Path):
     samples = [_samples(1)[0]._replace(num_bytes=MAX_BYTES)]
-    with pytest.raises(Exception, match="raise it") as error:  # noqa: PT011 - Beam chooses the type
+    with pytest.raises(Exception, match="raise it") as error:
         run_pipeline(functools.partial(_build, samples=samples, folder=tmp_path), workers=1)
     told = explain(error.value, "triplets", tmp_path)
     assert told.startswith("triplets: ValueError: sample 0 takes 5120 bytes")

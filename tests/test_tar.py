@@ -13,13 +13,13 @@ import pytest
 import webdataset
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.test_triplet import PROVENANCE
 
 from shards import tar
 from shards.index import read_index
 from shards.manifest import FileEntry
 from shards.triplet import MODES, TripletSpec, encode_triplet, encode_virtual, extensions, picture_key, rungs
 from shards.writer import bucket_of, cut_shards, order_hash, shards_files, write_shard
+from tests.test_triplet import PROVENANCE
 
 KEYS = st.text("0123456789abcdef-", min_size=1, max_size=60)
 
