@@ -21,7 +21,7 @@ from pipelines.recipe import Recipe
 from pipelines.stages import STAGES, Job, fingerprint, is_committed, manifest_sha256, tidy
 from pipelines.tombstones import Tombstones, read_tombstones
 from pipelines.watch import run_watched
-from shards.manifest import Manifest, atomic_write, write_current
+from shards.manifest import CURRENT_NAME, Manifest, atomic_write, write_current
 
 LOCK = ".lock"
 SMALL_STAGE = 2_000
@@ -79,7 +79,7 @@ def build_stage(job: Job, console: Console) -> StageResult:
         with stage_progress(console, job.stage, job.folder, _expected(job)) as progress:
             run_watched(job, progress.tick)
         _write_run(job, started)
-    write_current(job.out / job.stage, job.fingerprint)
+    _put_in_force(job)
     return StageResult(committed_manifest(job.folder), time.monotonic() - started, up_to_date)
 
 
@@ -116,6 +116,13 @@ def _committed_input(needed: str, stage: str, out: Path, recipe: Recipe, tombsto
             f"run 'seedbed {needed}' or 'seedbed build' first"
         )
     return committed_manifest(job.folder)
+
+
+def _put_in_force(job: Job) -> None:
+    """Makes `current` name the stage's folder, unless it does: a build with nothing to do writes nothing."""
+    current = job.out / job.stage / CURRENT_NAME
+    if not current.is_file() or current.read_bytes() != f"{job.fingerprint}\n".encode():
+        write_current(job.out / job.stage, job.fingerprint)
 
 
 def _expected(job: Job) -> int:

@@ -3,10 +3,29 @@
 from collections import Counter
 from typing import Any
 
+from pipelines.errors import StageError
 from pipelines.receipts import all_receipts
 from pipelines.stages import Job, Outcome
 from pipelines.tables import write_file
 from shards.writer import TAR_SUFFIX, shards_files, split_of
+
+
+def count_kept(job: Job, source: str, records: str) -> int:
+    """How many records (`pictures`, `pages`) the input stage `source` kept.
+
+    Raises:
+        StageError: none; the message says what became of them.
+    """
+    counts = job.inputs[source].counts
+    if counts.kept:
+        return counts.kept
+    why = ", ".join(f"{number} {reason}" for reason, number in sorted({**counts.rejected, **counts.failed}.items()))
+    told = (
+        f"kept none of {counts.records_in} {records} ({why}); relax its limits, crawl more"
+        if why
+        else (f"was given no {records}; begin the crawl where there are some")
+    )
+    raise StageError(f"{job.stage}: the stage '{source}' {told}, or leave this one out: --set {job.stage}=null")
 
 
 def dataset_outcome(job: Job, records_in: int, spec: dict[str, Any]) -> Outcome:

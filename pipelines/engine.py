@@ -9,17 +9,16 @@ import importlib
 import logging
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from pipelines.explain import LOG, explain
+from pipelines.explain import explain
+from pipelines.log import print_to
 from pipelines.stages import Job, commit
 
 logger = logging.getLogger(__name__)
@@ -48,7 +47,7 @@ def run_job(job: Job) -> None:
     commit(job, importlib.import_module(f"pipelines.{job.stage}").run(job))
 
 
-def run_child(job: Job, reporter: Connection, lifeline: Connection) -> None:
+def run_child(job: Job, reporter: Connection, lifeline: Connection, log: Connection) -> None:
     """The main function of a stage's child process: runs `job` and reports `("done",)` or `("failed", message)`.
 
     It leads a process group of its own, with its workers, and ends with its parent however that ended.
@@ -58,8 +57,9 @@ def run_child(job: Job, reporter: Connection, lifeline: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     _reporter = reporter
+    print_to(log)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", force=True)
     try:
-        _log_to(job.folder / LOG)
         run_job(job)
     except BaseException as error:
         logger.exception("%s failed", job.stage)
@@ -78,12 +78,3 @@ def _end_with(lifeline: Connection) -> None:
     with contextlib.suppress(EOFError):
         lifeline.recv()
     os.killpg(os.getpgrp(), signal.SIGKILL)
-
-
-def _log_to(path: Path) -> None:
-    """Sends everything this process and its workers print to the log at `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as log:
-        os.dup2(log.fileno(), sys.stdout.fileno())
-        os.dup2(log.fileno(), sys.stderr.fileno())
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", force=True)

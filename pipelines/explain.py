@@ -41,8 +41,10 @@ def innermost(error: BaseException) -> Raised:
     """
     found = [match for match in map(_LAST_LINE.match, str(error).splitlines()) if match]
     name, message = type(error).__name__, str(error).partition("\n")[0]
-    if found:
-        name, message = found[-1]["name"].rpartition(".")[2], found[-1]["message"] or ""
+    last = found[-1] if found else None
+    while last:  # a worker process wraps its error again: RuntimeError: OSError: …
+        name, message = last["name"].rpartition(".")[2], last["message"] or ""
+        last = _LAST_LINE.match(message)
     return Raised(name, _WHILE_RUNNING.sub("", message))
 
 

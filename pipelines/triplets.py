@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from crawl.images import pixel_key
-from pipelines.datasets import dataset_outcome
+from pipelines.datasets import count_kept, dataset_outcome
 from pipelines.engine import run_pipeline
 from pipelines.errors import StageError
 from pipelines.fates import Fates
@@ -52,12 +52,7 @@ class Picture(NamedTuple):
 
 def run(job: Job) -> Outcome:
     """Runs the stage; see the module."""
-    pictures = job.inputs["images"].counts.kept
-    if pictures == 0:
-        raise StageError(
-            f"triplets: the images stage kept none of its {job.inputs['images'].counts.records_in} pictures "
-            f"({job.input_folder('images')}); crawl more, relax its limits, or leave 'triplets' out of the recipe"
-        )
+    pictures = count_kept(job, "images", "pictures")
     run_pipeline(functools.partial(build, job=job), job.workers)
     return dataset_outcome(job, pictures, triplet_spec(job).to_json())
 

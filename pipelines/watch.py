@@ -9,6 +9,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +22,7 @@ import psutil
 
 from pipelines.errors import StageError
 from pipelines.explain import LOG
+from pipelines.log import keep_log
 from pipelines.stages import Job
 
 logger = logging.getLogger(__name__)
@@ -34,6 +36,9 @@ POLL_S = 0.25
 GRACE_S = 5.0
 """How long workers may be gone before a pipeline that is still running counts as hung: they go before it returns."""
 
+LOG_WAIT_S = 5.0
+"""How long the last lines of the log are waited for, once those who printed them have been killed."""
+
 
 @dataclass
 class _Watched:
@@ -42,6 +47,7 @@ class _Watched:
     process: BaseProcess
     reports: Connection
     lifeline: Connection
+    log: threading.Thread
     in_pipeline: bool = False
     workers: dict[int, psutil.Process] = field(default_factory=dict)
     gone_since: float | None = None
@@ -76,11 +82,13 @@ def _start(job: Job) -> _Watched:
     _start_server()
     reports, reporter = context.Pipe(duplex=False)
     lifeline_end, lifeline = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(job, reporter, lifeline_end), name=f"seedbed-{job.stage}")
+    printed, printer = context.Pipe(duplex=False)
+    theirs = (reporter, lifeline_end, printer)
+    process = context.Process(target=_child, args=(job, *theirs), name=f"seedbed-{job.stage}")
     process.start()
-    reporter.close()
-    lifeline_end.close()
-    return _Watched(process, reports, lifeline)
+    for end in theirs:
+        end.close()
+    return _Watched(process, reports, lifeline, keep_log(printed, job.folder / LOG))
 
 
 def _start_server() -> None:
@@ -93,10 +101,10 @@ def _start_server() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
-def _child(job: Job, reporter: Connection, lifeline: Connection) -> None:
+def _child(job: Job, reporter: Connection, lifeline: Connection, log: Connection) -> None:
     from pipelines.engine import run_child  # noqa: PLC0415 - Beam is loaded in the child only
 
-    run_child(job, reporter, lifeline)
+    run_child(job, reporter, lifeline, log)
 
 
 def _watch(child: _Watched, tick: Callable[[], None]) -> bool:
@@ -152,5 +160,6 @@ def _end(child: _Watched, patience_s: float) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(child.process.pid or 0, signal.SIGKILL)
     child.process.join()
+    child.log.join(LOG_WAIT_S)
     child.lifeline.close()
     child.reports.close()

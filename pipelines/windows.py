@@ -14,9 +14,8 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 import numpy as np
 
-from pipelines.datasets import dataset_outcome
+from pipelines.datasets import count_kept, dataset_outcome
 from pipelines.engine import run_pipeline
-from pipelines.errors import StageError
 from pipelines.fates import Fates
 from pipelines.receipts import Receipt, finish_part, read_receipt
 from pipelines.sink import SampleRef, WriteShards
@@ -63,12 +62,7 @@ class Part(NamedTuple):
 
 def run(job: Job) -> Outcome:
     """Runs the stage; see the module."""
-    documents = job.inputs["text"].counts.kept
-    if documents == 0:
-        raise StageError(
-            f"windows: the text stage kept none of its {job.inputs['text'].counts.records_in} pages "
-            f"({job.input_folder('text')}); crawl more, relax its rules, or leave 'windows' out of the recipe"
-        )
+    documents = count_kept(job, "text", "pages")
     make_tokenizer(job)
     run_pipeline(functools.partial(build, job=job), job.workers)
     return dataset_outcome(job, documents, window_spec(job).to_json())

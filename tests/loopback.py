@@ -40,8 +40,8 @@ class Site:
 
 
 @contextmanager
-def serve(answer: Callable[[str, str], Answer]) -> Iterator[Site]:
-    """Serves `answer(host, path)` on a free port of 127.0.0.1 until the block ends."""
+def serve(answer: Callable[[str, str], Answer], port: int = 0) -> Iterator[Site]:
+    """Serves `answer(host, path)` on a port of 127.0.0.1, a free one if none is given, until the block ends."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -68,7 +68,7 @@ def serve(answer: Callable[[str, str], Answer]) -> Iterator[Site]:
         def handle_error(self, request: Any, client_address: Any) -> None:
             pass  # a client that was killed leaves its connection open
 
-    with Server(("127.0.0.1", 0), Handler) as server:
+    with Server(("127.0.0.1", port), Handler) as server:
         site = Site(server.server_address[1])
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
