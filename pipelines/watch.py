@@ -64,7 +64,7 @@ def run_watched(job: Job, tick: Callable[[], None]) -> None:
         child = _start(job)
         done = False
         try:
-            done = _watch(child, tick)
+            done = _watch(child, job, tick)
         finally:
             _end(child, patience_s=2.0 if done else 0.0)
         if done:
@@ -107,8 +107,12 @@ def _child(job: Job, reporter: Connection, lifeline: Connection, log: Connection
     run_child(job, reporter, lifeline, log)
 
 
-def _watch(child: _Watched, tick: Callable[[], None]) -> bool:
-    """True when the stage is done, False when it must be started again."""
+def _watch(child: _Watched, job: Job, tick: Callable[[], None]) -> bool:
+    """True when the stage is done, False when it must be started again.
+
+    Raises:
+        StageError: the stage failed.
+    """
     while True:
         alive = child.process.is_alive()
         while child.reports.poll(POLL_S if alive else 0):
@@ -122,6 +126,8 @@ def _watch(child: _Watched, tick: Callable[[], None]) -> bool:
                 raise StageError(report[1])
             _note_pipeline(child, begins=report[1])
         tick()
+        if not alive and (child.process.exitcode or 0) > 0:  # it ended by itself; a killed one has a negative status
+            raise StageError(f"{job.stage}: its process ended before it could say why; see {job.folder / LOG}")
         if not alive or _lost_a_worker(child):
             return False
 
