@@ -21,8 +21,8 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     """
     name, text = _read(Path(path))
     try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        data = yaml.load(text, Loader=_UniqueKeyLoader)
+    except (yaml.YAMLError, RecursionError) as error:
         raise RecipeError(f"{name}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
         raise RecipeError(f"{name}: a recipe is a YAML mapping (name: …, crawl: …), this is {type(data).__name__}")
@@ -48,6 +48,25 @@ def bundled_recipes() -> dict[str, str]:
     """The recipes that come with Seedbed, by name."""
     folder = resources.files("pipelines") / "recipes"
     return {Path(f.name).stem: f.read_text("utf-8") for f in folder.iterdir() if f.name.endswith(".yaml")}
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """Plain YAML, but a key that stands twice is an error: one of its two values would be lost unnoticed."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """The mapping in `node`.
+
+        Raises:
+            ConstructorError: a key stands twice.
+        """
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"'{key.value}' stands twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 def _read(path: Path) -> tuple[str, str]:
@@ -88,6 +107,8 @@ def _explain(problem: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails is 
         return f"{place}: unknown key; {_known_keys(problem['loc'])}"
     if problem["type"] == "missing":
         return f"{place}: missing; every recipe needs it"
+    if problem["type"] == "model_type":
+        return f"{place}: {problem['input']!r} will not do: should be a section, as in {place}: {{}}"
     message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if isinstance(problem["input"], dict):
         return f"{place}: {message}" if place else message

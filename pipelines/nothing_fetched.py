@@ -35,7 +35,7 @@ def _tell(row: Mapping[str, Any]) -> str:
 def _would_do(reason: str) -> str:
     if reason.startswith("http_5"):
         return "the server is unwell; run again later"
-    if reason.startswith("http_"):
+    if reason.startswith("http_4"):
         return "check the address"
     if reason.startswith("opted_out"):
         return "the site asks not to be used; choose another"

@@ -44,6 +44,7 @@ def test_a_section_left_out_leaves_its_stage_out(recipe_file: Path):
         ("images.sise=3", "images.sise: unknown key; did you mean 'size'? it may be one of: size, min_side"),
         ("imges={}", "imges: unknown key; did you mean 'images'?"),
         ("images.size=0", "images.size: 0 will not do: should be greater than or equal to 8"),
+        ("images=64", "images: 64 will not do: should be a section, as in images: {}"),
         ("images.size=big", "images.size: 'big' will not do: should be a valid integer"),
         ("images.min_side=32", "images: min_side 32 is below size 64 and nothing is enlarged: give at least 64"),
         ("triplets.steps=0", "triplets.steps: 0 will not do"),
@@ -80,6 +81,8 @@ def test_every_problem_gets_its_line(recipe_file: Path):
         ("crawl: [", "not YAML"),
         ("just words", "a recipe is a YAML mapping"),
         ("crawl: {seeds: [https://example.org/]}", "name: missing"),
+        (MINIMAL + "images: {size: 32}", "not YAML: 'images' stands twice in .* line 9"),
+        ("[" * 5000, "not YAML: maximum recursion depth"),
     ],
 )
 def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path, text: str, message: str):
