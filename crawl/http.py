@@ -27,6 +27,8 @@ _UNREAD_BYTES = 64 * 1024
 """Unwanted bodies up to this size are read to the end, so that the connection can be used again."""
 
 _API_BYTES = 16 * 2**20
+_API_PASSING_FAULTS = frozenset({"connection_failed", "timeout"})
+_API_PASSING_STATUSES = frozenset({429, 502, 503, 504})
 
 
 class FetchError(Exception):
@@ -184,8 +186,8 @@ def _fetch_error(error: Exception) -> FetchError:
 def request_json(endpoint: str, params: Mapping[str, str], settings: FetchSettings) -> dict[str, Any]:
     """Returns the JSON object an API answers, asked no faster than `settings.delay_s` allows.
 
-    The address is checked before the request. An answer of 429 or 503, and MediaWiki's "maxlag" error, are asked
-    again after the time they name.
+    The address is checked before the request. A connection that fails, a time-out, an answer of 429, 502, 503 or 504,
+    and MediaWiki's "maxlag" error are asked again, after the time they name where they name one.
 
     Args:
         endpoint: canonical URL of the API.
@@ -199,21 +201,41 @@ def request_json(endpoint: str, params: Mapping[str, str], settings: FetchSettin
     """
     error = FetchError("timeout", "not asked")
     delay_s = settings.delay_s
-    for _ in range(settings.max_attempts):
+    for attempts in range(1, settings.max_attempts + 1):
         time.sleep(delay_s)
-        answer, body = _request(endpoint, params, settings)
-        error = FetchError(f"http_{answer.status_code}", f"{endpoint} answered {answer.status_code} {answer.reason}")
-        if answer.status_code == 200:
-            found = _json_object(body, endpoint)
-            if found.get("error", {}).get("code") != "maxlag":
+        retry_after = None
+        try:
+            answer, body = _request(endpoint, params, settings)
+        except FetchError as failed:
+            if failed.reason not in _API_PASSING_FAULTS:
+                raise
+            error = failed
+        else:
+            found = _api_result(answer, body, endpoint)
+            if not isinstance(found, FetchError):
                 return found
-            error = FetchError("api_overloaded", str(found["error"].get("info", "maxlag")))
-        elif answer.status_code not in (429, 502, 503, 504):
-            raise error
-        delay_s = retry_delay_s(answer.headers.get("Retry-After"), settings.delay_s)
+            error, retry_after = found, answer.headers.get("Retry-After")
+        delay_s = retry_delay_s(retry_after, settings.delay_s * 2**attempts)
         if delay_s > settings.max_delay_s:
             raise error
     raise error
+
+
+def _api_result(answer: requests.Response, body: bytes, endpoint: str) -> dict[str, Any] | FetchError:
+    """Return what an API answered, or why it is to be asked again.
+
+    Raises:
+        FetchError: asking again would not help.
+    """
+    if answer.status_code == 200:
+        found = _json_object(body, endpoint)
+        if found.get("error", {}).get("code") != "maxlag":
+            return found
+        return FetchError("api_overloaded", str(found["error"].get("info", "maxlag")))
+    error = FetchError(f"http_{answer.status_code}", f"{endpoint} answered {answer.status_code} {answer.reason}")
+    if answer.status_code not in _API_PASSING_STATUSES:
+        raise error
+    return error
 
 
 def _request(endpoint: str, params: Mapping[str, str], settings: FetchSettings) -> tuple[requests.Response, bytes]:
@@ -233,6 +255,8 @@ def _request(endpoint: str, params: Mapping[str, str], settings: FetchSettings) 
             return answer, _read_bounded(answer)
     except AddressRefusedError as error:
         raise FetchError("address_refused", str(error)) from error
+    except requests.Timeout as error:
+        raise FetchError("timeout", f"{endpoint}: {error}") from error
     except requests.RequestException as error:
         raise FetchError("connection_failed", f"{endpoint}: {error}") from error
     except OSError as error:

@@ -228,9 +228,30 @@ def test_json_is_asked_again_as_long_as_the_server_says():
     assert [request.split(b" ")[1] for request in requests] == [b"/api?a=b+c"] * 3
 
 
+def test_json_is_asked_again_when_the_connection_breaks():
+    with _raw_server(b"", _answer(b'{"oak": [1]}')) as (port, requests):
+        assert request_json(f"http://127.0.0.1:{port}/", {}, SETTINGS) == {"oak": [1]}
+    assert len(requests) == 2
+
+
+def test_json_that_comes_too_late_is_asked_again_and_fails():
+    settings = replace(SETTINGS, timeout_s=0.1, max_attempts=2)
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(FetchError) as caught:
+        request_json(f"http://127.0.0.1:{silent.getsockname()[1]}/", {}, settings)
+    assert caught.value.reason == "timeout"
+
+
+def test_an_api_at_a_refused_address_is_not_asked():
+    with _raw_server() as (port, requests), pytest.raises(FetchError) as caught:
+        request_json(f"http://127.0.0.1:{port}/", {}, replace(SETTINGS, allow_hosts=()))
+    assert caught.value.reason == "address_refused"
+    assert requests == []
+
+
 @pytest.mark.parametrize(
     ("answers", "reason"),
     [
+        ([b""] * 3, "connection_failed"),
         ([b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"], "http_404"),
         ([b"HTTP/1.1 302 No\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n"], "http_302"),
         ([b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"] * 3, "http_503"),
