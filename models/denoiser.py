@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.baselines import mean_picture
+from models.curves import draw_losses
 from models.denoising import TARGETS, Denoiser, DenoiserShape, squared_error
+from models.devices import choose_device, choose_precision
 from models.gaussian import fit_gaussian
 from models.growing import generate, generate_main, load_denoiser
 from models.picture_losses import compare, mean_loss, print_comparison, to_tensors
@@ -30,12 +32,11 @@ from models.runs import (
     Budget,
     RunError,
     RunFolder,
-    choose_device,
-    choose_precision,
+    configuration,
     dataset_folder,
-    draw_losses,
     exit_status,
     learning_rate,
+    num_parameters,
     refuse_divergence,
 )
 from models.settings import parse_settings, refuse_below
@@ -100,12 +101,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _train_once(settings: Settings) -> None:
     run = RunFolder(settings.out)
     dataset = open_triplets(settings.dataset, "train")
-    goes_on = run.start(_configuration(settings, dataset))
+    goes_on = run.start(configuration("denoiser", dataclasses.asdict(settings), dataset))
     results = run.results() if goes_on else None
     if results is None:
         results = train(settings, run, dataset, goes_on)
     print_comparison(results)
-    print(f"{run.path}: the run; python -m models.denoiser generate {run.path} grows pictures")
+    print(f"{run.path}: the run; python -m models.denoiser generate {run.path} grows pictures", flush=True)
 
 
 def train(settings: Settings, run: RunFolder, dataset: TripletDataset, goes_on: bool) -> dict[str, Any]:  # noqa: PLR0915
@@ -136,7 +137,7 @@ def train(settings: Settings, run: RunFolder, dataset: TripletDataset, goes_on: 
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=settings.weight_decay
     )
-    print(f"denoiser of {_num_parameters(model):,} parameters on {device} in {model.precision}", flush=True)
+    print(f"denoiser of {num_parameters(model):,} parameters on {device} in {model.precision}", flush=True)
 
     # Going on from a checkpoint, or beginning
     budget = Budget(settings.seconds, settings.num_steps)
@@ -191,17 +192,19 @@ def train(settings: Settings, run: RunFolder, dataset: TripletDataset, goes_on: 
 
         # Progress
         if budget.step % settings.report_steps == 0:
-            run.report(step=budget.step, seconds=round(budget.elapsed_s(), 3), train=float(np.mean(losses)))
+            run.report({"step": budget.step, "seconds": round(budget.elapsed_s(), 3), "train": float(np.mean(losses))})
             speed = budget.step * settings.batch_size / budget.elapsed_s()
             print(
-                f"step {budget.step:6d}  loss {np.mean(losses):.4f}  {budget.fraction():4.0%}  {speed:.0f} triplets/s"
+                f"step {budget.step:6d}  loss {np.mean(losses):.4f}  {budget.fraction():4.0%}  {speed:.0f} triplets/s",
+                flush=True,
             )
             losses.clear()
 
         # Pictures held out
         if int(budget.fraction() * settings.num_validations) > validations:
             validations = int(budget.fraction() * settings.num_validations)
-            run.report(step=budget.step, held_out=mean_loss(model, held_out, JUDGED_TOGETHER, device))
+            held_out_loss = mean_loss(model, held_out, JUDGED_TOGETHER, device)
+            run.report({"step": budget.step, "held_out": held_out_loss})
 
         # Checkpoint
         if time.monotonic() - saved_at > settings.checkpoint_s:
@@ -216,7 +219,7 @@ def train(settings: Settings, run: RunFolder, dataset: TripletDataset, goes_on: 
         "target": settings.target,
         "train_steps": budget.step,
         "seconds": round(budget.elapsed_s(), 1),
-        "num_parameters": _num_parameters(model),
+        "num_parameters": num_parameters(model),
     }
     draw_losses(run, f"Denoiser told to predict {settings.target}", "squared error", {})
     run.finish(results)
@@ -273,20 +276,8 @@ def open_triplets(path: Path, split: str) -> TripletDataset:
 def _held_out(path: Path, dataset: TripletDataset) -> TripletDataset:
     if dataset.manifest.splits.get("val"):
         return open_triplets(path, "val")
-    print("no pictures are held out (no split val): errors are measured on the training pictures")
+    print("no pictures are held out (no split val): errors are measured on the training pictures", flush=True)
     return dataset
-
-
-def _configuration(settings: Settings, dataset: TripletDataset) -> dict[str, Any]:
-    """Return everything that decides a run: its settings, but where it stands and runs, and its data."""
-    chosen = dataclasses.asdict(settings)
-    for name in ("dataset", "out", "device", "report_steps", "checkpoint_s"):
-        del chosen[name]
-    return {"model": "denoiser", "manifest_sha256": dataset.manifest_sha256, "spec": dataset.spec.to_json(), **chosen}
-
-
-def _num_parameters(model: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in model.parameters())
 
 
 if __name__ == "__main__":

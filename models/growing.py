@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from models.denoising import Denoiser, DenoiserShape
+from models.devices import choose_device
 from models.pixels import to_pixels
-from models.runs import RunError, RunFolder, choose_device, exit_status
+from models.runs import RunError, RunFolder, exit_status
 from models.sampler import Growth, grow, statics, steps_down
 from models.settings import parse_settings, refuse_below
 from models.sheets import save_sheet

@@ -22,17 +22,18 @@ import torch
 from torch import nn
 
 from models.baselines import WordCounts, count_words, unigram
+from models.curves import draw_losses
+from models.devices import choose_device, choose_precision
 from models.gpt import GPT, GPTShape
 from models.runs import (
     Budget,
     RunError,
     RunFolder,
-    choose_device,
-    choose_precision,
+    configuration,
     dataset_folder,
-    draw_losses,
     exit_status,
     learning_rate,
+    num_parameters,
     refuse_divergence,
 )
 from models.settings import parse_settings, refuse_below
@@ -97,12 +98,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _train_once(settings: Settings) -> None:
     run = RunFolder(settings.out)
     dataset = open_windows(settings.dataset, "train")
-    goes_on = run.start(_configuration(settings, dataset))
+    goes_on = run.start(configuration("language", dataclasses.asdict(settings), dataset))
     results = run.results() if goes_on else None
     if results is None:
         results = train(settings, run, dataset, goes_on)
     print_comparison(results)
-    print(f'{run.path}: the run; python -m models.language generate {run.path} --prompt "…" writes')
+    print(f'{run.path}: the run; python -m models.language generate {run.path} --prompt "…" writes', flush=True)
 
 
 def train(settings: Settings, run: RunFolder, dataset: WindowDataset, goes_on: bool) -> dict[str, Any]:  # noqa: PLR0915
@@ -139,7 +140,7 @@ def train(settings: Settings, run: RunFolder, dataset: WindowDataset, goes_on: b
     model = GPT(shape, torch.from_numpy(unigram(counts)).log().float()).to(device)
     precision = choose_precision(settings.precision, device)
     optimizer = _optimizer(model, settings)
-    told = f"{_num_parameters(model):,} parameters on {device} in {precision}"
+    told = f"{num_parameters(model):,} parameters on {device} in {precision}"
     print(f"language model of {told}, {tokenizer.vocab_size} words", flush=True)
     budget = Budget(settings.seconds, settings.num_steps)
     best, best_loss = copy.deepcopy(model.state_dict()), float("inf")
@@ -198,7 +199,7 @@ def train(settings: Settings, run: RunFolder, dataset: WindowDataset, goes_on: b
 
         # Progress
         if budget.step % settings.report_steps == 0:
-            run.report(step=budget.step, seconds=round(budget.elapsed_s(), 3), train=float(np.mean(losses)))
+            run.report({"step": budget.step, "seconds": round(budget.elapsed_s(), 3), "train": float(np.mean(losses))})
             speed = budget.step * settings.batch_size * shape.context / budget.elapsed_s()
             print(
                 f"step {budget.step:6d}  loss {np.mean(losses):.4f}  {budget.fraction():4.0%}  {speed:.0f} words/s",
@@ -210,7 +211,7 @@ def train(settings: Settings, run: RunFolder, dataset: WindowDataset, goes_on: b
         if int(budget.fraction() * settings.num_validations) > validations or budget.fraction() >= 1:
             validations = int(budget.fraction() * settings.num_validations)
             held_out_loss = mean_loss(model, validation, JUDGED_TOGETHER, device)
-            run.report(step=budget.step, held_out=held_out_loss)
+            run.report({"step": budget.step, "held_out": held_out_loss})
             if held_out_loss < best_loss:
                 best, best_loss = copy.deepcopy(model.state_dict()), held_out_loss
 
@@ -229,7 +230,7 @@ def train(settings: Settings, run: RunFolder, dataset: WindowDataset, goes_on: b
         "model": "language",
         "train_steps": budget.step,
         "seconds": round(budget.elapsed_s(), 1),
-        "num_parameters": _num_parameters(model),
+        "num_parameters": num_parameters(model),
     }
     beaten = {name: comparison["losses"][name] for name in ("unigram", "bigram")}
     draw_losses(run, "Language model", "cross-entropy, nats per word", beaten)
@@ -265,7 +266,8 @@ def _held_out(path: Path, dataset: WindowDataset, splits: Sequence[str]) -> Wind
     for split in splits:
         if dataset.manifest.splits.get(split):
             return open_windows(path, split)
-    print(f"no text is held out (no split {' or '.join(splits)}): losses are measured on the training text")
+    missing = " or ".join(splits)
+    print(f"no text is held out (no split {missing}): losses are measured on the training text", flush=True)
     return dataset
 
 
@@ -277,18 +279,6 @@ def _optimizer(model: GPT, settings: Settings) -> torch.optim.Optimizer:
         {"params": others, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.95))
-
-
-def _configuration(settings: Settings, dataset: WindowDataset) -> dict[str, Any]:
-    """Return everything that decides a run: its settings, but where it stands and runs, and its data."""
-    chosen = dataclasses.asdict(settings)
-    for name in ("dataset", "out", "device", "report_steps", "checkpoint_s"):
-        del chosen[name]
-    return {"model": "language", "manifest_sha256": dataset.manifest_sha256, "spec": dataset.spec.to_json(), **chosen}
-
-
-def _num_parameters(model: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in model.parameters())
 
 
 if __name__ == "__main__":

@@ -24,13 +24,9 @@ from shards.reader import DatasetError
 if TYPE_CHECKING:
     import torch
 
-CONFIG, METRICS, CHECKPOINT, RESULTS, LOSSES = (
-    "config.json",
-    "metrics.jsonl",
-    "checkpoint.pt",
-    "results.json",
-    "loss.png",
-)
+    from shards.dataset import TripletDataset, WindowDataset
+
+CONFIG, METRICS, CHECKPOINT, RESULTS = "config.json", "metrics.jsonl", "checkpoint.pt", "results.json"
 
 
 class RunError(Exception):
@@ -51,14 +47,14 @@ class RunFolder:
         """Make the folder and write its configuration; return whether there is a checkpoint of it to go on from.
 
         Raises:
-            RunError: the folder holds a run with another configuration, or cannot be written.
+            RunError: the folder holds a run with another configuration, or a damaged one, or cannot be written.
         """
         file = self.path / CONFIG
         text = canonical_json(config)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             if file.exists() and (self.path / CHECKPOINT).exists():
-                self._refuse_another(json.loads(file.read_text(encoding="utf-8")), json.loads(text))
+                self._refuse_another(self.config(), json.loads(text))
                 return True
             for stale in (METRICS, RESULTS):
                 (self.path / stale).unlink(missing_ok=True)
@@ -77,16 +73,13 @@ class RunFolder:
         """Return the configuration the run was started with.
 
         Raises:
-            RunError: there is none.
+            RunError: there is none, or it cannot be read, or is damaged.
         """
-        try:
-            config = json.loads((self.path / CONFIG).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RunError(f"{self.path}: no training run there ({error})") from error
-        assert isinstance(config, dict)
-        return config
+        if not (self.path / CONFIG).exists():
+            raise RunError(f"{self.path}: no training run there")
+        return self._read_json(CONFIG)
 
-    def report(self, **numbers: float | str) -> None:
+    def report(self, row: Mapping[str, float | str]) -> None:
         """Append one line to the metrics.
 
         Raises:
@@ -94,20 +87,33 @@ class RunFolder:
         """
         try:
             with (self.path / METRICS).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(numbers) + "\n")
+                file.write(json.dumps(row) + "\n")
         except OSError as error:
             raise RunError(f"{self.path / METRICS}: cannot be written ({error.strerror})") from error
 
     def forget_after(self, step: int) -> None:
-        """Drop the metrics of steps that no checkpoint holds."""
+        """Drop the metrics of steps that no checkpoint holds.
+
+        Raises:
+            RunError: the metrics are damaged, or the disk does not take them.
+        """
         kept = [json.dumps(row) for row in self.metrics() if row["step"] <= step]
-        atomic_write(self.path / METRICS, "".join(line + "\n" for line in kept).encode())
+        self.write(METRICS, "".join(line + "\n" for line in kept).encode())
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Return every complete line of the metrics, oldest first."""
+        """Return every complete line of the metrics, oldest first.
+
+        Raises:
+            RunError: they cannot be read, or are damaged.
+        """
         file = self.path / METRICS
-        lines = file.read_text(encoding="utf-8").splitlines(keepends=True) if file.exists() else []
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        try:
+            lines = file.read_text(encoding="utf-8").splitlines(keepends=True) if file.exists() else []
+            return [json.loads(line) for line in lines if line.endswith("\n")]
+        except OSError as error:
+            raise RunError(f"{file}: cannot be read ({error.strerror})") from error
+        except ValueError as error:
+            raise _damaged(file, error) from error
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Write the checkpoint: flushed under a temporary name, then renamed.
@@ -135,7 +141,7 @@ class RunFolder:
         except FileNotFoundError as error:
             raise RunError(f"{file}: no such checkpoint; train first") from error
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            raise RunError(f"{file}: damaged ({error}); remove the folder and train again") from error
+            raise _damaged(file, error) from error
         assert isinstance(state, dict)
         return state
 
@@ -144,13 +150,12 @@ class RunFolder:
         self.write(RESULTS, canonical_json(results).encode())
 
     def results(self) -> dict[str, Any] | None:
-        """Return the results, or None of a run that has not finished."""
-        file = self.path / RESULTS
-        if not file.exists():
-            return None
-        results = json.loads(file.read_text(encoding="utf-8"))
-        assert isinstance(results, dict)
-        return results
+        """Return the results, or None of a run that has not finished.
+
+        Raises:
+            RunError: they cannot be read, or are damaged.
+        """
+        return self._read_json(RESULTS) if (self.path / RESULTS).exists() else None
 
     def write(self, name: str, data: bytes) -> None:
         """Write a whole file into the folder.
@@ -163,47 +168,44 @@ class RunFolder:
         except OSError as error:
             raise RunError(f"{self.path / name}: cannot be written ({error.strerror})") from error
 
+    def _read_json(self, name: str) -> dict[str, Any]:
+        file = self.path / name
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise RunError(f"{file}: cannot be read ({error.strerror})") from error
+        except ValueError as error:
+            raise _damaged(file, error) from error
+        if not isinstance(found, dict):
+            raise _damaged(file, "no JSON object")
+        return found
+
+
+def _damaged(file: Path, error: object) -> RunError:
+    return RunError(f"{file}: damaged ({error}); remove the folder and train again")
+
+
+def configuration(model: str, settings: Mapping[str, Any], dataset: "TripletDataset | WindowDataset") -> dict[str, Any]:
+    """Return everything that decides a run: its settings, but where it stands and runs, and its data.
+
+    Args:
+        model: name of the kind of model.
+        settings: of the trainer, by name.
+        dataset: training samples.
+    """
+    outside = ("dataset", "out", "device", "report_steps", "checkpoint_s")
+    chosen = {name: value for name, value in settings.items() if name not in outside}
+    return {"model": model, "manifest_sha256": dataset.manifest_sha256, "spec": dataset.spec.to_json(), **chosen}
+
+
+def num_parameters(model: "torch.nn.Module") -> int:
+    """Return how many numbers a model learns."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
 
 def dataset_folder(path: Path, stage: str) -> Path:
     """Return the folder of a stage's datasets in `path`, or `path` itself where it has no such folder."""
     return path / stage if (path / stage).is_dir() else path
-
-
-def choose_device(name: str) -> "torch.device":
-    """Return the device called `name`; "auto" is the GPU where there is one, the CPU else.
-
-    Raises:
-        RunError: there is no such device here.
-    """
-    import torch  # noqa: PLC0415 - settings and metrics are read without it
-
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        raise RunError(f"--device {name}: {str(error).splitlines()[0]}; give cpu, cuda or auto") from error
-
-
-def choose_precision(name: str, device: "torch.device") -> "torch.dtype":
-    """Return the number type called `name`; "auto" is bfloat16 where the device multiplies it natively, else float32.
-
-    Raises:
-        RunError: the name is neither `auto`, `float32` nor `bfloat16`.
-    """
-    import torch  # noqa: PLC0415 - settings and metrics are read without it
-
-    known = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-    if name == "auto":
-        has_bfloat16 = (
-            torch.cuda.is_bf16_supported(including_emulation=False)
-            if device.type == "cuda"
-            else any(torch.cpu.get_capabilities().get(unit) for unit in ("avx512_bf16", "amx_bf16"))
-        )
-        return torch.bfloat16 if has_bfloat16 else torch.float32
-    if name not in known:
-        raise RunError(f"--precision {name}: give one of auto, {', '.join(known)}")
-    return known[name]
 
 
 def exit_status(work: Callable[[], None]) -> int:
@@ -211,10 +213,10 @@ def exit_status(work: Callable[[], None]) -> int:
     try:
         work()
     except (RunError, DatasetError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"seedbed: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; run again to go on from the last checkpoint", file=sys.stderr)
+        print("seedbed: interrupted; run again to go on from the last checkpoint", file=sys.stderr)
         return 130
     return 0
 
@@ -271,28 +273,3 @@ def refuse_divergence(loss: float, step: int) -> None:
     """
     if not math.isfinite(loss):
         raise RunError(f"step {step}: the loss is {loss}; train anew with a smaller --learning-rate")
-
-
-def draw_losses(run: RunFolder, title: str, unit: str, beaten: Mapping[str, float]) -> None:
-    """Draw the losses in a run's metrics as `loss.png`, beside what they must beat.
-
-    Args:
-        run: its folder; rows with `train` and `held_out` are drawn over `step`.
-        title: above the curves.
-        unit: of the losses.
-        beaten: name and loss of each level to draw.
-    """
-    from matplotlib.figure import Figure  # noqa: PLC0415 - takes 0.5 s, and only drawing needs it
-
-    figure = Figure(figsize=(7, 4), dpi=120, layout="constrained")
-    axes = figure.add_subplot()
-    for name, style in (("train", {"alpha": 0.5}), ("held_out", {"marker": "o", "markersize": 3})):
-        rows = [row for row in run.metrics() if name in row]
-        axes.plot([row["step"] for row in rows], [row[name] for row in rows], label=name.replace("_", " "), **style)
-    for place, (name, level) in enumerate(beaten.items()):
-        axes.axhline(level, linestyle="--", color=f"C{place + 2}", label=name)
-    axes.set(title=title, xlabel="step", ylabel=unit)
-    axes.legend()
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", metadata={"Software": None})
-    run.write(LOSSES, drawn.getvalue())

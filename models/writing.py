@@ -9,8 +9,9 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
+from models.devices import choose_device
 from models.gpt import GPT, GPTShape
-from models.runs import RunError, RunFolder, choose_device, exit_status
+from models.runs import RunError, RunFolder, exit_status
 from models.settings import parse_settings, refuse_below
 from shards.manifest import atomic_write
 from shards.tokenizer import ByteTokenizer, WordTokenizer, from_json, split_words

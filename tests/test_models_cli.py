@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from models import denoiser, language
-from models.runs import RunError, RunFolder, choose_device, choose_precision
+from models.devices import choose_device, choose_precision
+from models.runs import RunError, RunFolder
 from models.threads import KEPT_STEPS, TRIAL_STEPS, Threads
 from shards.triplet import TripletSpec
 from tests.tiny_datasets import draw_tree, write_triplets, write_windows
@@ -74,7 +75,7 @@ def test_what_is_wrong_is_said_in_one_line(
         filled += ["--out", str(tmp_path / "run")]
     assert MAINS[model](filled) == 1
     error = capsys.readouterr().err
-    assert error.startswith("error: ")
+    assert error.startswith("seedbed: ")
     assert said in error
     assert error.count("\n") == 1
 
@@ -130,7 +131,7 @@ def test_a_damaged_checkpoint_is_named(build: Path, tmp_path: Path, capsys: pyte
     file.write_bytes(file.read_bytes()[:1000])
     capsys.readouterr()
     assert language.generate_main([str(tmp_path)]) == 1
-    assert f"error: {file}: damaged" in capsys.readouterr().err
+    assert f"seedbed: {file}: damaged" in capsys.readouterr().err
 
 
 def test_one_models_run_is_not_the_others(build: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -174,13 +175,31 @@ def test_training_by_the_clock_ends_on_time(build: Path, tmp_path: Path) -> None
 
 def test_a_torn_line_of_metrics_is_left_out(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
-    run.report(step=1, train=0.5)
-    run.report(step=2, train=0.25)
+    run.report({"step": 1, "train": 0.5})
+    run.report({"step": 2, "train": 0.25})
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 3, "tra')
     assert run.metrics() == [{"step": 1, "train": 0.5}, {"step": 2, "train": 0.25}]
     run.forget_after(1)
     assert (tmp_path / "metrics.jsonl").read_text() == '{"step": 1, "train": 0.5}\n'
+
+
+@pytest.mark.parametrize("name", ["config.json", "metrics.jsonl", "results.json"])
+@pytest.mark.parametrize("content", [b'{"step": 1,\n', b"\xff\n"])
+def test_a_damaged_file_of_a_run_is_named(tmp_path: Path, name: str, content: bytes) -> None:
+    run = RunFolder(tmp_path)
+    (tmp_path / name).write_bytes(content)
+    read = {"config.json": run.config, "metrics.jsonl": run.metrics, "results.json": run.results}[name]
+    with pytest.raises(RunError, match=rf"{name}: damaged \(.*\); remove the folder and train again"):
+        read()
+
+
+def test_metrics_that_the_disk_does_not_take_are_said(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").mkdir()
+    with pytest.raises(RunError, match=r"metrics\.jsonl: cannot be written"):
+        RunFolder(tmp_path).report({"step": 1, "train": 0.5})
+    with pytest.raises(RunError, match=r"nowhere/metrics\.jsonl: cannot be written"):
+        RunFolder(tmp_path / "nowhere").forget_after(1)
 
 
 def test_device_and_number_type_are_chosen_by_name() -> None:
