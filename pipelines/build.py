@@ -18,7 +18,7 @@ from pipelines.inputs import check_inputs, committed_manifest
 from pipelines.ledger import count_fetched
 from pipelines.progress import StageResult, stage_line, stage_progress
 from pipelines.recipe import Recipe
-from pipelines.stages import STAGES, Job, fingerprint, is_committed, manifest_sha256, tidy
+from pipelines.stages import RUN_NAME, STAGES, Job, fingerprint, is_committed, manifest_sha256, tidy
 from pipelines.tombstones import Tombstones, read_tombstones
 from pipelines.watch import run_watched
 from shards.manifest import CURRENT_NAME, Manifest, atomic_write, write_current
@@ -149,4 +149,4 @@ def _write_run(job: Job, started: float) -> None:
         "seedbed": metadata.version("seedbed"),
         "contact": job.recipe.contact,
     }
-    atomic_write(job.folder / "run.json", json.dumps(notes, indent=1).encode())
+    atomic_write(job.folder / RUN_NAME, json.dumps(notes, indent=1).encode())

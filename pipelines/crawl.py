@@ -30,6 +30,7 @@ from pipelines.recipe import CrawlConfig
 from pipelines.segments import SegmentWriter
 from pipelines.stages import Job, Outcome
 from pipelines.tables import read_row, read_table, write_table
+from pipelines.tombstones import FILE as TOMBSTONES
 
 SEEDS = "seeds"
 SLOTS = 64
@@ -187,7 +188,7 @@ async def _visit(targets: list[Target], known: set[str], spent: dict[str, Counte
 
     with SegmentWriter(job.folder, name, config.records_per_segment, config.segment_time_s) as segments:
         for target in filter(lambda target: forgotten(target.url), targets):
-            segments.add(unasked(target, "rejected", "forgotten", "tombstones.jsonl", Asked()))
+            segments.add(unasked(target, "rejected", "forgotten", TOMBSTONES, Asked()))
             settled += 1
         async for visit in visit_lane(targets, is_known, fetch_settings(job), budgets):
             segments.add(visit)

@@ -34,6 +34,6 @@ def dataset_outcome(job: Job, records_in: int, spec: dict[str, Any]) -> Outcome:
     splits: Counter[str] = Counter()
     for shard in shards:
         splits[split_of(shard.path)] += shard.records
-    lists = shards_files(f"{job.recipe.name}-{job.stage}", shards)
+    lists = shards_files(job.stage, shards)
     files = tuple(write_file(job.folder, name, text.encode(), records=0) for name, text in lists.items())
     return Outcome(records_in, splits, {"spec": spec}, files)

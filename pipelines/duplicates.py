@@ -6,6 +6,7 @@ from typing import Any
 from apache_beam.pvalue import TaggedOutput
 
 from pipelines.fates import Reject
+from pipelines.tombstones import FILE as TOMBSTONES
 from pipelines.tombstones import Tombstones
 
 REJECTS = "rejects"
@@ -33,7 +34,7 @@ def keep_first_remembered(
     standing = []
     for copy in copies:
         if tombstones.cover(copy.url, copy.sha256):
-            yield TaggedOutput(REJECTS, Reject(copy.url, "rejected", "forgotten", "tombstones.jsonl"))
+            yield TaggedOutput(REJECTS, Reject(copy.url, "rejected", "forgotten", TOMBSTONES))
         else:
             standing.append(copy)
     if standing:

@@ -16,7 +16,7 @@ def exit_status(application: Callable[..., object]) -> int:
     except KeyboardInterrupt:
         status = EXIT_INTERRUPTED
     except SystemExit as ended:  # argparse, of a trainer
-        status = ended.code
+        status = ended.code if isinstance(ended.code, int) else _say(str(ended.code), EXIT_FAILED) if ended.code else 0
     except RecipeError as error:
         return _say(str(error), EXIT_USAGE)
     except (SeedbedError, ManifestError) as error:

@@ -13,23 +13,24 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 import pyarrow as pa
 
-from crawl.images import CleanImage, ImageSettings, clean_image, pixel_key
+from crawl.images import CleanImage, ImageSettings, clean_image
+from crawl.licences import UNKNOWN
 from crawl.verdict import Verdict
 from crawl.warc import read_payload
+from pipelines.cleaning import Clean, Cleaned, finish_clean_part
 from pipelines.duplicates import REJECTS, keep_first, keep_first_remembered
 from pipelines.engine import run_pipeline
-from pipelines.fates import Fates, Reject
-from pipelines.ledger import FROM_LEDGER, RowRef, clean_name, count_fetched, crawl_tables, read_fetched
-from pipelines.receipts import Receipt, finish_part
+from pipelines.fates import Fates
+from pipelines.ledger import FROM_LEDGER, RowRef, count_fetched, crawl_tables, read_fetched
+from pipelines.receipts import Receipt
 from pipelines.rejects import WriteRejects
 from pipelines.sink import SampleRef, WriteShards
-from pipelines.splits import split_of
+from pipelines.splits import draw_split
 from pipelines.stages import Job, Outcome
-from pipelines.staging import read_staged, stage_payload, staged_name
-from pipelines.tables import read_row, read_table, write_rejects, write_table
-from shards.manifest import FileEntry, atomic_open
+from pipelines.staging import read_staged
+from pipelines.tables import read_row, read_table, write_table
 from shards.tar import sample_bytes
-from shards.triplet import PROVENANCE, record_bytes
+from shards.triplet import PROVENANCE, picture_key, record_bytes
 from shards.writer import write_shard
 
 EXTENSIONS = ("png", "txt", "json")
@@ -52,23 +53,13 @@ class Found(NamedTuple):
 
     url: str
     sha256: str
-    ledger: RowRef
+    ref: RowRef
     rank: tuple[bool, bool, int, int, str]
     """No caption, no licence, trust of the caption, minus its length, page: the smallest is the best place.
 
     The longer caption says more: what stands beside a leaf as "Two Lobes" on one page is a "Ginkgo Leaf" on another.
     """
     link: RowRef
-
-
-class Cleaned(NamedTuple):
-    """A clean picture set aside."""
-
-    key: str
-    url: str
-    part: str
-    place: tuple[int, int, int, int]
-    """Offset in the staging file, and the lengths of png, txt and json."""
 
 
 def run(job: Job) -> Outcome:
@@ -81,48 +72,58 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
     """Adds the stage's graph to `pipeline`."""
     assert job.recipe.images is not None
     config = job.recipe.images
-    fetched = (
-        pipeline
-        | "Ledgers" >> beam.Create(crawl_tables(job, "ledger-"))
-        | "ReadLedgers" >> beam.FlatMap(read_fetched, job, "image")
-        | "KeyFetched" >> beam.Map(lambda fetched: (fetched.url, fetched))
-        # (url, Fetched)
-    )
-    links = (
-        pipeline | "Links" >> beam.Create(crawl_tables(job, "links-")) | "ReadLinks" >> beam.FlatMap(read_places, job)
-        # (url, (rank, RowRef))
-    )
-    found = (
-        {"fetched": fetched, "links": links}
-        | "JoinByUrl" >> beam.CoGroupByKey()
-        | "BestPlace" >> beam.FlatMapTuple(best_place)
-    )
-    # Found
     once = (
-        found
+        pipeline
+        | "FindPictures" >> FindPictures(job)
+        # Found
         | "KeyByFile" >> beam.Map(lambda found: (found.sha256, found))
         | "GroupByFile" >> beam.GroupByKey()
         | "OneOfEachFile" >> beam.FlatMap(one_of_each_file, job).with_outputs(REJECTS, main="kept")
     )
     cleaned = (
         once.kept
-        | "KeyByLedger" >> beam.Map(lambda found: (found.ledger.table, found))
+        | "KeyByLedger" >> beam.Map(lambda found: (found.ref.table, found))
         | "GroupByLedger" >> beam.GroupByKey()
         # (ledger table, [Found])
-        | "Clean" >> beam.FlatMap(finish_clean_part, job)
+        | "Clean" >> beam.FlatMap(finish_clean_part, job, clean_picture)
         # Cleaned
         | "KeyByPixels" >> beam.Map(lambda cleaned: (cleaned.key, cleaned))
         | "GroupByPixels" >> beam.GroupByKey()
         | "OneOfEachPicture" >> beam.FlatMapTuple(one_of_each_picture).with_outputs(REJECTS, main="kept")
     )
-    cleaned.kept | WriteShards(
-        job.folder, config.buckets, config.max_part_bytes, functools.partial(write_part, job.folder)
-    )
-    (
-        (once.rejects, cleaned.rejects)
-        | "Rejects" >> beam.Flatten()
-        | WriteRejects(job.folder, "duplicates", config.buckets)
-    )
+    write = functools.partial(write_part, job.folder)
+    cleaned.kept | "WriteParts" >> WriteShards(job.folder, config.buckets, config.max_part_bytes, write)
+    rejects = (once.rejects, cleaned.rejects) | "Rejects" >> beam.Flatten()
+    rejects | "WriteRejects" >> WriteRejects(job.folder, "duplicates", config.buckets)
+
+
+class FindPictures(beam.PTransform):
+    """Joins the fetched pictures of a crawl with the best of the places where each was found."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self._job = job
+
+    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
+        """The graph from nothing to `Found`."""
+        fetched = (
+            pipeline
+            | "Ledgers" >> beam.Create(crawl_tables(self._job, "ledger-"))
+            | "ReadLedgers" >> beam.FlatMap(read_fetched, self._job, "image")
+            | "KeyFetched" >> beam.Map(lambda fetched: (fetched.url, fetched))
+            # (url, Fetched)
+        )
+        links = (
+            pipeline
+            | "Links" >> beam.Create(crawl_tables(self._job, "links-"))
+            | "ReadLinks" >> beam.FlatMap(read_places, self._job)
+            # (url, (rank, RowRef))
+        )
+        return (
+            {"fetched": fetched, "links": links}
+            | "JoinByUrl" >> beam.CoGroupByKey()
+            | "BestPlace" >> beam.FlatMapTuple(best_place)
+        )
 
 
 def read_places(table: str, job: Job) -> Iterator[tuple[str, tuple[tuple[bool, bool, int, int, str], RowRef]]]:
@@ -132,7 +133,7 @@ def read_places(table: str, job: Job) -> Iterator[tuple[str, tuple[tuple[bool, b
     rows = zip(*(columns[name].to_pylist() for name in names), strict=True)
     for row, (from_url, to_url, kind, caption, source, licence) in enumerate(rows):
         if kind == "image":
-            rank = (not caption, licence == "unknown", CAPTION_TRUST.index(source), -len(caption), from_url)
+            rank = (not caption, licence == UNKNOWN, CAPTION_TRUST.index(source), -len(caption), from_url)
             yield to_url, (rank, RowRef(table, row))
 
 
@@ -151,54 +152,28 @@ def one_of_each_file(copies: tuple[str, Iterable[Found]], job: Job) -> Iterator[
 def one_of_each_picture(key: str, copies: Iterable[Cleaned]) -> Iterator[Any]:
     """Of the clean pictures with the same pixels, one, as a reference to be written; the rest are rejected."""
     kept, *rejects = keep_first(copies, lambda cleaned: cleaned.url, "same_pixels")
-    yield SampleRef("part", key, sample_bytes(kept.place[1:]), (kept.part, *kept.place))
+    yield SampleRef("part", key, sample_bytes(kept.lengths), (kept.part, kept.offset, *kept.lengths))
     yield from rejects
 
 
-def finish_clean_part(part: tuple[str, Iterable[Found]], job: Job) -> Iterator[Cleaned]:
-    """Cleans the pictures of one ledger table, unless an earlier run has, and yields those set aside."""
-    table, pictures = part
-    name = clean_name(table)
-    receipt = finish_part(job.folder, name, lambda: clean_part(name, sorted(pictures, key=_by_ledger_row), job))
-    for key, url, place in receipt.notes["cleaned"]:
-        yield Cleaned(key, url, name, tuple(place))
-
-
-def _by_ledger_row(found: Found) -> RowRef:
-    """The order of the WARC file, so that it is read from front to back."""
-    return found.ledger
-
-
-def clean_part(name: str, pictures: list[Found], job: Job) -> Receipt:
-    """Cleans `pictures` into a staging file; what is turned away settles its fate here."""
+def clean_picture(found: Any, job: Job) -> Clean | Verdict:  # noqa: ANN401 - a `Found`, as any stage's `Fetched`
+    """The clean picture as it is stored (png, caption, JSON), or why there is none."""
     assert job.recipe.images is not None
-    config = job.recipe.images
-    settings = ImageSettings(
-        config.size, config.min_side or config.size, config.max_aspect, config.max_pixels, config.channels
-    )
-    rejects: list[Reject] = []
-    cleaned: list[tuple[str, str, tuple[int, ...]]] = []
-    with atomic_open(job.folder / staged_name(name)) as staging:
-        for found in pictures:
-            row = read_row(f"{job.input_folder('crawl')}/{found.ledger.table}", found.ledger.row)
-            picture = clean_image(
-                read_payload(job.input_folder("crawl") / row["warc_file"], row["warc_offset"]), settings
-            )
-            if isinstance(picture, Verdict):
-                rejects.append(Reject(found.url, picture.fate, picture.reason, picture.detail))
-                continue
-            link = read_row(f"{job.input_folder('crawl')}/{found.link.table}", found.link.row)
-            record = picture_record(picture, row, link, job)
-            pieces = (picture.png, link["caption"].encode(), record_bytes(record))
-            cleaned.append((record["key"], found.url, stage_payload(staging, pieces)))
-        size = staging.tell()
-    files = (FileEntry(staged_name(name), size, "", len(cleaned)), *write_rejects(job.folder, name, rejects))
-    return Receipt(files, Fates.of(rejects), len(pictures), {"cleaned": cleaned})
+    config, crawl = job.recipe.images, job.input_folder("crawl")
+    min_side = config.min_side or config.size
+    settings = ImageSettings(config.size, min_side, config.max_aspect, config.max_pixels, config.channels)
+    row = read_row(f"{crawl}/{found.ref.table}", found.ref.row)
+    picture = clean_image(read_payload(crawl / row["warc_file"], row["warc_offset"]), settings)
+    if isinstance(picture, Verdict):
+        return picture
+    link = read_row(f"{crawl}/{found.link.table}", found.link.row)
+    record = picture_record(picture, row, link, job)
+    return Clean(record["key"], (picture.png, link["caption"].encode(), record_bytes(record)))
 
 
 def picture_record(picture: CleanImage, row: dict[str, Any], link: dict[str, Any], job: Job) -> dict[str, Any]:
     """The JSON of a clean picture: all that is known of it, in the order of `RECORD_FIELDS`."""
-    key = pixel_key(picture.pixels)
+    key = picture_key(picture.pixels)
     known = {
         **{name: row[name] for name in FROM_LEDGER},
         **{name: link[name] for name in ("caption_source", "licence", "licence_url", "author")},
@@ -208,10 +183,10 @@ def picture_record(picture: CleanImage, row: dict[str, Any], link: dict[str, Any
         "height": picture.height,
         "tree_score": 0.0,
         "cluster": key,
-        "split": split_of(key, job.recipe.split),
+        "split": draw_split(key, job.recipe.split),
         "format": picture.media_format,
         "num_bytes": row["num_bytes"],
-        "perceptual_hash": "unknown",
+        "perceptual_hash": UNKNOWN,
         "filters": "format,pixels,side,aspect,exact_duplicate,same_pixels",
     }
     return {name: known[name] for name in RECORD_FIELDS}

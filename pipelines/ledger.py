@@ -41,15 +41,6 @@ def read_fetched(table: str, job: Job, kind: str) -> Iterator[Fetched]:
             yield Fetched(url, sha256, RowRef(table, row))
 
 
-def clean_name(table: str) -> str:
-    """The name of the part that cleans what one ledger table holds.
-
-    >>> clean_name("ledger-001-00-00003.parquet")
-    'clean-001-00-00003'
-    """
-    return table.replace("ledger-", "clean-").removesuffix(".parquet")
-
-
 def count_fetched(job: Job, kind: str) -> int:
     """How many kept rows of one kind the crawl's ledger holds."""
     total = 0

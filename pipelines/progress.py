@@ -54,7 +54,7 @@ class StageProgress:
         if now - self.last_look < 1.0:
             return
         self.last_look = now
-        self._look()
+        self.look()
         line = self.line(now - self.started)
         if self.live is not None:
             self.live.update(Text(line, no_wrap=True, overflow="ellipsis"))
@@ -72,7 +72,7 @@ class StageProgress:
         counts = f"{done}{of} done: {self.fates.kept} kept, {rejected} rejected, {failed} failed"
         return f"{self.stage:<9} {counts}; {rate:.1f}/s, {seconds:.0f} s{left}"
 
-    def _look(self) -> None:
+    def look(self) -> None:
         """Counts what finished since the last look."""
         for name in set(receipt_names(self.folder)) - self.counted:
             receipt = read_receipt(self.folder, name)
@@ -110,8 +110,9 @@ def stage_line(result: StageResult) -> str:
 def closing_table(results: list[StageResult]) -> Table:
     """The funnel: stage, records in, kept, rejected and failed by reason, seconds."""
     table = Table(title="What became of everything", title_justify="left")
-    for heading, justify in (("stage", "left"), ("in", "right"), ("kept", "right")):
-        table.add_column(heading, justify="right" if justify == "right" else "left")
+    table.add_column("stage")
+    table.add_column("in", justify="right")
+    table.add_column("kept", justify="right")
     table.add_column("rejected, by reason")
     table.add_column("failed, by reason")
     table.add_column("seconds", justify="right")

@@ -8,6 +8,7 @@ manifest stands.
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -85,7 +86,8 @@ def all_receipts(folder: Path) -> Iterator[tuple[str, Receipt]]:
 
 def remove_strays(folder: Path, keep: set[str]) -> None:
     """Removes everything in `folder` but the files named in `keep`: what killed runs and finished work left."""
-    shutil.rmtree(folder / WORK, ignore_errors=True)
+    with suppress(FileNotFoundError):
+        shutil.rmtree(folder / WORK)
     for path in folder.rglob("*"):
         if path.is_file() and path.relative_to(folder).as_posix() not in keep:
             path.unlink()

@@ -13,22 +13,21 @@ A section left out (`images`, `text`, `triplets`, `windows`) leaves that stage o
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from crawl.urls import canonical_url
 
-STAGES = ("crawl", "images", "text", "triplets", "windows")
+STAGE_NAMES = ("crawl", "images", "text", "triplets", "windows")
 """Every stage, in the order in which a build runs them."""
 
 MEBIBYTE = 1 << 20
 
 
-def _transport(default: Any, **limits: Any) -> Any:  # noqa: ANN401 - a pydantic field is untyped until it stands in a class
-    """A field that says how something is fetched, not what: it never makes a stage out of date.
+TRANSPORT: dict[str, JsonValue] = {"fingerprint": False}
+"""Marks a field that says how something is fetched, not what: it never makes a stage out of date.
 
-    Without it a shorter delay or a new contact address would ask every site for everything again.
-    """
-    return Field(default, json_schema_extra={"fingerprint": False}, **limits)
+Without it a shorter delay or a new contact address would ask every site for everything again.
+"""
 
 
 def _is_plain(text: str) -> bool:
@@ -77,18 +76,36 @@ class CrawlConfig(Section):
     max_picture_bytes: int = Field(32 * MEBIBYTE, ge=1024)
     picture_width: int = Field(512, ge=1, description="of several sizes offered, the smallest at least this wide")
 
-    allow_hosts: list[str] = _transport([], description="hosts that may lie in a private network or on loopback")
-    connect_to: dict[str, str] = _transport({}, description="host: address:port to connect to in its place")
-    delay_s: float = _transport(1.0, ge=0, le=3600, description="between two requests to one host")
-    max_delay_s: float = _transport(60.0, ge=0, description="a host that asks for more is left alone")
-    timeout_s: float = _transport(30.0, gt=0, le=600, description="for one request, answer included")
-    max_attempts: int = _transport(3, ge=1, le=10)
-    max_redirects: int = _transport(10, ge=0, le=20)
-    num_hosts: int = _transport(64, ge=1, le=10_000, description="asked at the same time, by one worker")
-    max_urls_per_host: int = _transport(1_000, ge=1, description="in one round; the rest waits for the next")
-    round_time_s: float = _transport(900.0, gt=0, description="after which a host waits for the next round")
-    records_per_segment: int = _transport(200, ge=1, description="records committed together, at most")
-    segment_time_s: float = _transport(30.0, gt=0, description="after which a segment is committed as it is")
+    allow_hosts: list[str] = Field([], description="hosts that may lie in a private network or on loopback")
+    connect_to: dict[str, str] = Field(
+        {}, description="host: address:port to connect to in its place", json_schema_extra=TRANSPORT
+    )
+    delay_s: float = Field(
+        1.0, ge=0, le=3600, description="between two requests to one host", json_schema_extra=TRANSPORT
+    )
+    max_delay_s: float = Field(
+        60.0, ge=0, description="a host that asks for more is left alone", json_schema_extra=TRANSPORT
+    )
+    timeout_s: float = Field(
+        30.0, gt=0, le=600, description="for one request, answer included", json_schema_extra=TRANSPORT
+    )
+    max_attempts: int = Field(3, ge=1, le=10, json_schema_extra=TRANSPORT)
+    max_redirects: int = Field(10, ge=0, le=20)
+    num_hosts: int = Field(
+        64, ge=1, le=10_000, description="asked at the same time, by one worker", json_schema_extra=TRANSPORT
+    )
+    max_urls_per_host: int = Field(
+        1_000, ge=1, description="in one round; the rest waits for the next", json_schema_extra=TRANSPORT
+    )
+    round_time_s: float = Field(
+        900.0, gt=0, description="after which a host waits for the next round", json_schema_extra=TRANSPORT
+    )
+    records_per_segment: int = Field(
+        200, ge=1, description="records committed together, at most", json_schema_extra=TRANSPORT
+    )
+    segment_time_s: float = Field(
+        30.0, gt=0, description="after which a segment is committed as it is", json_schema_extra=TRANSPORT
+    )
 
     @field_validator("seeds")
     @classmethod
@@ -202,7 +219,6 @@ class WindowsConfig(Section):
     lower_case: bool = Field(False, description="of `words`: whether Oak and oak are one word")
     context: int = Field(64, ge=1, le=1 << 20, description="tokens before the last predicted one")
     stride: int | None = Field(None, ge=1, description="tokens between window starts; none given: context")
-    packing: Literal["concat"] = "concat"
     buckets: int = Field(4, ge=1, le=65536)
     max_shard_bytes: int = Field(256 * MEBIBYTE, ge=65536)
 
@@ -219,8 +235,9 @@ class Recipe(Section):
     """A whole recipe: one section a stage, and what they share."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
-    topic: str = "tree"
-    contact: str = _transport(..., description="where a site owner reaches you; stands in the user agent")
+    contact: str = Field(
+        ..., description="where a site owner reaches you; stands in the user agent", json_schema_extra=TRANSPORT
+    )
     split: SplitConfig = SplitConfig()
     crawl: CrawlConfig
     images: ImagesConfig | None = None
@@ -244,7 +261,7 @@ class Recipe(Section):
 
     def stages(self) -> tuple[str, ...]:
         """The stages this recipe asks for, in the order in which they run."""
-        return tuple(stage for stage in STAGES if getattr(self, stage) is not None)
+        return tuple(stage for stage in STAGE_NAMES if getattr(self, stage) is not None)
 
     def stage_configuration(self, stage: str) -> Mapping[str, Any]:
         """Everything in the recipe that decides what `stage` writes, as plain JSON values."""

@@ -16,7 +16,7 @@ from typing import Any
 import jinja2
 import pyarrow.parquet as pq
 
-from pipelines.recipe import STAGES
+from pipelines.recipe import STAGE_NAMES
 from pipelines.show import has_dataset, save_strips, windows
 from pipelines.stages import current_manifest
 from shards.manifest import Manifest, atomic_write
@@ -58,7 +58,7 @@ def write_report(out: Path) -> Path:
     for pictures in ("pictures", "strips"):
         shutil.rmtree(report / pictures, ignore_errors=True)
     report.mkdir(parents=True, exist_ok=True)
-    manifests = [m for m in (current_manifest(out, stage) for stage in STAGES) if m is not None]
+    manifests = [m for m in (current_manifest(out, stage) for stage in STAGE_NAMES) if m is not None]
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pipelines"), autoescape=True, undefined=jinja2.StrictUndefined
     )

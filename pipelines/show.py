@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pipelines.errors import StageError
 from shards.dataset import TripletDataset, WindowDataset, open_dataset
+from shards.manifest import CURRENT_NAME
 
 SHOWN_SIDE = 128
 """Small pictures are enlarged by the whole number that brings them to about this many pixels."""
@@ -101,7 +102,7 @@ def save_strips(out: Path, folder: Path, split: str, count: int) -> list[Path]:
 
 def has_dataset(out: Path, stage: str) -> bool:
     """Whether `out` holds a committed dataset of this kind."""
-    return (out / stage / "current").exists()
+    return (out / stage / CURRENT_NAME).exists()
 
 
 def check_any(out: Path) -> None:

@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 
+from pipelines.errors import StageError
 from pipelines.receipts import Receipt, finish_part
+from shards.tar import TRAILER
 from shards.writer import bucket_of, cut_shards, order_hash
 
 
@@ -81,13 +83,21 @@ def cut_bucket(bucket: tuple[str, Iterable[SampleRef]], max_bytes: int) -> Itera
     """The files that one bucket's samples fill, in order.
 
     Raises:
-        ValueError: one key stands for two samples, or a sample alone passes `max_bytes`.
+        ValueError: one key stands for two samples.
+        StageError: a sample alone passes `max_bytes`.
     """
     name, samples = bucket
     ordered = sorted(samples, key=lambda sample: (order_hash(sample.key), sample.source))
     for one, two in itertools.pairwise(ordered):
         if one.key == two.key:
             raise ValueError(f"key {one.key} stands for two samples, {one.source} and {two.source}")
+    for sample in ordered:
+        size = sample.num_bytes + len(TRAILER)
+        if size > max_bytes:
+            raise StageError(
+                f"sample {sample.key} takes {size} bytes as a file of its own, above the limit of {max_bytes}; "
+                "raise max_shard_bytes, or max_part_bytes, of the stage"
+            )
     cuts = cut_shards([sample.num_bytes for sample in ordered], max_bytes)
     for number, cut in enumerate(cuts):
         yield name, number, ordered[cut]

@@ -5,12 +5,12 @@ import hashlib
 from pipelines.recipe import SplitConfig
 
 
-def split_of(cluster: str, fractions: SplitConfig) -> str:
+def draw_split(cluster: str, fractions: SplitConfig) -> str:
     """The split of every record in `cluster`: "train", "val" or "test".
 
     A hash of the cluster's name, read as a fraction, is compared with the recipe's; no record moves when others come.
 
-    >>> split_of("0123456789abcdef0123456789abcdef", SplitConfig(train=1.0, val=0.0, test=0.0))
+    >>> draw_split("0123456789abcdef0123456789abcdef", SplitConfig(train=1.0, val=0.0, test=0.0))
     'train'
     """
     digest = hashlib.sha256(f"split:{cluster}".encode()).digest()

@@ -30,6 +30,9 @@ from shards.manifest import (
     write_manifest,
 )
 
+RUN_NAME = "run.json"
+"""When, where and how a stage ran: what the manifest must not say."""
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -51,7 +54,7 @@ class Stage:
 STAGE_LIST = (
     Stage("crawl", (), 1, ()),
     Stage("images", ("crawl",), 1, ("numpy", "pillow", "pyarrow")),
-    Stage("text", ("crawl",), 1, ("lxml", "pyarrow", "trafilatura", "unicode")),
+    Stage("text", ("crawl",), 1, ("lxml", "pyarrow", "resiliparse", "trafilatura", "unicode")),
     Stage("triplets", ("images",), 1, ("numpy", "pillow", "pyarrow")),
     Stage("windows", ("text",), 1, ("numpy", "pyarrow", "unicode")),
 )
@@ -166,7 +169,7 @@ def commit(job: Job, outcome: Outcome) -> Manifest:
 
 def tidy(folder: Path, manifest: Manifest) -> None:
     """Removes what stands in a committed folder without being in its manifest."""
-    remove_strays(folder, {MANIFEST_NAME, "run.json", *(f.path for f in manifest.files)})
+    remove_strays(folder, {MANIFEST_NAME, RUN_NAME, *(f.path for f in manifest.files)})
 
 
 def current_manifest(out: Path, stage: str) -> Manifest | None:

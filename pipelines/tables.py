@@ -10,7 +10,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.errors import StageError
 from pipelines.fates import Reject
 from shards.manifest import FileEntry, atomic_write
 
@@ -36,19 +35,16 @@ def write_rejects(folder: Path, name: str, rejects: Iterable[Reject]) -> tuple[F
     return (write_table(folder, f"rejects-{name}.parquet", rows, REJECT_SCHEMA),) if rows else ()
 
 
-@lru_cache(maxsize=8)
 def read_table(path: str, columns: tuple[str, ...] | None = None) -> pa.Table:
-    """The table at `path`, the last few kept in memory: references come in runs.
-
-    Raises:
-        StageError: it is damaged, or not there.
-    """
-    try:
-        return pq.read_table(path, columns=None if columns is None else list(columns))
-    except (pa.ArrowInvalid, OSError) as error:
-        raise StageError(f"{path}: damaged ({error}); remove its folder and build again to make it anew") from error
+    """The table at `path`, or some of its columns."""
+    return pq.read_table(path, columns=None if columns is None else list(columns))
 
 
 def read_row(path: str, row: int) -> dict[str, Any]:
-    """Row `row` of the table at `path`."""
-    return dict(read_table(path).slice(row, 1).to_pylist()[0])
+    """Row `row` of a crawl's table; a segment's tables are small, and references to them come in runs."""
+    return dict(_kept_table(path).slice(row, 1).to_pylist()[0])
+
+
+@lru_cache(maxsize=64)
+def _kept_table(path: str) -> pa.Table:
+    return pq.read_table(path)

@@ -9,26 +9,27 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
 
+from crawl.licences import UNKNOWN
 from crawl.text import CleanText, TextSettings, clean_page
 from crawl.verdict import Verdict
 from crawl.warc import read_record
+from pipelines.cleaning import Clean, Cleaned, finish_clean_part
 from pipelines.duplicates import REJECTS, keep_first, keep_first_remembered
 from pipelines.engine import run_pipeline
-from pipelines.fates import Fates, Reject
-from pipelines.ledger import FROM_LEDGER, Fetched, clean_name, count_fetched, crawl_tables, read_fetched
-from pipelines.receipts import Receipt, finish_part
+from pipelines.fates import Fates
+from pipelines.ledger import FROM_LEDGER, Fetched, count_fetched, crawl_tables, read_fetched
+from pipelines.receipts import Receipt
 from pipelines.rejects import WriteRejects
 from pipelines.sink import SampleRef, WriteShards
-from pipelines.splits import split_of
+from pipelines.splits import draw_split
 from pipelines.stages import Job, Outcome
-from pipelines.staging import read_staged, stage_payload, staged_name
-from pipelines.tables import read_row, write_rejects, write_table
-from shards.manifest import FileEntry, atomic_open
+from pipelines.staging import read_staged
+from pipelines.tables import read_row, write_table
 
 _TEXT, _COUNT, _SCORE = pa.string(), pa.int64(), pa.float64()
 DOCUMENT_SCHEMA: pa.Schema = pa.schema(
@@ -59,16 +60,6 @@ DOCUMENT_SCHEMA: pa.Schema = pa.schema(
 )
 
 
-class Cleaned(NamedTuple):
-    """A document set aside."""
-
-    key: str
-    url: str
-    part: str
-    place: tuple[int, int]
-    """Offset in the staging file, and the length of the document as JSON."""
-
-
 def run(job: Job) -> Outcome:
     """Runs the stage; see the module."""
     run_pipeline(functools.partial(build, job=job), job.workers)
@@ -93,14 +84,14 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         | "KeyByLedger" >> beam.Map(lambda fetched: (fetched.ref.table, fetched))
         | "GroupByLedger" >> beam.GroupByKey()
         # (ledger table, [Fetched])
-        | "Clean" >> beam.FlatMap(finish_clean_part, job)
+        | "Clean" >> beam.FlatMap(finish_clean_part, job, clean_document)
         # Cleaned
         | "KeyByText" >> beam.Map(lambda cleaned: (cleaned.key, cleaned))
         | "GroupByText" >> beam.GroupByKey()
         | "OneOfEachText" >> beam.FlatMapTuple(one_of_each_text).with_outputs(REJECTS, main="kept")
     )
     write = functools.partial(write_documents, job.folder)
-    cleaned.kept | WriteShards(job.folder, config.buckets, config.max_part_bytes, write)
+    cleaned.kept | "WriteDocuments" >> WriteShards(job.folder, config.buckets, config.max_part_bytes, write)
     (
         (once.rejects, cleaned.rejects)
         | "Rejects" >> beam.Flatten()
@@ -116,39 +107,22 @@ def one_of_each_file(copies: tuple[str, Iterable[Fetched]], job: Job) -> Iterato
 def one_of_each_text(key: str, copies: Iterable[Cleaned]) -> Iterator[Any]:
     """Of the documents with the same text, one, as a reference to be written; the rest are rejected."""
     kept, *rejects = keep_first(copies, lambda cleaned: cleaned.url, "same_text")
-    yield SampleRef("documents", key, kept.place[1], (kept.part, *kept.place))
+    yield SampleRef("documents", key, sum(kept.lengths), (kept.part, kept.offset, *kept.lengths))
     yield from rejects
 
 
-def finish_clean_part(part: tuple[str, Iterable[Fetched]], job: Job) -> Iterator[Cleaned]:
-    """Cleans the pages of one ledger table, unless an earlier run has, and yields the documents set aside."""
-    table, pages = part
-    name = clean_name(table)
-    receipt = finish_part(job.folder, name, lambda: clean_part(name, sorted(pages, key=lambda page: page.ref), job))
-    for key, url, place in receipt.notes["cleaned"]:
-        yield Cleaned(key, url, name, tuple(place))
-
-
-def clean_part(name: str, pages: list[Fetched], job: Job) -> Receipt:
-    """Cleans `pages` into a staging file; what is turned away settles its fate here."""
+def clean_document(fetched: Any, job: Job) -> Clean | Verdict:  # noqa: ANN401 - any stage's `Fetched`
+    """The document as it is stored (JSON), or why there is none."""
     assert job.recipe.text is not None
     settings = TextSettings(**job.recipe.text.model_dump(exclude={"buckets", "max_part_bytes"}))
-    rejects: list[Reject] = []
-    cleaned: list[tuple[str, str, tuple[int, ...]]] = []
-    with atomic_open(job.folder / staged_name(name)) as staging:
-        for fetched in pages:
-            row = read_row(f"{job.input_folder('crawl')}/{fetched.ref.table}", fetched.ref.row)
-            record = read_record(job.input_folder("crawl") / row["warc_file"], row["warc_offset"])
-            text = clean_page(record.payload, fetched.url, record.charset, settings)
-            if isinstance(text, Verdict):
-                rejects.append(Reject(fetched.url, text.fate, text.reason, text.detail))
-                continue
-            document = make_document(text, row, job)
-            place = stage_payload(staging, [json.dumps(document, ensure_ascii=False).encode()])
-            cleaned.append((document["key"], fetched.url, place))
-        size = staging.tell()
-    files = (FileEntry(staged_name(name), size, "", len(cleaned)), *write_rejects(job.folder, name, rejects))
-    return Receipt(files, Fates.of(rejects), len(pages), {"cleaned": cleaned})
+    crawl = job.input_folder("crawl")
+    row = read_row(f"{crawl}/{fetched.ref.table}", fetched.ref.row)
+    stored = read_record(crawl / row["warc_file"], row["warc_offset"])
+    text = clean_page(stored.payload, fetched.url, stored.charset, settings)
+    if isinstance(text, Verdict):
+        return text
+    document = make_document(text, row, job)
+    return Clean(document["key"], (json.dumps(document, ensure_ascii=False).encode(),))
 
 
 def make_document(text: CleanText, row: dict[str, Any], job: Job) -> dict[str, Any]:
@@ -162,11 +136,11 @@ def make_document(text: CleanText, row: dict[str, Any], job: Job) -> dict[str, A
         "num_words": text.num_words,
         "language": text.language,
         "quality_score": 0.0,
-        "licence": "unknown",
-        "licence_url": "unknown",
-        "author": "unknown",
+        "licence": UNKNOWN,
+        "licence_url": UNKNOWN,
+        "author": UNKNOWN,
         "cluster": key,
-        "split": split_of(key, job.recipe.split),
+        "split": draw_split(key, job.recipe.split),
         "filters": "gopher_quality,repeated_lines,exact_duplicate,same_text",
     }
     return {name: known[name] for name in DOCUMENT_SCHEMA.names}

@@ -1,15 +1,17 @@
 """What was forgotten, and must not come back: `OUT/tombstones.jsonl`.
 
 Each line is a JSON object with one of `url`, `host` or `sha256` (of the file as fetched). A record that any line
-matches is rejected as `forgotten` wherever it turns up.
+matches is rejected as `forgotten` wherever it turns up. URLs and hosts are read as browsers read them, so that every
+spelling of an address forgets the same.
 """
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from crawl.urls import canonical_url, host_of
 from pipelines.errors import TombstoneError
 
 FILE = "tombstones.jsonl"
@@ -35,7 +37,7 @@ class Tombstones:
 
     def cover(self, url: str, sha256: str = "") -> bool:
         """Whether the record fetched from `url`, with this content, was forgotten."""
-        return url in self.urls or sha256 in self.sha256s or (bool(self.hosts) and urlsplit(url).hostname in self.hosts)
+        return url in self.urls or sha256 in self.sha256s or (bool(self.hosts) and host_of(url) in self.hosts)
 
 
 def read_tombstones(out: Path) -> Tombstones:
@@ -64,4 +66,17 @@ def _read_line(line: bytes, place: str) -> tuple[str, str]:
     kinds = _KINDS & entry.keys() if isinstance(entry, dict) else frozenset()
     if len(kinds) != 1 or not isinstance(entry[(kind := next(iter(kinds)))], str):
         raise TombstoneError(f"{place}: {_FORM}")
-    return kind, entry[kind]
+    value = _canonical(kind, entry[kind])
+    if not value:
+        raise TombstoneError(f"{place}: {entry[kind]!r} is no {kind}; {_FORM}")
+    return kind, value
+
+
+def _canonical(kind: str, value: str) -> str | None:
+    """The one spelling of a value, or None where it cannot be meant."""
+    if kind == "sha256":
+        return value.lower() if re.fullmatch("[0-9a-fA-F]{64}", value) else None
+    url = canonical_url(f"http://{value}/" if kind == "host" else value)
+    if kind == "url" or url is None:
+        return url
+    return host_of(url) if url.count("/") == 3 and "?" not in url else None

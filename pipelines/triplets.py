@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from crawl.images import pixel_key
 from pipelines.datasets import count_kept, dataset_outcome
 from pipelines.engine import run_pipeline
 from pipelines.errors import StageError
@@ -32,6 +31,7 @@ from shards.triplet import (
     encode_triplet,
     encode_virtual,
     extensions,
+    picture_key,
     rungs,
     triplet_bytes,
     triplet_key,
@@ -69,7 +69,7 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         | "Tables" >> beam.Create(tables)
         | "PlanSamples" >> beam.FlatMap(plan_samples, job.input_folder("images"), spec)
         # SampleRef
-        | WriteShards(job.folder, config.buckets, config.max_shard_bytes, write)
+        | "WriteShards" >> WriteShards(job.folder, config.buckets, config.max_shard_bytes, write)
     )
 
 
@@ -132,7 +132,7 @@ def read_picture(part: Path, offset: int, length: int) -> Picture:
         members = _read_members(part, offset, length)
         record = json.loads(members["json"])
         pixels = np.array(Image.open(io.BytesIO(members["png"])))
-        if pixel_key(pixels) != record["key"]:
+        if picture_key(pixels) != record["key"]:
             raise ValueError("the pixels are not those of the key")
         shaped = pixels.reshape(*pixels.shape[:2], -1)
         return Picture(record["key"], shaped, members["txt"].decode(), {name: record[name] for name in PROVENANCE})

@@ -163,9 +163,11 @@ def _lives(process: psutil.Process) -> bool:
 def _end(child: _Watched, patience_s: float) -> None:
     """Ends the child with its workers, if they have not ended by themselves within `patience_s`."""
     child.process.join(patience_s)
+    assert child.process.pid is not None, "the child was started"
     with suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.process.pid or 0, signal.SIGKILL)
+        os.killpg(child.process.pid, signal.SIGKILL)
+    child.process.kill()  # it leads no group in its first moments
+    child.lifeline.close()
     child.process.join()
     child.log.join(LOG_WAIT_S)
-    child.lifeline.close()
     child.reports.close()

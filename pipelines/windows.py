@@ -91,7 +91,7 @@ def build_dictionary(pipeline: beam.Pipeline, job: Job) -> None:
         | "Sum" >> beam.CombinePerKey(sum)
         | "CommonEnough" >> beam.Filter(lambda word: word[1] >= config.min_count)
         | "Gather" >> beam.combiners.ToDict()
-        | "Choose" >> beam.Map(build_vocabulary, config.max_words, config.min_count)
+        | "Choose" >> beam.Map(build_vocabulary, config.max_words)
         # (word, …)
         | "Write" >> beam.Map(lambda words: finish_tokenizer(WordTokenizer(words, config.lower_case), job.folder))
     )
@@ -113,7 +113,8 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         | "GroupByWindow" >> beam.GroupByKey()
         | "PlanWindow" >> beam.Map(plan_window, spec)
         # SampleRef
-        | WriteShards(
+        | "WriteShards"
+        >> WriteShards(
             job.folder, config.buckets, config.max_shard_bytes, functools.partial(write_windows, job.folder, spec)
         )
     )

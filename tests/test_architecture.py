@@ -22,8 +22,6 @@ ONLY_IN = {
     "aiohttp": ("crawl/",),
     "requests": ("crawl/",),
     "bs4": ("crawl/",),
-    "fastwarc": ("crawl/",),
-    "protego": ("crawl/",),
     "ada_url": ("crawl/",),
     "trafilatura": ("crawl/",),
     "resiliparse": ("crawl/",),

@@ -38,11 +38,11 @@ def test_a_finished_stage_leaves_one_line():
 def test_the_live_line_counts_receipts_once_and_guesses_what_is_left(tmp_path: Path):
     progress = StageProgress(Console(file=io.StringIO()), "images", tmp_path, expected=40)
     finish_part(tmp_path, "clean-1", lambda: Receipt(fates=Fates(rejected=Counter(too_small=2)), handled=10))
-    progress._look()
-    progress._look()
+    progress.look()
+    progress.look()
     assert progress.line(5.0) == ("images    10 of 40 done: 0 kept, 2 rejected, 0 failed; 2.0/s, 5 s, about 15 s left")
     finish_part(tmp_path, "part-0", lambda: Receipt(fates=Fates(kept=38)))
-    progress._look()
+    progress.look()
     assert progress.line(10.0) == (
         "images    40 of 40 done: 38 kept, 2 rejected, 0 failed; 4.0/s, 10 s, about 0 s left"
     )

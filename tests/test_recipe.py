@@ -1,5 +1,6 @@
 """Recipes: what is accepted, what is refused and in which words, and what makes a stage out of date."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,7 @@ def _fingerprints(overrides: list[str], recipe_file: Path, tombstones: Tombstone
     ("override", "stale"),
     [
         ("crawl.delay_s=5", set()),
+        ("crawl.allow_hosts=[localhost]", set(STAGES)),
         ("crawl.connect_to={example.org: '127.0.0.1:8000'}", set()),
         ("contact=other@example.org", set()),
         ("crawl.snapshot=second", set(STAGES)),
@@ -160,6 +162,28 @@ def test_tombstones_cover_urls_hosts_and_contents(tmp_path: Path):
     assert not tombstones.cover("https://a.example/y")
     assert tombstones.cover("http://b.example/anything")
     assert tombstones.cover("https://c.example/", "0" * 64)
+
+
+@pytest.mark.parametrize(
+    ("line", "url", "sha256"),
+    [
+        ({"url": "HTTPS://Example.org:443/a b#top"}, "https://example.org/a%20b", ""),
+        ({"url": "https://example.org"}, "https://example.org/", ""),
+        ({"host": "Example.ORG"}, "https://example.org/any", ""),
+        ({"host": "www.example.org."}, "http://www.example.org:8080/any", ""),
+        ({"sha256": "AB" * 32}, "https://other.example/", "ab" * 32),
+    ],
+)
+def test_every_spelling_of_an_address_forgets_the_same(tmp_path: Path, line: dict[str, str], url: str, sha256: str):
+    (tmp_path / "tombstones.jsonl").write_text(json.dumps(line))
+    assert read_tombstones(tmp_path).cover(url, sha256)
+
+
+@pytest.mark.parametrize("line", ['{"url": "oak"}', '{"host": "a/b"}', '{"host": ""}', '{"sha256": "12"}'])
+def test_a_tombstone_that_cannot_be_meant_is_refused(tmp_path: Path, line: str):
+    (tmp_path / "tombstones.jsonl").write_text(line)
+    with pytest.raises(TombstoneError, match="is no "):
+        read_tombstones(tmp_path)
 
 
 @pytest.mark.parametrize("line", ["oak", '{"path": "x"}', '{"url": 3}', '{"url": "a", "host": "b"}', "[]"])

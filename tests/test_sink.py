@@ -9,6 +9,7 @@ import apache_beam as beam
 import pytest
 
 from pipelines.engine import run_pipeline
+from pipelines.errors import StageError
 from pipelines.explain import explain
 from pipelines.fates import Fates
 from pipelines.receipts import Receipt, all_receipts, finish_part, read_receipt
@@ -81,18 +82,30 @@ def test_one_key_for_two_sources_fails_the_build():
 
 
 def test_a_sample_above_the_limit_fails_the_build():
-    with pytest.raises(ValueError, match="raise it"):
+    with pytest.raises(StageError, match="takes 5120 bytes as a file of its own, above the limit of 4096"):
         list(cut_bucket(("train/00000", [_samples(1)[0]._replace(num_bytes=MAX_BYTES)]), MAX_BYTES))
 
 
 def test_a_failing_transform_is_explained_in_its_own_words(tmp_path: Path):
-    samples = [_samples(1)[0]._replace(num_bytes=MAX_BYTES)]
-    with pytest.raises(Exception, match="raise it") as error:
-        run_pipeline(functools.partial(_build, samples=samples, folder=tmp_path), workers=1)
+    sample = _samples(1)[0]
+    twice = [sample, sample._replace(source=("elsewhere",))]
+    with pytest.raises(Exception, match="two samples") as error:
+        run_pipeline(functools.partial(_build, samples=twice, folder=tmp_path), workers=1)
     told = explain(error.value, "triplets", tmp_path)
-    assert told.startswith("triplets: ValueError: sample 0 takes 5120 bytes")
+    assert told.startswith(f"triplets: ValueError: key {sample.key} stands for two samples")
     assert told.endswith(f"; the log says where: {tmp_path}/_work/log.txt")
     assert "while running" not in told
+
+
+def test_what_a_person_can_mend_is_told_without_the_log(tmp_path: Path):
+    large = _samples(1)[0]._replace(num_bytes=MAX_BYTES)
+    with pytest.raises(Exception, match="above the limit") as error:
+        run_pipeline(functools.partial(_build, samples=[large], folder=tmp_path), workers=1)
+    told = explain(error.value, "triplets", tmp_path)
+    assert told == (
+        f"triplets: sample {large.key} takes 5120 bytes as a file of its own, above the limit of 4096; "
+        "raise max_shard_bytes, or max_part_bytes, of the stage"
+    )
 
 
 def test_a_finished_part_is_not_made_again(tmp_path: Path):
