@@ -234,7 +234,7 @@ def _scope_hosts(config: CrawlConfig) -> tuple[str, ...]:
 def _seed_link(seed: str) -> LinkRow:
     url = canonical_url(seed)
     assert url is not None, "the recipe was checked"
-    return LinkRow("", url, "page", "", "none", "unknown", "unknown", "unknown", 0)
+    return LinkRow(from_url="", to_url=url, kind="page")
 
 
 def _targets(due: Iterable[Due], job: Job) -> list[Target]:

@@ -14,7 +14,7 @@ import apache_beam as beam
 import pyarrow as pa
 
 from crawl.images import CleanImage, ImageSettings, clean_image
-from crawl.licences import UNKNOWN
+from crawl.records import UNKNOWN
 from crawl.verdict import Verdict
 from crawl.warc import read_payload
 from pipelines.cleaning import Clean, Cleaned, finish_clean_part

@@ -14,7 +14,7 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 
-from crawl.licences import UNKNOWN
+from crawl.records import UNKNOWN
 from crawl.text import CleanText, TextSettings, clean_page
 from crawl.verdict import Verdict
 from crawl.warc import read_record
