@@ -12,10 +12,11 @@ from bs4 import BeautifulSoup, MarkupResemblesLocatorWarning, XMLParsedAsHTMLWar
 from bs4.element import NavigableString, Tag
 
 from crawl.encoding import decode_page
-from crawl.licences import UNKNOWN, spdx_of_url
+from crawl.licences import spdx_of_url
 from crawl.pictures import picture_reference
-from crawl.records import LinkRow
+from crawl.records import UNKNOWN, LinkRow
 from crawl.robots import robots_directives
+from crawl.settings import PRODUCT
 from crawl.urls import canonical_url
 
 MAX_TAGS = 100_000
@@ -98,7 +99,7 @@ def read_page(
         raise PageError("too_many_tags")
     soup = _parsed(decode_page(payload, charset))
     surroundings = _surroundings(soup)
-    robots = robots_directives(_meta_contents(soup, ("robots", "seedbed")), "seedbed")
+    robots = robots_directives(_meta_contents(soup, ("robots", PRODUCT)), PRODUCT)
     base = _base_url(soup, url)
     links = _links(soup, surroundings, url, base, picture_width, depth + 1)
     asked = robots | directives
@@ -138,8 +139,8 @@ def _meta_contents(soup: BeautifulSoup, names: Iterable[str]) -> list[str]:
 
 def _language(soup: BeautifulSoup) -> str:
     if soup.html is None:
-        return "unknown"
-    return (_attribute(soup.html, "lang") or _attribute(soup.html, "xml:lang")).strip().lower() or "unknown"
+        return UNKNOWN
+    return (_attribute(soup.html, "lang") or _attribute(soup.html, "xml:lang")).strip().lower() or UNKNOWN
 
 
 def _base_url(soup: BeautifulSoup, url: str) -> str:
@@ -197,9 +198,6 @@ def _page_link(element: Tag, url: str, base: str, depth: int) -> LinkRow | None:
         kind="page",
         caption=text,
         caption_source="text" if text else "none",
-        licence=UNKNOWN,
-        licence_url=UNKNOWN,
-        author=UNKNOWN,
         depth=depth,
     )
 
@@ -226,7 +224,6 @@ def _picture_link(
         caption_source=source,
         licence=spdx_of_url(licence_url),
         licence_url=licence_url,
-        author=UNKNOWN,
         depth=depth,
     )
 

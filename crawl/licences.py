@@ -2,6 +2,8 @@
 
 import re
 
+from crawl.records import UNKNOWN
+
 _CC_URL = re.compile(
     r"https?://(?:www\.)?creativecommons\.org/(?:licenses/(?P<terms>[a-z-]+)|publicdomain/(?P<tool>zero|mark))"
     r"/(?P<version>\d\.\d)(?:/|$)"
@@ -12,9 +14,6 @@ _CC_NAME = re.compile(
 _CC0_NAME = re.compile(r"CC[ -]?(?:0|Zero)(?:[ -]1\.0)?", re.I)
 
 _CC_TERMS = frozenset({"by", "by-sa", "by-nc", "by-nd", "by-nc-sa", "by-nc-nd"})
-
-UNKNOWN = "unknown"
-"""Stands where no licence could be read; it never counts as permission."""
 
 
 def spdx_of_url(url: str) -> str:

@@ -5,6 +5,9 @@ from typing import Literal
 
 import pyarrow as pa
 
+UNKNOWN = "unknown"
+"""Stands where a licence, an author, a language or a rule could not be read; it never counts as permission."""
+
 Kind = Literal["page", "image"]
 Fate = Literal["kept", "rejected", "failed"]
 
@@ -33,9 +36,9 @@ class Target:
     caption: str
     redirects: tuple[str, ...] = ()
     caption_source: str = "none"
-    licence: str = "unknown"
-    licence_url: str = "unknown"
-    author: str = "unknown"
+    licence: str = UNKNOWN
+    licence_url: str = UNKNOWN
+    author: str = UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +105,12 @@ class LinkRow:
     from_url: str
     to_url: str
     kind: Kind
-    caption: str
-    caption_source: str
-    licence: str
-    licence_url: str
-    author: str
-    depth: int
+    caption: str = ""
+    caption_source: str = "none"
+    licence: str = UNKNOWN
+    licence_url: str = UNKNOWN
+    author: str = UNKNOWN
+    depth: int = 0
 
 
 def target_of(link: LinkRow) -> Target:
@@ -122,6 +125,21 @@ def target_of(link: LinkRow) -> Target:
         licence=link.licence,
         licence_url=link.licence_url,
         author=link.author,
+    )
+
+
+def link_of(target: Target, to_url: str) -> LinkRow:
+    """Return a link to where a target's URL leads, with all that stood beside the link to the target."""
+    return LinkRow(
+        from_url=target.page_url,
+        to_url=to_url,
+        kind=target.kind,
+        caption=target.caption,
+        caption_source=target.caption_source,
+        licence=target.licence,
+        licence_url=target.licence_url,
+        author=target.author,
+        depth=target.depth,
     )
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from crawl.html import PageError, read_page
 from crawl.http import FetchError
 from crawl.pictures import READABLE_TYPES
-from crawl.records import Fate, LedgerRow, LinkRow, Target, Visit
+from crawl.records import UNKNOWN, Fate, LedgerRow, Target, Visit, link_of
 from crawl.response import Response
 from crawl.robots import robots_directives
 from crawl.settings import PRODUCT, FetchSettings
@@ -33,7 +33,7 @@ class Asked:
     """How a URL was asked for: requests made, the robots rule that let us, and when the answer came."""
 
     attempts: int = 0
-    robots_rule: str = "unknown"
+    robots_rule: str = UNKNOWN
     fetched_at: str = ""
 
 
@@ -86,19 +86,8 @@ def redirect_location(response: Response, url: str) -> str | None:
 
 def redirected(target: Target, response: Response, location: str, asked: Asked) -> Visit:
     """Returns the visit of a URL that moved: rejected itself, with a link to where it points."""
-    link = LinkRow(
-        from_url=target.page_url,
-        to_url=location,
-        kind=target.kind,
-        caption=target.caption,
-        caption_source=target.caption_source,
-        licence=target.licence,
-        licence_url=target.licence_url,
-        author=target.author,
-        depth=target.depth,
-    )
     visit = _answered(target, response, asked, "rejected", "redirected")
-    return replace(visit, row=replace(visit.row, final_url=location), links=(link,))
+    return replace(visit, row=replace(visit.row, final_url=location), links=(link_of(target, location),))
 
 
 def misdirected(target: Target, response: Response, location: str, reason: str, asked: Asked) -> Visit:
