@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from crawl.records import Visit
 from crawl.response import charset_of
+from crawl.settings import PRODUCT
 
 _COMPRESSED_MEDIA = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif", "image/avif"})
 _RENAMED_HEADERS = (b"content-length", b"content-encoding", b"transfer-encoding")
@@ -47,16 +48,15 @@ class StoredResponse:
         return charset_of(self.content_type)
 
 
-def write_info(file: BinaryIO, filename: str, software: str = "seedbed") -> int:
+def write_info(file: BinaryIO, filename: str) -> int:
     """Writes the record that heads a WARC file and says what it is; returns its offset.
 
     Args:
         file: open for binary writing, at its end.
         filename: name the file will have.
-        software: what made it.
     """
     fields = (
-        f"software: {software}\r\nformat: WARC File Format 1.1\r\n"
+        f"software: {PRODUCT}\r\nformat: WARC File Format 1.1\r\n"
         "conformsTo: https://iipc.github.io/warc-specifications/specifications/warc-format/warc-1.1/\r\n"
         "robots: RFC 9309\r\n"
     ).encode()

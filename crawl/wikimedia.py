@@ -6,6 +6,7 @@ Source: https://www.mediawiki.org/wiki/API:Query, https://www.mediawiki.org/wiki
 https://www.mediawiki.org/wiki/Extension:CommonsMetadata (extmetadata), and Extension:GlobalUsage (globalusage).
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ from typing import Any
 
 from crawl.html import plain_text
 from crawl.http import FetchError
-from crawl.licences import UNKNOWN, spdx_of_name, spdx_of_url
+from crawl.licences import spdx_of_name, spdx_of_url
 from crawl.pictures import READABLE_TYPES
-from crawl.records import LinkRow
+from crawl.records import UNKNOWN, LinkRow
 from crawl.urls import canonical_url
+
+logger = logging.getLogger(__name__)
 
 GetJson = Callable[[str, Mapping[str, str]], dict[str, Any]]
 """Asks an API: endpoint and parameters in, JSON object out."""
@@ -140,6 +143,8 @@ def _answers(params: Mapping[str, str], settings: WikimediaSettings, get_json: G
         if "continue" not in answer:
             return
         more = {name: str(value) for name, value in answer["continue"].items()}
+    category = params.get("gcmtitle") or params.get("cmtitle")
+    logger.warning("%s: more than %d answers; the rest of it is left out", category, _MAX_ANSWERS)
 
 
 def _picture(page: Mapping[str, Any]) -> LinkRow | None:
@@ -161,7 +166,6 @@ def _picture(page: Mapping[str, Any]) -> LinkRow | None:
         licence=spdx_of_url(licence_url) if licence == UNKNOWN else licence,
         licence_url=licence_url,
         author=_metadata(info, "Artist") or UNKNOWN,
-        depth=0,
     )
 
 
@@ -178,10 +182,6 @@ def _articles(page: Mapping[str, Any], description_url: str, settings: Wikimedia
             kind="page",
             caption=title,
             caption_source="api" if title else "none",
-            licence=UNKNOWN,
-            licence_url=UNKNOWN,
-            author=UNKNOWN,
-            depth=0,
         )
 
 

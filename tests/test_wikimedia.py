@@ -170,12 +170,13 @@ def test_no_more_is_asked_than_needed():
     assert _discover(max_category_depth=2)[1] == 3 + 1 + 1 + 1 + 1
 
 
-def test_an_endless_continuation_ends():
+def test_an_endless_continuation_ends_with_a_warning(caplog: pytest.LogCaptureFixture):
     def answer(host: str, path: str) -> Answer:
         return Answer(200, {}, b'{"continue": {"gcmcontinue": "again", "continue": "-||"}, "query": {"pages": []}}')
 
     links, num_requests = _discover(answer, max_category_depth=0)
     assert (links, num_requests) == ([], 50)
+    assert caplog.messages == ["Category:Oaks: more than 50 answers; the rest of it is left out"]
 
 
 def test_an_error_of_the_api_is_told():
