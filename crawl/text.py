@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from lxml import etree, html
 
 from crawl.encoding import decode_page
+from crawl.records import UNKNOWN
 from crawl.text_blocks import read_blocks
 from crawl.text_rules import TextSettings, judge_text
 from crawl.verdict import Verdict
@@ -47,8 +48,6 @@ INVISIBLE = re.compile(r"[\u00ad\u200b\u2060\ufeff\x00-\x08\x0e-\x1f\x7f-\x9f]")
 
 # What lxml gives out but does not take back. Source: XML 1.0, section 2.2.
 NO_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-logging.getLogger("trafilatura").setLevel(logging.CRITICAL)  # it logs a line for every page it finds nothing in
 
 BREAKS = {
     **dict.fromkeys(
@@ -219,13 +218,14 @@ def _find_language(tree: html.HtmlElement) -> str:
         if declared:
             tag = declared.strip().lower().replace("_", "-")
             holds_most = 2 * len(element.text_content()) >= len(tree.text_content())
-            return tag if holds_most and LANGUAGE_TAG.fullmatch(tag) else "unknown"
-    return "unknown"
+            return tag if holds_most and LANGUAGE_TAG.fullmatch(tag) else UNKNOWN
+    return UNKNOWN
 
 
 def _extract_text(tree: html.HtmlElement, url: str) -> str:
     from trafilatura import bare_extraction  # noqa: PLC0415  (half a second to import)
 
+    logging.getLogger("trafilatura").setLevel(logging.CRITICAL)  # it logs a line for every page it finds nothing in
     # deduplicate would remember pages from before: the same page would give another text later.
     # fast leaves out two more extractors, which find no more here and lose headings and preformatted text.
     document = bare_extraction(tree, url=url, fast=True, include_comments=False, deduplicate=False)
