@@ -28,8 +28,6 @@ from crawl.visit import (
     unasked,
 )
 
-__all__ = ["FetchSettings", "HostSpent", "is_wanted", "visit_lane"]
-
 _MAX_WAITING_VISITS = 32
 """Visits that may wait for whoever stores them; each may hold a payload."""
 

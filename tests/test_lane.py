@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import pytest
 
-from crawl.lane import FetchSettings, HostSpent, is_wanted, visit_lane
-from crawl.records import LinkRow, Target, Visit, target_of
+from crawl.lane import visit_lane
+from crawl.records import LinkRow, Target, Visit, link_of, target_of
+from crawl.settings import FetchSettings, HostSpent, is_wanted
 from tests.loopback import NOT_FOUND, Answer, Site, serve
 
 HTML = {"Content-Type": "text/html; charset=utf-8"}
@@ -360,9 +361,7 @@ def test_what_is_wanted(kind: str, url: str, depth: int, wanted: bool):
         max_depth=2,
         picture_hosts=("pictures.example",),
     )
-    link = LinkRow(
-        HOME, url, "image" if kind == "image" else "page", "", "none", "unknown", "unknown", "unknown", depth
-    )
+    link = LinkRow(HOME, url, "image" if kind == "image" else "page", depth=depth)
     assert is_wanted(link, settings) is wanted
     assert is_wanted(link, replace(settings, picture_hosts=None)) is (wanted or kind == "image")
 
@@ -450,3 +449,5 @@ def test_a_target_takes_along_all_that_stood_beside_its_link():
     assert target_of(link) == Target(
         f"{HOME}1.png", "image", 4, HOME, "Oak", (), "alt", "CC0-1.0", "http://x/", "A. Gardener"
     )
+    assert link_of(target_of(link), link.to_url) == link
+    assert link_of(target_of(link), f"{HOME}2.png") == replace(link, to_url=f"{HOME}2.png")
