@@ -110,22 +110,22 @@ def report(out: Annotated[Path, typer.Argument(metavar="OUT", help="folder of a 
 def show(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="folder of a build")],
     count: Annotated[int, typer.Option("--count", min=1, help="how many of each")] = 4,
-    split: Annotated[str, typer.Option("--split", help="train, val or test")] = "train",
+    split: Annotated[str | None, typer.Option("--split", help="train, val or test; the first there is if none")] = None,
     to: Annotated[Path | None, typer.Option("--to", help="where the strips go; OUT/show if not given")] = None,
 ) -> None:
     """Show a few triplets as strips (PNG) and a few windows as text."""
     from rich.console import Console  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    from pipelines.show import check_any, has_dataset, save_strips, windows  # noqa: PLC0415
+    from pipelines.show import check_any, has_dataset, save_strips, shown_split, windows  # noqa: PLC0415
 
     check_any(out)
     console = Console(highlight=False)
     if has_dataset(out, "triplets"):
-        for path in save_strips(out, to or out / "show", split, count):
+        for path in save_strips(out, to or out / "show", split or shown_split(out, "triplets") or "train", count):
             console.print(f"triplet  {path}", soft_wrap=True)
     if has_dataset(out, "windows"):
-        for window in windows(out, split, count):
+        for window in windows(out, split or shown_split(out, "windows") or "train", count):
             console.rule(window.url, align="left", style="dim")
             console.print(Text.assemble(window.before, " ", (f"[{window.next}]", "bold reverse")))
 

@@ -16,8 +16,9 @@ from typing import Any
 import jinja2
 import pyarrow.parquet as pq
 
+from pipelines.errors import StageError
 from pipelines.recipe import STAGE_NAMES
-from pipelines.show import has_dataset, save_strips, windows
+from pipelines.show import ShownWindow, save_strips, shown_split, windows
 from pipelines.stages import current_manifest
 from shards.manifest import Manifest, atomic_write
 
@@ -69,7 +70,7 @@ def write_report(out: Path) -> Path:
         reasons={manifest.stage: list(_reasons(out, manifest)) for manifest in manifests},
         pictures=_save_pictures(out, report / "pictures"),
         strips=_save_strips(out, report),
-        windows=list(windows(out, "train", NUM_WINDOWS)) if has_dataset(out, "windows") else [],
+        windows=_windows(out),
         runs=list(_runs(out, report)),
     )
     atomic_write(report / "index.html", page.encode())
@@ -120,9 +121,15 @@ def _save_pictures(out: Path, folder: Path) -> list[tuple[str, str]]:
 
 
 def _save_strips(out: Path, report: Path) -> list[str]:
-    if not has_dataset(out, "triplets"):
+    split = shown_split(out, "triplets")
+    if split is None:
         return []
-    return [os.path.relpath(path, report) for path in save_strips(out, report / "strips", "train", NUM_STRIPS)]
+    return [os.path.relpath(path, report) for path in save_strips(out, report / "strips", split, NUM_STRIPS)]
+
+
+def _windows(out: Path) -> list[ShownWindow]:
+    split = shown_split(out, "windows")
+    return [] if split is None else list(windows(out, split, NUM_WINDOWS))
 
 
 def _by_length(path: Path) -> tuple[int, str]:
@@ -130,13 +137,22 @@ def _by_length(path: Path) -> tuple[int, str]:
     return len(path.stem), path.stem
 
 
+def _read_results(path: Path) -> Mapping[str, Any] | None:
+    if not path.exists():
+        return None
+    try:
+        results: Mapping[str, Any] = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise StageError(f"{path}: not JSON ({error}); train again, or remove {path.parent}") from error
+    return results
+
+
 def _runs(out: Path, report: Path) -> Iterator[Run]:
     for folder in sorted(path for path in (out / "runs").glob("*") if path.is_dir()):
-        results = folder / "results.json"
         text = folder / "sample.txt"
         yield Run(
             name=folder.name,
-            results=json.loads(results.read_bytes()) if results.exists() else None,
+            results=_read_results(folder / "results.json"),
             pictures={
                 path.stem: os.path.relpath(path, report) for path in sorted(folder.glob("*.png"), key=_by_length)
             },

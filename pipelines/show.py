@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from pipelines.errors import StageError
+from pipelines.splits import SPLITS
+from pipelines.stages import current_manifest
 from shards.dataset import TripletDataset, WindowDataset, open_dataset
 from shards.manifest import CURRENT_NAME
 
@@ -103,6 +105,12 @@ def save_strips(out: Path, folder: Path, split: str, count: int) -> list[Path]:
 def has_dataset(out: Path, stage: str) -> bool:
     """Whether `out` holds a committed dataset of this kind."""
     return (out / stage / CURRENT_NAME).exists()
+
+
+def shown_split(out: Path, stage: str) -> str | None:
+    """The split to show of a dataset: train, or in a very small one val or test; None where there is no sample."""
+    manifest = current_manifest(out, stage)
+    return next((split for split in SPLITS if manifest and manifest.splits.get(split)), None)
 
 
 def check_any(out: Path) -> None:

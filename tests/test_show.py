@@ -1,0 +1,64 @@
+"""What people look at: strips, windows as text, the report."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pipelines.report import write_report
+from pipelines.show import draw_strip, strips, windows
+from shards import open_dataset
+from tests.builds import seedbed
+
+
+def test_a_strip_shows_the_picture_at_each_step_clean_and_its_static(built: Path):
+    strip = next(strips(built, "train", 1))
+    assert [label for label, _ in strip.panels] == [
+        *(f"step {step}: {20 * step} % static" for step in range(1, 6)),
+        "clean",
+        "the static",
+    ]
+    clean = strip.panels[5][1].astype(float)
+    distances = [float(np.abs(pixels - clean).mean()) for _, pixels in strip.panels[:5]]
+    assert distances == sorted(distances), "each step lies further from the clean picture"
+    assert draw_strip(strip).size == (6 + 7 * (128 + 6), 128 + 46)
+
+
+def test_a_shown_window_ends_with_its_last_word(built: Path):
+    dataset = open_dataset(built / "windows", "train")
+    for number, window in enumerate(windows(built, "train", 3)):
+        tokens = dataset[number]["tokens"][: dataset[number]["length"]].tolist()
+        assert window.next == dataset.tokenizer.token(tokens[-1])  # type: ignore[union-attr]
+        assert window.before == dataset.tokenizer.decode(tokens[:-1])  # type: ignore[union-attr]
+        assert window.url.startswith("http://arboretum.example/")
+
+
+def test_strips_are_written_as_pictures(built: Path, tmp_path: Path):
+    (tmp_path / "one").mkdir()
+    assert seedbed("show", built, "--count", "2", "--to", tmp_path / "one").returncode == 0
+    names = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert len(names) == 2
+    for name in names:
+        with Image.open(tmp_path / "one" / name) as strip:
+            assert strip.mode == "RGB"
+
+
+def test_the_report_escapes_what_the_web_said_and_tells_a_run_that_has_not_finished(built: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    for stage in ("crawl", "images", "text"):
+        shutil.copytree(built / stage, out / stage)
+    run = out / "runs" / "<b>bold"
+    run.mkdir(parents=True)
+    page = write_report(out).read_text()
+    assert "<b>bold" not in page
+    assert "&lt;b&gt;bold" in page
+    assert "This run has not finished." in page
+    (run / "results.json").write_text(json.dumps({"losses": {"model": 1.0, "bigram": 2.0}}))
+
+    assert '<td class="number">2.7</td>' in write_report(out).read_text()
+    (run / "results.json").write_text("{")
+    said = seedbed("report", out)
+    assert (said.returncode, said.stdout) == (1, "")
+    assert "results.json: not JSON" in said.stderr
