@@ -8,6 +8,8 @@ import hashlib
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -24,7 +26,8 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 
 # What Pillow raises on damaged files. Source: Pillow's own fuzz targets (Tests/oss-fuzz/fuzz_pillow.py),
-# and what its plugins let through from struct, zlib, libavif and dictionaries of header fields.
+# and what its plugins let through from struct, zlib, libavif and dictionaries of header fields. A worker without memory
+# left says nothing about the picture: MemoryError fails the job.
 DECODE_ERRORS = (
     OSError,
     RuntimeError,
@@ -35,10 +38,8 @@ DECODE_ERRORS = (
     TypeError,
     OverflowError,
     EOFError,
-    MemoryError,
     struct.error,
     zlib.error,
-    Image.DecompressionBombError,
 )
 
 # EXIF orientation to the transposition that makes the picture upright. Source: EXIF 3.0, tag 0x0112.
@@ -109,6 +110,10 @@ class CleanImage:
     media_format: str
 
 
+class _BrokenImageError(Exception):
+    """A picture that Pillow cannot read; the message is Pillow's."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Decoded:
     """A decoded picture: mode L, RGB, RGBA or CMYK, of which the upper left `extent` is the picture."""
@@ -169,14 +174,26 @@ def _decode(payload: bytes, settings: ImageSettings) -> _Decoded | Verdict:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of odd metadata, and of sizes that max_pixels judges
         try:
-            image = Image.open(BytesIO(payload), formats=FORMATS)
+            with _damage_named():
+                image = Image.open(BytesIO(payload), formats=FORMATS)
             return judge_header(image.size, settings) or _decode_pixels(image, settings.size)
         except UnidentifiedImageError:
             return _judge_unidentified(payload)
         except Image.DecompressionBombError as error:
             return Verdict("rejected", "too_many_pixels", str(error))
-        except DECODE_ERRORS as error:
-            return Verdict("failed", "broken_image", f"{type(error).__name__}: {error}"[:200])
+        except _BrokenImageError as error:
+            return Verdict("failed", "broken_image", str(error)[:200])
+
+
+@contextmanager
+def _damage_named() -> Iterator[None]:
+    """Make one error of all that Pillow raises on damaged files; only Pillow's own calls belong inside."""
+    try:
+        yield
+    except UnidentifiedImageError:
+        raise
+    except DECODE_ERRORS as error:
+        raise _BrokenImageError(f"{type(error).__name__}: {error}") from error
 
 
 def _judge_unidentified(payload: bytes) -> Verdict:
@@ -187,9 +204,11 @@ def _judge_unidentified(payload: bytes) -> Verdict:
 
 def _decode_pixels(image: ImageFile.ImageFile, size: int) -> _Decoded | Verdict:
     header_size = image.size
-    # libjpeg can reduce by 2, 4 or 8 while it decodes. Twice the size is left for LANCZOS to smooth.
-    drafted = image.draft(None, (2 * size, 2 * size))
-    image.load()
+    with _damage_named():
+        # libjpeg can reduce by 2, 4 or 8 while it decodes. Twice the size is left for LANCZOS to smooth.
+        drafted = image.draft(None, (2 * size, 2 * size))
+        image.load()
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     known = _to_known_mode(image)
     if known is None:
         return Verdict("rejected", "unknown_colours", f"mode {image.mode}")
@@ -198,7 +217,7 @@ def _decode_pixels(image: ImageFile.ImageFile, size: int) -> _Decoded | Verdict:
         image=known,
         extent=drafted[1][2:] if drafted else image.size,
         full_size=header_size if drafted else image.size,  # loading turned a TIFF upright
-        orientation=image.getexif().get(ExifTags.Base.Orientation, 1),
+        orientation=orientation,
         profile=profile if isinstance(profile, bytes) else b"",
         media_format="JPEG" if image.format == "MPO" else str(image.format),
     )
@@ -209,9 +228,10 @@ def _to_known_mode(image: Image.Image) -> Image.Image | None:
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode not in CONVERTIBLE_MODES:
         return None
-    if image.has_transparency_data:
-        return image.convert("RGBA")
-    return image if image.mode in ("L", "RGB", "CMYK") else image.convert("RGB")
+    with _damage_named():
+        if image.has_transparency_data:
+            return image.convert("RGBA")
+        return image if image.mode in ("L", "RGB", "CMYK") else image.convert("RGB")
 
 
 def _reduce_square(decoded: _Decoded, size: int) -> Image.Image:

@@ -239,6 +239,15 @@ def test_random_bytes_give_a_verdict(start: bytes, rest: bytes) -> None:
     assert isinstance(clean_image(start + rest, SETTINGS), Verdict)
 
 
+def test_a_lack_of_memory_is_not_put_down_to_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(_: Image.Image) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("PIL.BmpImagePlugin.BmpImageFile.load", load)
+    with pytest.raises(MemoryError):
+        clean_image(encode(gradient(), "BMP"), SETTINGS)
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
