@@ -10,7 +10,6 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -95,19 +94,6 @@ def decode_index(data: bytes) -> Index:
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         raise IndexFileError(f"not an index: {error}") from error
     return Index(extensions, keys, offsets, lengths, crcs)
-
-
-def read_index(path: Path) -> Index:
-    """Return the index in a file.
-
-    Raises:
-        IndexFileError: The file is no index; the message names it.
-        OSError: The file cannot be read.
-    """
-    try:
-        return decode_index(path.read_bytes())
-    except IndexFileError as error:
-        raise IndexFileError(f"{path}: {error}") from error
 
 
 def _matrix(table: pa.Table, extensions: tuple[str, ...], kind: str) -> NDArray[Any]:

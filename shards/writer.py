@@ -51,8 +51,8 @@ def cut_shards(sizes: Sequence[int], max_bytes: int) -> list[slice]:
     for number, size in enumerate(sizes):
         if len(TRAILER) + size > max_bytes:
             raise ValueError(
-                f"sample {number} takes {len(TRAILER) + size} bytes as a shard of its own, "
-                f"above max_shard_bytes {max_bytes}: raise it"
+                f"sample {number} takes {len(TRAILER) + size} bytes as a file of its own, "
+                f"above the limit of {max_bytes}"
             )
         if filled + size > max_bytes:
             cuts.append(slice(start, number))

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shards import tar
-from shards.index import read_index
+from shards.index import decode_index
 from shards.manifest import FileEntry
 from shards.triplet import MODES, TripletSpec, encode_triplet, encode_virtual, extensions, picture_key, rungs
 from shards.writer import bucket_of, cut_shards, order_hash, shards_files, write_shard
@@ -78,7 +78,7 @@ def test_shards_are_cut_before_they_pass_the_limit(sizes: list[int], max_bytes: 
 
 def test_sample_that_fits_no_shard_is_named() -> None:
     with pytest.raises(
-        ValueError, match=r"sample 1 takes 6024 bytes as a shard of its own, above max_shard_bytes 6023"
+        ValueError, match=r"sample 1 takes 6024 bytes as a file of its own, above the limit of 6023"
     ):
         cut_shards([512, 5000], 6023)
 
@@ -100,7 +100,7 @@ def test_shard_and_index_agree_with_what_was_written(tmp_path: Path) -> None:
         assert (entry.bytes, entry.sha256) == (len(data), hashlib.sha256(data).hexdigest())
     expected = [("aa.npy", b"x" * 600), ("aa.txt", b"oak"), ("bb.npy", b"y"), ("bb.txt", b"")]
     assert path.read_bytes() == archive(expected)
-    index, data = read_index(tmp_path / "train-000000.idx"), path.read_bytes()
+    index, data = decode_index((tmp_path / "train-000000.idx").read_bytes()), path.read_bytes()
     assert index.keys.tolist() == [b"aa", b"bb"]
     for row, (_, members) in enumerate(samples):
         for column, extension in enumerate(index.extensions):

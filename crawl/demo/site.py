@@ -17,7 +17,6 @@ from crawl.demo.prose import KINDS, Prose, slot, write_page
 from crawl.demo.species import SPECIES
 from crawl.demo.trees import draw_picture
 
-SEED_URL: Final = f"http://{PAGES_HOST}/"
 FORBIDDEN_PAGES: Final = "/private/"  # on the pages' host
 FORBIDDEN_PICTURES: Final = "/originals/"  # on the pictures' host
 NUM_ARTICLES: Final = len(SPECIES) * len(KINDS)
