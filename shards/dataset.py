@@ -1,7 +1,7 @@
 """A committed dataset, opened for reading: ``open_dataset``."""
 
-import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from shards import triplet, window
 from shards.loader import Loader
-from shards.manifest import MANIFEST_NAME, Manifest, ManifestError, read_manifest, resolve_dataset
+from shards.manifest import Manifest, ManifestError, manifest_sha256, read_manifest, resolve_dataset
 from shards.noise import sample_id, statics
 from shards.order import Places
 from shards.reader import DatasetError, Shards, list_shards
@@ -26,7 +26,7 @@ Batch = dict[str, NDArray[Any]]
 Noise = Literal["stored", "fresh"]
 
 
-class Dataset:
+class Dataset(ABC):
     """One split of a committed dataset.
 
     Attributes:
@@ -43,7 +43,7 @@ class Dataset:
     def __init__(self, folder: Path, manifest: Manifest, split: str, samples_per_record: int = 1) -> None:
         self.folder = folder
         self.manifest = manifest
-        self.manifest_sha256 = hashlib.sha256((folder / MANIFEST_NAME).read_bytes()).hexdigest()
+        self.manifest_sha256 = manifest_sha256(folder)
         self.split = split
         files = list_shards(folder, manifest, split)
         self.shards = Shards(folder, files)
@@ -60,9 +60,9 @@ class Dataset:
         sample = {name: value[0] if value.ndim > 1 else value[0].item() for name, value in batch.items()}
         return sample | self._texts(int(places.shards[0]), int(places.rows[0]), sample)
 
+    @abstractmethod
     def read(self, places: Places, noise: Noise, fields: Collection[str]) -> Batch:
         """Return the batch of the samples at these places; see ``Loader``."""
-        raise NotImplementedError
 
     def loader(
         self,
@@ -89,8 +89,9 @@ class Dataset:
             fields=fields,
         )
 
+    @abstractmethod
     def _texts(self, shard: int, row: int, sample: Mapping[str, Any]) -> dict[str, Any]:
-        raise NotImplementedError
+        """Return what a sample has beside its arrays, its record as `meta` among it."""
 
     def _place(self, number: int) -> Places:
         if not 0 <= number < len(self):

@@ -4,6 +4,7 @@ Every file is written under a temporary name, flushed to disk and renamed; the
 manifest comes last. Readers believe nothing else.
 """
 
+import hashlib
 import json
 import os
 import secrets
@@ -122,15 +123,30 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         ManifestError: There is none, or it cannot be read; the message names the file and what would do.
     """
+    data = _manifest_bytes(folder)
+    try:
+        return decode_manifest(data)
+    except ManifestError as error:
+        raise ManifestError(f"{folder / MANIFEST_NAME}: {error}") from error
+
+
+def manifest_sha256(folder: Path) -> str:
+    """Return the SHA-256 of a committed folder's manifest, in hex: it stands for all that the folder holds.
+
+    Raises:
+        ManifestError: There is none, or it cannot be read; the message names the file and what would do.
+    """
+    return hashlib.sha256(_manifest_bytes(folder)).hexdigest()
+
+
+def _manifest_bytes(folder: Path) -> bytes:
     path = folder / MANIFEST_NAME
     try:
-        return decode_manifest(path.read_bytes())
+        return path.read_bytes()
     except FileNotFoundError as error:
         raise ManifestError(f"{path} is missing: the build was not finished; run it again") from error
     except OSError as error:
         raise ManifestError(f"{path} cannot be read: {error.strerror}") from error
-    except ManifestError as error:
-        raise ManifestError(f"{path}: {error}") from error
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
