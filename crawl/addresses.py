@@ -73,7 +73,7 @@ class AddressRefusedError(Exception):
 
 
 def refusal(address: str) -> str | None:
-    """Returns why an IP address must not be connected to, or None where it is an ordinary public one.
+    """Return why an IP address must not be connected to, or None where it is an ordinary public one.
 
     >>> refusal("169.254.169.254"), refusal("::ffff:8.8.8.8"), refusal("8.8.8.8")
     ('link_local', 'ipv4_mapped', None)
@@ -115,7 +115,7 @@ def check_url(url: str, allow_hosts: Collection[str]) -> None:
 def resolve_checked(
     host: str, port: int, allow_hosts: Collection[str], connect_to: Mapping[str, str]
 ) -> list[tuple[str, int, int]]:
-    """Returns where to connect for a host: (address, port, address family), in the order of preference.
+    """Return where to connect for a host: (address, port, address family), in the order of preference.
 
     Args:
         host: host name, or an IP address.
@@ -152,7 +152,7 @@ class CheckedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """Returns the checked addresses of a host; aiohttp calls it for names, never for addresses."""
+        """Return the checked addresses of a host; aiohttp calls it for names, never for addresses."""
         answers = await asyncio.to_thread(resolve_checked, host, port, self.allow_hosts, self.connect_to)
         return [
             ResolveResult(

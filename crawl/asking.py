@@ -26,7 +26,7 @@ class Answer:
 
 
 def is_host_down(answer: Answer) -> bool:
-    """Returns whether the host itself gave no answer, so that its other URLs are not likely to either."""
+    """Return whether the host itself gave no answer, so that its other URLs are not likely to either."""
     return isinstance(answer.outcome, FetchError) and answer.outcome.reason in _HOST_FAULTS
 
 
@@ -47,7 +47,7 @@ class Asker:
         is_body_wanted: Callable[[Response], bool],
         cut: bool = False,
     ) -> Answer:
-        """Returns the answer to a URL, asked again a few times over faults that may pass; see `Client.fetch`."""
+        """Return the answer to a URL, asked again a few times over faults that may pass; see `Client.fetch`."""
         gate = self._gate(host_of(url))
         attempts = 0
         while True:
@@ -63,7 +63,7 @@ class Asker:
             gate.wait_s(delay_s)
 
     async def robots(self, url: str) -> Robots | FetchError:
-        """Returns what the robots.txt of a URL's origin says, asked for once, or why it could not be had."""
+        """Return what the robots.txt of a URL's origin says, asked for once, or why it could not be had."""
         origin = origin_of(url)
         if origin not in self._robots:
             self._robots[origin] = await self._ask_robots(f"{origin}/robots.txt")
@@ -120,7 +120,7 @@ def _robots_of(response: Response) -> Robots | FetchError:
 
 
 def _may_pass(answer: Answer) -> bool:
-    """Returns whether asking again may bring a better answer."""
+    """Return whether asking again may bring a better answer."""
     if isinstance(answer.outcome, Response):
         return answer.outcome.status == 429 or answer.outcome.status >= 500
     return answer.outcome.reason in _PASSING_FAULTS

@@ -20,10 +20,10 @@ class CodingError(Exception):
 
 class _Decoder(Protocol):
     def decode(self, data: bytes, max_bytes: int) -> bytes:
-        """Returns the decoded bytes, at most `max_bytes + 1` of them."""
+        """Return the decoded bytes, at most `max_bytes + 1` of them."""
 
     def is_complete(self) -> bool:
-        """Returns whether the coded stream came to its end."""
+        """Return whether the coded stream came to its end."""
 
 
 class BodyDecoder:
@@ -46,7 +46,7 @@ class BodyDecoder:
         self.is_over = False
 
     def decode(self, data: bytes) -> bytes:
-        """Returns what the next piece decodes to, up to the bytes still allowed; `is_over` tells of more.
+        """Return what the next piece decodes to, up to the bytes still allowed; `is_over` tells of more.
 
         Raises:
             CodingError: the piece is damaged.

@@ -11,7 +11,7 @@ _PRESCAN_BYTES = 1024  # Source: HTML Standard, "prescan a byte stream to determ
 
 
 def decode_page(payload: bytes, charset: str | None) -> str:
-    """Returns a page's text; bytes its encoding does not know become U+FFFD, as in browsers.
+    """Return a page's text; bytes its encoding does not know become U+FFFD, as in browsers.
 
     The encoding is that of a byte order mark, else the one HTTP names, else the one a meta element among the first
     1,024 bytes names, else UTF-8 where the page is valid UTF-8, else windows-1252.
@@ -30,7 +30,7 @@ def decode_page(payload: bytes, charset: str | None) -> str:
 
 
 def _known_encoding(label: str | None) -> str | None:
-    """Returns Python's name for an encoding label of the web, None where browsers do not know it."""
+    """Return Python's name for an encoding label of the web, None where browsers do not know it."""
     known: str | None = map_encoding_to_html5(label, fallback_utf8=False) if label else None
     return known
 

@@ -81,7 +81,7 @@ def read_page(
     depth: int = 0,
     directives: frozenset[str] = frozenset(),
 ) -> Page:
-    """Returns what a page links to, shows and asks.
+    """Return what a page links to, shows and asks.
 
     Args:
         payload: the page as sent, content coding removed.
@@ -112,7 +112,7 @@ def read_page(
 
 
 def plain_text(fragment: str) -> str:
-    """Returns the text of a piece of HTML, white space folded.
+    """Return the text of a piece of HTML, white space folded.
 
     >>> plain_text("<b>Quercus</b> robur &amp; friends")
     'Quercus robur & friends'
@@ -129,7 +129,7 @@ def _parsed(text: str) -> BeautifulSoup:
 
 
 def _meta_contents(soup: BeautifulSoup, names: Iterable[str]) -> list[str]:
-    """Returns the contents of the meta elements with one of the names, in any case."""
+    """Return the contents of the meta elements with one of the names, in any case."""
     return [
         _attribute(element, "content")
         for element in soup.find_all("meta")
@@ -144,7 +144,7 @@ def _language(soup: BeautifulSoup) -> str:
 
 
 def _base_url(soup: BeautifulSoup, url: str) -> str:
-    """Returns what relative references are resolved against: the first base element that names a URL, or the page."""
+    """Return what relative references are resolved against: the first base element that names a URL, or the page."""
     for element in soup.find_all("base", href=True):
         return canonical_url(_attribute(element, "href"), url) or url
     return url
@@ -163,7 +163,7 @@ def _links(
 
 
 def _surroundings(soup: BeautifulSoup) -> _Surroundings:
-    """Returns what stands around each picture, from one walk: looking upwards from each would be quadratic."""
+    """Return what stands around each picture, from one walk: looking upwards from each would be quadratic."""
     found = _Surroundings({id(soup): 0}, {}, {}, {}, {}, {})
     for element in soup.find_all(True):
         parent = id(element.parent)
@@ -183,7 +183,7 @@ def _surroundings(soup: BeautifulSoup) -> _Surroundings:
 
 
 def _is_offered(link: LinkRow, directives: frozenset[str]) -> bool:
-    """Returns whether the page's directives leave a link to us: no pictures of an opted-out page, no nofollow."""
+    """Return whether the page's directives leave a link to us: no pictures of an opted-out page, no nofollow."""
     return not directives & _WITHOUT_PICTURES if link.kind == "image" else "nofollow" not in directives
 
 
@@ -229,7 +229,7 @@ def _picture_link(
 
 
 def _caption(element: Tag, figcaption: str) -> tuple[str, str]:
-    """Returns a picture's caption and where it stood: its alt text, its figure's caption or its title.
+    """Return a picture's caption and where it stood: its alt text, its figure's caption or its title.
 
     A text without a letter or digit, such as the alt="..." that page templates come with, says nothing.
     """
@@ -244,13 +244,13 @@ def _caption(element: Tag, figcaption: str) -> tuple[str, str]:
 
 
 def _text_of(element: Tag) -> str:
-    """Returns an element's text from its first `_MAX_CAPTION_NODES` nodes, white space folded."""
+    """Return an element's text from its first `_MAX_CAPTION_NODES` nodes, white space folded."""
     nodes = islice(element.descendants, _MAX_CAPTION_NODES)
     return _folded("".join(node for node in nodes if type(node) is NavigableString))
 
 
 def _attribute(element: Tag, name: str) -> str:
-    """Returns an attribute as one string, "" where it is absent; BeautifulSoup splits some, such as rel."""
+    """Return an attribute as one string, "" where it is absent; BeautifulSoup splits some, such as rel."""
     value = element.get(name)
     if value is None:
         return ""

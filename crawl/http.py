@@ -83,7 +83,7 @@ class Client:
         is_body_wanted: Callable[[Response], bool],
         cut: bool = False,
     ) -> Response:
-        """Returns the answer of one GET request, whatever its status.
+        """Return the answer of one GET request, whatever its status.
 
         Args:
             url: canonical URL.
@@ -120,7 +120,7 @@ class Client:
 
 @functools.cache
 def _tls_context() -> ssl.SSLContext:
-    """Returns the process's TLS settings; loading the certificates of the system takes a while."""
+    """Return the process's TLS settings; loading the certificates of the system takes a while."""
     return ssl.create_default_context()
 
 
@@ -136,7 +136,7 @@ def _response_of(answer: aiohttp.ClientResponse) -> Response:
 
 
 async def _read_body(answer: aiohttp.ClientResponse, max_bytes: int, cut: bool) -> bytes:
-    """Returns the decoded body; one beyond the limit is cut there, or fails."""
+    """Return the decoded body; one beyond the limit is cut there, or fails."""
     if not cut and (answer.content_length or 0) > max_bytes:
         raise FetchError("too_many_bytes", f"{answer.content_length} bytes; the limit is {max_bytes}")
     decoder = BodyDecoder(answer.headers.get("Content-Encoding", ""), max_bytes)
@@ -165,7 +165,7 @@ async def _read_away(answer: aiohttp.ClientResponse) -> None:
 
 
 def _fetch_error(error: Exception) -> FetchError:
-    """Returns the reason behind an error of aiohttp or of the network."""
+    """Return the reason behind an error of aiohttp or of the network."""
     detail = " ".join(str(error).split())[:300] or type(error).__name__
     reasons: tuple[tuple[type[Exception], str], ...] = (
         (TimeoutError, "timeout"),
@@ -184,7 +184,7 @@ def _fetch_error(error: Exception) -> FetchError:
 
 
 def request_json(endpoint: str, params: Mapping[str, str], settings: FetchSettings) -> dict[str, Any]:
-    """Returns the JSON object an API answers, asked no faster than `settings.delay_s` allows.
+    """Return the JSON object an API answers, asked no faster than `settings.delay_s` allows.
 
     The address is checked before the request. A connection that fails, a time-out, an answer of 429, 502, 503 or 504,
     and MediaWiki's "maxlag" error are asked again, after the time they name where they name one.

@@ -127,7 +127,7 @@ class _Decoded:
 
 
 def clean_image(payload: bytes, settings: ImageSettings) -> CleanImage | Verdict:
-    """Returns the central square of a picture, upright, in sRGB, reduced to `settings.size`.
+    """Return the central square of a picture, upright, in sRGB, reduced to `settings.size`.
 
     The first frame of an animation counts, and transparency becomes white. Rejects `not_an_image`,
     `too_many_pixels`, `too_small`, `extreme_aspect` and `unknown_colours`; fails `broken_image`.
@@ -147,7 +147,7 @@ def clean_image(payload: bytes, settings: ImageSettings) -> CleanImage | Verdict
 
 
 def judge_header(size: tuple[int, int], settings: ImageSettings) -> Verdict | None:
-    """Returns why a picture of that width and height is not wanted, or None."""
+    """Return why a picture of that width and height is not wanted, or None."""
     short, long = sorted(size)
     if short * long > settings.max_pixels:
         return Verdict("rejected", "too_many_pixels", f"{short * long} > {settings.max_pixels}")
@@ -159,12 +159,12 @@ def judge_header(size: tuple[int, int], settings: ImageSettings) -> Verdict | No
 
 
 def pixel_key(pixels: Pixels) -> str:
-    """Returns the key of a clean picture: 32 hex digits of SHA-256 over its pixels in C order."""
+    """Return the key of a clean picture: 32 hex digits of SHA-256 over its pixels in C order."""
     return hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()[:32]
 
 
 def encode_png(pixels: Pixels) -> bytes:
-    """Returns uint8 pixels (S, S, 1 or 3) as PNG without metadata, the same bytes each time."""
+    """Return uint8 pixels (S, S, 1 or 3) as PNG without metadata, the same bytes each time."""
     file = BytesIO()
     Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).save(file, "PNG")
     return file.getvalue()

@@ -46,7 +46,7 @@ async def visit_lane(
     settings: FetchSettings,
     spent: Mapping[str, HostSpent],
 ) -> AsyncGenerator[Visit, None]:
-    """Yields one visit for each URL asked for, in a fixed order for each host.
+    """Yield one visit for each URL asked for, in a fixed order for each host.
 
     Args:
         targets: URLs that are due, all of a host's together in one lane.
@@ -181,7 +181,7 @@ class _Host:
         return self._judge(target, answer, Asked(answer.attempts, rule, timestamp()))
 
     async def _ask_robots(self, target: Target) -> tuple[Visit | None, str]:
-        """Returns the visit of a URL that must not be asked for, else None; and the rule that decided."""
+        """Return the visit of a URL that must not be asked for, else None; and the rule that decided."""
         robots = await self._asker.robots(target.url)
         if isinstance(robots, FetchError):
             return unanswered(target, robots, Asked(robots_rule="unavailable")), "unavailable"
@@ -209,7 +209,7 @@ class _Host:
         return redirected(target, response, location, asked)
 
     def _redirect_fault(self, target: Target, location: str) -> str | None:
-        """Returns why a redirect leads nowhere, None where it is to be followed."""
+        """Return why a redirect leads nowhere, None where it is to be followed."""
         hop: str | None = location
         while hop is not None:
             if hop == target.url:

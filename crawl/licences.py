@@ -17,7 +17,7 @@ _CC_TERMS = frozenset({"by", "by-sa", "by-nc", "by-nd", "by-nc-sa", "by-nc-nd"})
 
 
 def spdx_of_url(url: str) -> str:
-    """Returns the SPDX identifier of a Creative Commons deed, "unknown" for any other URL.
+    """Return the SPDX identifier of a Creative Commons deed, "unknown" for any other URL.
 
     The public domain mark says that a work is free already and licenses nothing; SPDX has no identifier for it, so
     a reference of our own stands for it.
@@ -36,7 +36,7 @@ def spdx_of_url(url: str) -> str:
 
 
 def spdx_of_name(name: str) -> str:
-    """Returns the SPDX identifier of a licence's short name as Wikimedia Commons writes it, "unknown" for others.
+    """Return the SPDX identifier of a licence's short name as Wikimedia Commons writes it, "unknown" for others.
 
     >>> spdx_of_name("CC BY-SA 3.0"), spdx_of_name("Public domain"), spdx_of_name("Attribution only")
     ('CC-BY-SA-3.0', 'LicenseRef-public-domain', 'unknown')

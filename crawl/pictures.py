@@ -45,7 +45,7 @@ class Candidate:
 
 
 def picture_reference(element: Tag, sources: Sequence[Tag], picture_width: int) -> str | None:
-    """Returns the URL, as written, to ask for an img element: exactly one, or None where it names none.
+    """Return the URL, as written, to ask for an img element: exactly one, or None where it names none.
 
     That is the narrowest candidate of its srcset, and of the sources that suit any screen and that we can read,
     which is at least `picture_width` pixels wide; else the widest; else its src.
@@ -68,7 +68,7 @@ def picture_reference(element: Tag, sources: Sequence[Tag], picture_width: int) 
 
 
 def parse_srcset(text: str) -> list[Candidate]:
-    """Returns the candidates of a srcset attribute, in order; malformed ones are left out.
+    """Return the candidates of a srcset attribute, in order; malformed ones are left out.
 
     >>> [item.width for item in parse_srcset("oak-320.jpg 320w, oak,old.jpg 1024w")]
     [320, 1024]
@@ -113,13 +113,13 @@ def _candidates(element: Tag, sources: Sequence[Tag]) -> Iterator[Candidate]:
 
 
 def _suits_any_screen(source: Tag) -> bool:
-    """Returns whether a source may be chosen without knowing the screen, and is of a type we can read."""
+    """Return whether a source may be chosen without knowing the screen, and is of a type we can read."""
     media_type = _text(source, "type").strip().lower()
     return not source.has_attr("media") and (not media_type or media_type in READABLE_TYPES)
 
 
 def _src(element: Tag) -> str | None:
-    """Returns the src, or what is to take its place where there is none or only a placeholder within the page."""
+    """Return the src, or what is to take its place where there is none or only a placeholder within the page."""
     source = _text(element, "src").strip()
     if source and not source.lower().startswith("data:"):
         return source
@@ -127,7 +127,7 @@ def _src(element: Tag) -> str | None:
 
 
 def _first(element: Tag, names: tuple[str, ...]) -> str:
-    """Returns the first of the attributes that is there and no placeholder."""
+    """Return the first of the attributes that is there and no placeholder."""
     for name in names:
         value = _text(element, name)
         if value.strip() and not value.strip().lower().startswith("data:"):

@@ -114,7 +114,7 @@ class LinkRow:
 
 
 def target_of(link: LinkRow) -> Target:
-    """Returns the target a link asks for, with all that stood beside the link."""
+    """Return the target a link asks for, with all that stood beside the link."""
     return Target(
         url=link.to_url,
         kind=link.kind,
@@ -161,7 +161,7 @@ class Visit:
 
 
 def _schema(row_type: type) -> pa.Schema:
-    """Returns the Arrow schema of a row: integers as int64, all else as text, nothing nullable."""
+    """Return the Arrow schema of a row: integers as int64, all else as text, nothing nullable."""
     return pa.schema(
         [
             pa.field(field.name, pa.int64() if field.type is int else pa.string(), nullable=False)

@@ -20,11 +20,11 @@ class Response:
     body: bytes | None = None
 
     def header(self, name: str) -> str | None:
-        """Returns the first value of a header, None where it is absent."""
+        """Return the first value of a header, None where it is absent."""
         return next(iter(self.header_values(name)), None)
 
     def header_values(self, name: str) -> list[str]:
-        """Returns all values of a header, in order."""
+        """Return all values of a header, in order."""
         return [value for key, value in self.headers if key == name.lower()]
 
     @property
@@ -39,7 +39,7 @@ class Response:
 
 
 def charset_of(content_type: str) -> str | None:
-    """Returns the charset parameter of a Content-Type header, None where it has none.
+    """Return the charset parameter of a Content-Type header, None where it has none.
 
     >>> charset_of('text/html; Charset="UTF-8"')
     'UTF-8'
@@ -52,7 +52,7 @@ def charset_of(content_type: str) -> str | None:
 
 
 def retry_delay_s(retry_after: str | None, default_s: float) -> float:
-    """Returns the seconds a Retry-After header asks for, the default where it asks for less or names a date.
+    """Return the seconds a Retry-After header asks for, the default where it asks for less or names a date.
 
     >>> retry_delay_s("120", 1.0), retry_delay_s("Fri, 31 Dec 1999 23:59:59 GMT", 1.0)
     (120.0, 1.0)

@@ -47,7 +47,7 @@ class Rule:
     text: str
 
     def matches(self, path: str) -> bool:
-        """Returns whether the rule covers a path (with query, as in the URL)."""
+        """Return whether the rule covers a path (with query, as in the URL)."""
         if _glob_matches(self.pattern, path):
             return True
         if self.allow:
@@ -88,7 +88,7 @@ class Robots:
     groups: Mapping[str, Group] = field(default_factory=dict)
 
     def decide(self, agent: str, url: str) -> RobotsDecision:
-        """Returns the decision for a URL: the longest matching pattern wins, Allow before Disallow.
+        """Return the decision for a URL: the longest matching pattern wins, Allow before Disallow.
 
         Args:
             agent: product token of the crawler, such as "seedbed"; case does not matter.
@@ -108,7 +108,7 @@ class Robots:
 
 
 def parse_robots(status: int | None, body: bytes) -> Robots:
-    """Returns the rules in a robots.txt, as its HTTP status lets them count.
+    """Return the rules in a robots.txt, as its HTTP status lets them count.
 
     Args:
         status: status of the last answer; None where there was none (timeout, name server, TLS, redirects).
@@ -128,7 +128,7 @@ def parse_robots(status: int | None, body: bytes) -> Robots:
 
 
 def robots_directives(values: Iterable[str], agent: str) -> frozenset[str]:
-    """Returns the directives of X-Robots-Tag headers or robots meta elements that are meant for us, in lower case.
+    """Return the directives of X-Robots-Tag headers or robots meta elements that are meant for us, in lower case.
 
     "none" is spelled out as "noindex" and "nofollow". A token with a colon names the crawler which it and all
     that follow in the same value are for.
@@ -151,7 +151,7 @@ def robots_directives(values: Iterable[str], agent: str) -> frozenset[str]:
 
 
 def _robots_lines(body: bytes) -> Iterable[tuple[str, str]]:
-    """Yields (key, value) of each line, the key in lower case; the value's bytes as Latin-1 characters."""
+    """Yield (key, value) of each line, the key in lower case; the value's bytes as Latin-1 characters."""
     text = body[:MAX_ROBOTS_BYTES].removeprefix(b"\xef\xbb\xbf").decode("latin-1")
     for line in re.split(r"[\r\n]+", text):
         content = line[:_MAX_LINE_LENGTH].partition("#")[0].strip()
@@ -166,7 +166,7 @@ def _robots_lines(body: bytes) -> Iterable[tuple[str, str]]:
 
 
 def _lines_with_agents(lines: Iterable[tuple[str, str]]) -> Iterable[tuple[frozenset[str], str, str]]:
-    """Yields each line that counts, under canonical key, with the product tokens of the group it stands in.
+    """Yield each line that counts, under canonical key, with the product tokens of the group it stands in.
 
     Agent lines that follow one another share a group; only a rule ends the list, so that unknown lines between
     two agent lines do not. Source: RFC 9309, section 2.2.4.
@@ -186,7 +186,7 @@ def _lines_with_agents(lines: Iterable[tuple[str, str]]) -> Iterable[tuple[froze
 
 
 def _product_token(value: str) -> str:
-    """Returns what of an agent line names a crawler; values are read up to the first character no token has."""
+    """Return what of an agent line names a crawler; values are read up to the first character no token has."""
     if re.match(r"\*(\s|$)", value):
         return "*"
     token = re.match(r"[a-zA-Z_-]*", value)
@@ -202,26 +202,26 @@ def _add_line(group: Group, key: str, value: str) -> None:
 
 
 def _path_of(url: str) -> str:
-    """Returns path and query of a URL with its escapes in upper case, "/" where it has none."""
+    """Return path and query of a URL with its escapes in upper case, "/" where it has none."""
     path = url.removeprefix(origin_of(url)) if url else ""
     return _ESCAPE.sub(lambda escape: escape.group().upper(), path) or "/"
 
 
 def _escaped(pattern: str) -> str:
-    """Returns a pattern with bytes beyond ASCII escaped, and all escapes in upper case."""
+    """Return a pattern with bytes beyond ASCII escaped, and all escapes in upper case."""
     ascii_only = "".join(character if character < "\x80" else f"%{ord(character):02X}" for character in pattern)
     return _ESCAPE.sub(lambda escape: escape.group().upper(), ascii_only)
 
 
 def _unescaped(text: str) -> str:
-    """Returns a path or pattern with every escape resolved that a pattern does not give a meaning."""
+    """Return a path or pattern with every escape resolved that a pattern does not give a meaning."""
     return _ESCAPE.sub(
         lambda escape: escape.group() if escape.group() in _KEPT_ESCAPES else chr(int(escape.group()[1:], 16)), text
     )
 
 
 def _glob_matches(pattern: str, path: str) -> bool:
-    """Returns whether a pattern covers a path, in time linear in both (no regular expression of a stranger's)."""
+    """Return whether a pattern covers a path, in time linear in both (no regular expression of a stranger's)."""
     anchored = pattern.endswith("$")
     first, *others = pattern.removesuffix("$").split("*")
     if not path.startswith(first):

@@ -86,16 +86,16 @@ class FetchSettings:
         return f"{PRODUCT}/{_installed_version()} (+{self.contact})"
 
     def budget(self, kind: Kind) -> int:
-        """Returns how many URLs of a kind one host is asked for over all rounds."""
+        """Return how many URLs of a kind one host is asked for over all rounds."""
         return self.max_pages_per_host if kind == "page" else self.max_pictures_per_host
 
     def max_bytes(self, kind: Kind) -> int:
-        """Returns how many bytes an answer of a kind may have."""
+        """Return how many bytes an answer of a kind may have."""
         return self.max_page_bytes if kind == "page" else self.max_picture_bytes
 
 
 def is_wanted(link: LinkRow, settings: FetchSettings) -> bool:
-    """Returns whether what a link leads to is to be asked for at all: scope and depth of pages, hosts of pictures."""
+    """Return whether what a link leads to is to be asked for at all: scope and depth of pages, hosts of pictures."""
     if link.depth > 0 and not settings.follow_links:
         return False
     if link.kind == "page":

@@ -75,7 +75,7 @@ class CleanText:
 
 
 def clean_page(payload: bytes, url: str, charset: str | None, settings: TextSettings) -> CleanText | Verdict:
-    """Returns the main text of an HTML page, with the title and language it declares.
+    """Return the main text of an HTML page, with the title and language it declares.
 
     `charset` is the one in the Content-Type header. Rejects `too_many_bytes`, `not_text`, `no_text`, `too_many_nodes`
     and whatever `crawl.text_rules` finds.
@@ -98,7 +98,7 @@ def clean_page(payload: bytes, url: str, charset: str | None, settings: TextSett
 
 
 def _parse_page(text: str) -> html.HtmlElement | None:
-    """Returns the tree, made ready for extraction; libxml2 cuts what is nested deeper than 256."""
+    """Return the tree, made ready for extraction; libxml2 cuts what is nested deeper than 256."""
     text = MARKS.sub("", text)
     parser = html.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True)
     try:
@@ -245,7 +245,7 @@ def _is_whole_page(body: etree._Element) -> bool:
 
 
 def _lay_out(body: etree._Element) -> str:
-    """Returns the text of trafilatura's tree with its breaks: blank lines, or line breaks inside lists and tables."""
+    """Return the text of trafilatura's tree with its breaks: blank lines, or line breaks inside lists and tables."""
     parts: list[str] = []
     inside: Counter[str] = Counter()
     for event, element in etree.iterwalk(body, events=("start", "end")):
@@ -277,7 +277,7 @@ def _fold(text: str | None) -> str:
 
 
 def _tidy(text: str) -> str:
-    """Returns the text in NFC, marks turned back, without invisible characters and without blanks that show nothing."""
+    """Return the text in NFC, marks turned back, without invisible characters and without blanks that show nothing."""
     text = text.replace(BLANK_MARK, " ")
     text = re.sub(r"[^\S\n]+", " ", unicodedata.normalize("NFC", INVISIBLE.sub("", text)))
     text = re.sub(f"({BULLET_MARK}[\\s{PARAGRAPH_MARK}]*)+", "- ", text)  # a paragraph begins beside its bullet

@@ -43,7 +43,7 @@ class _Reader:
 
 
 def read_blocks(body: html.HtmlElement) -> list[str]:
-    r"""Returns the blocks of an element that are text, in document order; line breaks are the page's `<br>`.
+    r"""Return the blocks of an element that are text, in document order; line breaks are the page's `<br>`.
 
     >>> read_blocks(html.fromstring("<div><a href='/'>Home</a><h1>Oaks</h1>They grow<br>slowly.<hr>* * *</div>"))
     ['Oaks', 'They grow\nslowly.']

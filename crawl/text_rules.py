@@ -81,7 +81,7 @@ Rule = Callable[[Measured, TextSettings], Verdict | None]
 
 
 def judge_text(text: str, settings: TextSettings) -> Verdict | None:
-    """Returns the verdict of the first rule that rejects the text, or None where it passes all.
+    """Return the verdict of the first rule that rejects the text, or None where it passes all.
 
     >>> judge_text("An oak stands in the meadow.", TextSettings())
     Verdict(fate='rejected', reason='too_few_words', detail='6 < 50')

@@ -15,7 +15,7 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def canonical_url(url: str, base: str | None = None) -> str | None:
-    r"""Returns the URL as browsers would ask for it, without fragment, or None where it is not for us.
+    r"""Return the URL as browsers would ask for it, without fragment, or None where it is not for us.
 
     Not for us are schemes other than http and https, hosts that do not parse, URLs that carry a user name or
     password (they are nobody's to use), and URLs longer than `MAX_URL_LENGTH`.
@@ -43,7 +43,7 @@ def canonical_url(url: str, base: str | None = None) -> str | None:
 
 
 def host_of(url: str) -> str:
-    """Returns the host of a canonical URL: no port, no brackets, no closing dot.
+    """Return the host of a canonical URL: no port, no brackets, no closing dot.
 
     >>> host_of("https://trees.example.:8080/oak")
     'trees.example'
@@ -53,7 +53,7 @@ def host_of(url: str) -> str:
 
 
 def origin_of(url: str) -> str:
-    """Returns scheme, host and port of a canonical URL, which share one robots.txt.
+    """Return scheme, host and port of a canonical URL, which share one robots.txt.
 
     >>> origin_of("https://trees.example:8443/oak?age=90")
     'https://trees.example:8443'
@@ -63,13 +63,13 @@ def origin_of(url: str) -> str:
 
 
 def port_of(url: str) -> int:
-    """Returns the port of a canonical URL, 80 or 443 where it names none."""
+    """Return the port of a canonical URL, 80 or 443 where it names none."""
     parsed = ada_url.URL(url)
     return int(parsed.port) if parsed.port else {"http:": 80, "https:": 443}[parsed.protocol]
 
 
 def is_within(url: str, hosts: Collection[str], path_prefix: str = "/") -> bool:
-    """Returns whether a canonical URL lies on one of the hosts and under the path.
+    """Return whether a canonical URL lies on one of the hosts and under the path.
 
     A host stands for itself with and without a leading "www.".
 

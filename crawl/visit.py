@@ -38,17 +38,17 @@ class Asked:
 
 
 def timestamp() -> str:
-    """Returns the time, ISO 8601 in UTC to the second."""
+    """Return the time, ISO 8601 in UTC to the second."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def is_body_wanted(target: Target, response: Response) -> bool:
-    """Returns whether an answer is worth reading: status 200, a type we want, and no opt-out in its headers."""
+    """Return whether an answer is worth reading: status 200, a type we want, and no opt-out in its headers."""
     return response.status == 200 and not _is_unwanted_type(target, response) and not _header_opt_out(target, response)
 
 
 def unasked(target: Target, fate: Fate, reason: str, detail: str, asked: Asked) -> Visit:
-    """Returns the visit of a URL that got no answer, or was not asked for at all."""
+    """Return the visit of a URL that got no answer, or was not asked for at all."""
     row = LedgerRow(
         url=target.url,
         final_url=target.url,
@@ -73,31 +73,31 @@ def unasked(target: Target, fate: Fate, reason: str, detail: str, asked: Asked) 
 
 
 def unanswered(target: Target, error: FetchError, asked: Asked) -> Visit:
-    """Returns the visit of a URL whose requests failed; a refused address is our own decision, not a failure."""
+    """Return the visit of a URL whose requests failed; a refused address is our own decision, not a failure."""
     fate: Fate = "rejected" if error.reason == "address_refused" else "failed"
     return unasked(target, fate, error.reason, error.detail, asked)
 
 
 def redirect_location(response: Response, url: str) -> str | None:
-    """Returns the canonical URL a redirect points to, None where the answer is no redirect to a web address."""
+    """Return the canonical URL a redirect points to, None where the answer is no redirect to a web address."""
     location = response.header("location")
     return canonical_url(location, url) if response.status in _REDIRECTS and location else None
 
 
 def redirected(target: Target, response: Response, location: str, asked: Asked) -> Visit:
-    """Returns the visit of a URL that moved: rejected itself, with a link to where it points."""
+    """Return the visit of a URL that moved: rejected itself, with a link to where it points."""
     visit = _answered(target, response, asked, "rejected", "redirected")
     return replace(visit, row=replace(visit.row, final_url=location), links=(link_of(target, location),))
 
 
 def misdirected(target: Target, response: Response, location: str, reason: str, asked: Asked) -> Visit:
-    """Returns the visit of a URL whose redirect is not followed, such as one in a loop."""
+    """Return the visit of a URL whose redirect is not followed, such as one in a loop."""
     visit = _answered(target, response, asked, "failed", reason, f"redirects to {location}")
     return replace(visit, row=replace(visit.row, final_url=location))
 
 
 def judge(target: Target, response: Response, asked: Asked, settings: FetchSettings) -> Visit:
-    """Returns the visit an answer amounts to; redirects to a web address are for `redirected` and `misdirected`.
+    """Return the visit an answer amounts to; redirects to a web address are for `redirected` and `misdirected`.
 
     The fate is "kept" for status 200 with a wanted type and no opt-out. A page that opts out is not kept, yet its
     page links count, unless it says nofollow; its pictures do not.
@@ -162,7 +162,7 @@ def _header_directives(response: Response) -> frozenset[str]:
 
 
 def _header_opt_out(target: Target, response: Response) -> frozenset[str]:
-    """Returns the signals in a picture's headers; a page's are judged with those in it, since its links count."""
+    """Return the signals in a picture's headers; a page's are judged with those in it, since its links count."""
     return _header_directives(response) & _PICTURE_OPT_OUTS.keys() if target.kind == "image" else frozenset()
 
 

@@ -96,12 +96,12 @@ def write_visit(file: BinaryIO, visit: Visit) -> int:
 
 
 def read_payload(source: Path | str | BinaryIO, offset: int) -> bytes:
-    """Returns the decoded payload of the response that begins at an offset; arguments and errors as `read_record`."""
+    """Return the decoded payload of the response that begins at an offset; arguments and errors as `read_record`."""
     return read_record(source, offset).payload
 
 
 def read_record(source: Path | str | BinaryIO, offset: int) -> StoredResponse:
-    """Returns the response that begins at an offset of a WARC file.
+    """Return the response that begins at an offset of a WARC file.
 
     Args:
         source: the file, or its path.
@@ -130,7 +130,7 @@ def read_record(source: Path | str | BinaryIO, offset: int) -> StoredResponse:
 
 
 def _read_member(file: BinaryIO) -> bytes:
-    """Returns the gzip member that begins where the file stands.
+    """Return the gzip member that begins where the file stands.
 
     Raises:
         zlib.error: it is damaged or ends early.
@@ -146,7 +146,7 @@ def _read_member(file: BinaryIO) -> bytes:
 
 
 def _fields(head: bytes) -> dict[str, str]:
-    """Returns the header fields after a first line, names in lower case; the first of a name counts."""
+    """Return the header fields after a first line, names in lower case; the first of a name counts."""
     fields: dict[str, str] = {}
     for line in head.split(b"\r\n")[1:]:
         name, _, value = line.partition(b":")
@@ -155,7 +155,7 @@ def _fields(head: bytes) -> dict[str, str]:
 
 
 def _stored_head(head: bytes, payload_bytes: int) -> bytes:
-    """Returns status line and headers with those about length and coding renamed, and the stored length named."""
+    """Return status line and headers with those about length and coding renamed, and the stored length named."""
     status_line, *lines = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
     kept = [
         b"X-Crawl-" + line if line.partition(b":")[0].strip().lower() in _RENAMED_HEADERS else line for line in lines

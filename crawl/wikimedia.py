@@ -58,7 +58,7 @@ class WikimediaSettings:
 
 
 def discover(settings: WikimediaSettings, get_json: GetJson) -> Iterator[LinkRow]:
-    """Yields a link for each picture found, with caption, author and licence, and for each article that shows one.
+    """Yield a link for each picture found, with caption, author and licence, and for each article that shows one.
 
     Categories are walked breadth first, each once; all links have depth 0 and begin at the file's description page.
 
@@ -83,7 +83,7 @@ def discover(settings: WikimediaSettings, get_json: GetJson) -> Iterator[LinkRow
 
 
 def _categories(settings: WikimediaSettings, get_json: GetJson) -> Iterator[str]:
-    """Yields the titles of the categories to read, breadth first."""
+    """Yield the titles of the categories to read, breadth first."""
     due = deque((f"Category:{name.removeprefix('Category:')}", 0) for name in settings.categories)
     seen = {title for title, _ in due}
     while due:
@@ -100,7 +100,7 @@ def _categories(settings: WikimediaSettings, get_json: GetJson) -> Iterator[str]
 
 
 def _files(category: str, settings: WikimediaSettings, get_json: GetJson) -> Iterator[dict[str, Any]]:
-    """Yields the files of a category, each with all the API says of it; a batch of them may take several answers."""
+    """Yield the files of a category, each with all the API says of it; a batch of them may take several answers."""
     params = {
         "generator": "categorymembers",
         "gcmtitle": category,
@@ -128,7 +128,7 @@ def _files(category: str, settings: WikimediaSettings, get_json: GetJson) -> Ite
 
 
 def _answers(params: Mapping[str, str], settings: WikimediaSettings, get_json: GetJson) -> Iterator[dict[str, Any]]:
-    """Yields the answers to a query and to its continuations.
+    """Yield the answers to a query and to its continuations.
 
     Raises:
         FetchError: the API answered with an error.
@@ -148,7 +148,7 @@ def _answers(params: Mapping[str, str], settings: WikimediaSettings, get_json: G
 
 
 def _picture(page: Mapping[str, Any]) -> LinkRow | None:
-    """Returns the link to a file's thumbnail, None where the file is no picture we can read."""
+    """Return the link to a file's thumbnail, None where the file is no picture we can read."""
     info: Mapping[str, Any] = next(iter(page["imageinfo"]), {})
     url = canonical_url(info.get("thumburl") or info.get("url") or "")
     description = canonical_url(info.get("descriptionurl") or "")
@@ -170,7 +170,7 @@ def _picture(page: Mapping[str, Any]) -> LinkRow | None:
 
 
 def _articles(page: Mapping[str, Any], description_url: str, settings: WikimediaSettings) -> Iterator[LinkRow]:
-    """Yields links to the articles, of the chosen Wikipedias, that show a file."""
+    """Yield links to the articles, of the chosen Wikipedias, that show a file."""
     for use in page["globalusage"]:
         url = canonical_url(use.get("url") or "")
         if url is None or use.get("wiki") not in settings.wikis or str(use.get("ns")) != "0":
@@ -186,6 +186,6 @@ def _articles(page: Mapping[str, Any], description_url: str, settings: Wikimedia
 
 
 def _metadata(info: Mapping[str, Any], name: str) -> str:
-    """Returns a field of extmetadata as plain text; the API gives HTML."""
+    """Return a field of extmetadata as plain text; the API gives HTML."""
     value = str(info.get("extmetadata", {}).get(name, {}).get("value", ""))
     return plain_text(value)[:_MAX_TEXT]
