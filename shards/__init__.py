@@ -9,7 +9,7 @@ __all__ = ["open_dataset"]
 
 
 def __getattr__(name: str) -> object:
-    """Import ``open_dataset`` when it is asked for, so that ``import shards`` costs nothing."""
+    """Import `open_dataset` when it is asked for, so that `import shards` costs nothing."""
     if name == "open_dataset":
         from shards.dataset import open_dataset  # noqa: PLC0415 - lazy on purpose
 

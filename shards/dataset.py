@@ -1,4 +1,4 @@
-"""A committed dataset, opened for reading: ``open_dataset``."""
+"""A committed dataset, opened for reading: `open_dataset`."""
 
 import json
 from abc import ABC, abstractmethod
@@ -54,7 +54,7 @@ class Dataset(ABC):
         return int(self._ends[-1])
 
     def __getitem__(self, number: int) -> dict[str, Any]:
-        """Return one sample: its arrays, without the batch's axis, and ``meta``, its decoded JSON."""
+        """Return one sample: its arrays, without the batch's axis, and `meta`, its decoded JSON."""
         places = self._place(number)
         batch = self.read(places, "stored", self.fields)
         sample = {name: value[0] if value.ndim > 1 else value[0].item() for name, value in batch.items()}
@@ -62,7 +62,7 @@ class Dataset(ABC):
 
     @abstractmethod
     def read(self, places: Places, noise: Noise, fields: Collection[str]) -> Batch:
-        """Return the batch of the samples at these places; see ``Loader``."""
+        """Return the batch of the samples at these places; see `Loader`."""
 
     def loader(
         self,
@@ -76,7 +76,7 @@ class Dataset(ABC):
         noise: Noise = "stored",
         fields: Collection[str] | None = None,
     ) -> Loader:
-        """Return batches of this split; see ``Loader`` for the arguments."""
+        """Return batches of this split; see `Loader` for the arguments."""
         return Loader(
             self,
             batch_size,
@@ -116,7 +116,7 @@ class TripletDataset(Dataset):
         super().__init__(folder, manifest, split, spec.samples_per_picture if self.is_virtual else 1)
 
     def read(self, places: Places, noise: Noise, fields: Collection[str]) -> Batch:
-        """Return the batch of the samples at these places; see ``Loader``."""
+        """Return the batch of the samples at these places; see `Loader`."""
         wanted = frozenset(fields)
         stored = replace(places, rows=places.rows // self.spec.samples_per_picture) if self.is_virtual else places
         keys = self.shards.keys(stored.shards, stored.rows)
@@ -181,7 +181,7 @@ class WindowDataset(Dataset):
         self.spec = spec
 
     def read(self, places: Places, noise: Noise, fields: Collection[str]) -> Batch:
-        """Return the batch of the samples at these places; see ``Loader``."""
+        """Return the batch of the samples at these places; see `Loader`."""
         if noise != "stored":
             raise DatasetError(f"{self.folder} holds windows, which have no noise: leave noise at 'stored'")
         shape = (self.spec.context + 1,)
@@ -196,7 +196,7 @@ class WindowDataset(Dataset):
     def _lengths(self, places: Places, tokens: NDArray[Any]) -> NDArray[np.int64]:
         """Return how many tokens of each window are text.
 
-        Only a window that ends with ``<eos>`` may be filled up; only its JSON need be decoded.
+        Only a window that ends with `<eos>` may be filled up; only its JSON need be decoded.
         """
         lengths = np.full(len(tokens), self.spec.context + 1, np.int64)
         for number in np.flatnonzero(tokens[:, -1] == self.spec.eos_id).tolist():
@@ -216,8 +216,8 @@ def open_dataset(path: str | Path, split: str = "train") -> TripletDataset | Win
     """Return one split of a committed dataset.
 
     Args:
-        path: The dataset's folder, or the stage's, whose ``current`` names it.
-        split: ``train``, ``val`` or ``test``.
+        path: The dataset's folder, or the stage's, whose `current` names it.
+        split: `train`, `val` or `test`.
 
     Raises:
         DatasetError: There is no such folder, nothing was committed in it, it is no dataset, or it has no such split.

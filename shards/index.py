@@ -1,8 +1,8 @@
-"""Where each member of a shard stands: the ``.idx`` file beside it.
+"""Where each member of a shard stands: the `.idx` file beside it.
 
-An Arrow IPC file, one row per sample in the shard's order: ``key``, and for each
-extension the columns ``<extension>.offset`` (int64, of the member's first byte),
-``<extension>.length`` (int64) and ``<extension>.crc32c`` (uint32). The schema's
+An Arrow IPC file, one row per sample in the shard's order: `key`, and for each
+extension the columns `<extension>.offset` (int64, of the member's first byte),
+`<extension>.length` (int64) and `<extension>.crc32c` (uint32). The schema's
 metadata lists the extensions, as JSON, in the order of the members.
 """
 
@@ -29,10 +29,10 @@ class Index:
 
     Attributes:
         extensions: The M extensions, in the order of the members.
-        keys: The samples' keys, bytes ``(N,)``, ASCII.
-        offsets: Where each member begins in the tar, int64 ``(N, M)``.
-        lengths: How many bytes it has, int64 ``(N, M)``.
-        crcs: Its CRC-32C, uint32 ``(N, M)``.
+        keys: The samples' keys, bytes `(N,)`, ASCII.
+        offsets: Where each member begins in the tar, int64 `(N, M)`.
+        lengths: How many bytes it has, int64 `(N, M)`.
+        crcs: Its CRC-32C, uint32 `(N, M)`.
     """
 
     extensions: tuple[str, ...]
@@ -65,7 +65,7 @@ class Index:
 
 
 def encode_index(index: Index) -> bytes:
-    """Return the bytes of the ``.idx`` file."""
+    """Return the bytes of the `.idx` file."""
     columns = {"key": pa.array([key.decode() for key in index.keys.tolist()], pa.string())}
     for number, extension in enumerate(index.extensions):
         columns[f"{extension}.offset"] = pa.array(index.offsets[:, number], pa.int64())
@@ -80,7 +80,7 @@ def encode_index(index: Index) -> bytes:
 
 
 def decode_index(data: bytes) -> Index:
-    """Return the index that ``encode_index`` wrote.
+    """Return the index that `encode_index` wrote.
 
     Raises:
         IndexFileError: The bytes are something else.

@@ -20,25 +20,25 @@ class Loader:
     """Batches of a dataset, as dicts of arrays with the batch as their leading axis.
 
     The stream of samples is the same for every rank and batch size. With B samples a
-    rank and W ranks, rank r takes the positions ``s·B·W + r·B …`` at step s. It runs on
+    rank and W ranks, rank r takes the positions `s·B·W + r·B …` at step s. It runs on
     across the ends of epochs for ever, or, if finite, passes once over the dataset each
     time it is iterated; then the last batches are filled up with other samples and
-    ``valid``, bool ``(B,)``, says which count.
+    `valid`, bool `(B,)`, says which count.
 
-    A batch of triplets holds ``clean`` uint8 ``(B, S, S, C)``, ``noise`` and ``noisy``
-    float16 of the same shape, ``step`` (1 … K) and ``draw`` int64 ``(B,)``, their factors
-    ``a`` and ``b`` float32 ``(B,)``, and ``key``. A batch of windows holds ``tokens``
-    ``(B, T + 1)``, ``mask`` bool ``(B, T)``, true where the next word counts, and ``key``.
+    A batch of triplets holds `clean` uint8 `(B, S, S, C)`, `noise` and `noisy`
+    float16 of the same shape, `step` (1 … K) and `draw` int64 `(B,)`, their factors
+    `a` and `b` float32 `(B,)`, and `key`. A batch of windows holds `tokens`
+    `(B, T + 1)`, `mask` bool `(B, T)`, true where the next word counts, and `key`.
 
     Args:
         dataset: What to read.
         batch_size: B, samples a step and rank.
         seed: Of the order, 0 to 2**64 - 1.
-        rank: r, below ``world_size``.
+        rank: r, below `world_size`.
         world_size: W.
         shuffle: Whether to shuffle, anew each epoch.
         finite: Whether to end after one pass.
-        noise: ``stored``, or ``fresh``: the draw counts on with the epoch, so that no picture meets a static twice.
+        noise: `stored`, or `fresh`: the draw counts on with the epoch, so that no picture meets a static twice.
         fields: The arrays wanted; all if None. What is not wanted is not read.
 
     Raises:

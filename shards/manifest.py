@@ -28,7 +28,7 @@ class FileEntry:
     """One file of an output.
 
     Attributes:
-        path: Relative to the manifest's folder, with ``/``.
+        path: Relative to the manifest's folder, with `/`.
         bytes: The file's size.
         sha256: Of its bytes, in hex.
         records: How many samples or rows it holds.
@@ -51,7 +51,7 @@ class InputEntry:
 
 @dataclass(frozen=True)
 class Counts:
-    """The fates of a stage's inputs; ``records_in = kept + rejected + failed``."""
+    """The fates of a stage's inputs; `records_in = kept + rejected + failed`."""
 
     records_in: int = 0
     kept: int = 0
@@ -68,13 +68,13 @@ class Manifest:
     """What a committed folder holds, and what it was made from.
 
     Attributes:
-        stage: ``crawl``, ``images``, ``text``, ``triplets`` or ``windows``.
+        stage: `crawl`, `images`, `text`, `triplets` or `windows`.
         fingerprint: 12 hex digits.
-        configuration: JSON values. A dataset's has the key ``spec``, see ``TripletSpec`` and ``WindowSpec``.
+        configuration: JSON values. A dataset's has the key `spec`, see `TripletSpec` and `WindowSpec`.
         inputs: The outputs it was made from.
         counts: The fates of its inputs.
         splits: Samples in each split; empty where there are none.
-        files: Every file of the folder but the manifest and ``run.json``.
+        files: Every file of the folder but the manifest and `run.json`.
         format_version: Of the files.
     """
 
@@ -94,7 +94,7 @@ def canonical_json(value: Any) -> str:  # noqa: ANN401 - any JSON value
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
-    """Return the bytes of ``manifest.json``."""
+    """Return the bytes of `manifest.json`."""
     return canonical_json(asdict(manifest)).encode()
 
 
@@ -150,7 +150,7 @@ def _manifest_bytes(folder: Path) -> bytes:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Commit a folder: write its ``manifest.json``, last of all files.
+    """Commit a folder: write its `manifest.json`, last of all files.
 
     Raises:
         ManifestError: Some input has no fate, or two; nothing is written.
@@ -161,7 +161,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def resolve_dataset(path: Path) -> Path:
-    """Return the committed folder that ``path`` means: itself, or the one its ``current`` names.
+    """Return the committed folder that `path` means: itself, or the one its `current` names.
 
     Raises:
         ManifestError: Neither is there; the message says what would do.
@@ -179,7 +179,7 @@ def resolve_dataset(path: Path) -> Path:
 
 
 def write_current(stage_folder: Path, fingerprint: str) -> None:
-    """Put an output in force: ``current`` names it from now on."""
+    """Put an output in force: `current` names it from now on."""
     atomic_write(stage_folder / CURRENT_NAME, f"{fingerprint}\n".encode())
 
 
@@ -187,7 +187,7 @@ def write_current(stage_folder: Path, fingerprint: str) -> None:
 def atomic_open(path: Path) -> Iterator[BinaryIO]:
     """Yield a file that gets its name, flushed to disk, when the block ends without an error.
 
-    On an error the temporary file goes; after a kill it stays as ``.NAME.….tmp``, which nothing reads.
+    On an error the temporary file goes; after a kill it stays as `.NAME.….tmp`, which nothing reads.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:

@@ -32,10 +32,10 @@ def quantile_table() -> NDArray[np.float16]:
     ±4.324, standard deviation 0.99999; read-only.
 
     Source: Wichura, "Algorithm AS241: The Percentage Points of the Normal
-    Distribution", Applied Statistics 37 (1988), as in Python's ``statistics``.
+    Distribution", Applied Statistics 37 (1988), as in Python's `statistics`.
 
     Raises:
-        NoiseError: The table's SHA-256 is not ``QUANTILES_SHA256``.
+        NoiseError: The table's SHA-256 is not `QUANTILES_SHA256`.
     """
     inverse = NormalDist().inv_cdf
     lower = np.array([inverse((i + 0.5) / 65536) for i in range(32768)]).astype(np.float16)
@@ -60,9 +60,9 @@ def sample_id(key: str) -> int:
 
 
 def random_words(seed: int, identity: int, draw: int, stream: int, count: int) -> NDArray[np.uint16]:
-    """Return ``count`` 16-bit words of the Philox 4x64-10 stream, lowest word of each output first.
+    """Return `count` 16-bit words of the Philox 4x64-10 stream, lowest word of each output first.
 
-    The key is ``[seed, identity]``; block j = 0, 1, … has counter ``(j + 1, 0, draw, stream)``.
+    The key is `[seed, identity]`; block j = 0, 1, … has counter `(j + 1, 0, draw, stream)`.
 
     Source: Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011.
     """
@@ -78,19 +78,19 @@ def static(seed: int, identity: int, draw: int, shape: tuple[int, ...]) -> NDArr
 
     Args:
         seed: The dataset's seed, 0 to 2**64 - 1.
-        identity: The picture's id, see ``sample_id``.
+        identity: The picture's id, see `sample_id`.
         draw: Which static of this picture, 0 or more.
-        shape: The picture's shape, ``(S, S, C)``.
+        shape: The picture's shape, `(S, S, C)`.
 
     Returns:
-        Float16 of ``shape``, within ±4.324.
+        Float16 of `shape`, within ±4.324.
     """
     only: NDArray[np.float16] = statics(seed, [identity], [draw], shape)[0]
     return only
 
 
 def statics(seed: int, identities: Sequence[int], draws: Sequence[int], shape: tuple[int, ...]) -> NDArray[np.float16]:
-    """Return the statics of B pictures, float16 ``(B, *shape)``; see ``static``."""
+    """Return the statics of B pictures, float16 `(B, *shape)`; see `static`."""
     count = int(np.prod(shape))
     words = np.empty((len(identities), count), np.uint16)
     for row, (identity, draw) in enumerate(zip(identities, draws, strict=True)):

@@ -1,4 +1,4 @@
-"""The bytes of a ``.npy`` file, the same under every numpy version."""
+"""The bytes of a `.npy` file, the same under every numpy version."""
 
 from functools import cache
 
@@ -16,7 +16,7 @@ def npy_header(dtype: str, shape: tuple[int, ...]) -> bytes:
     Source: NEP 1, "A Simple File Format for NumPy Arrays", version 1.0.
 
     Args:
-        dtype: A type string with its byte order, such as ``"<f2"`` or ``"|u1"``.
+        dtype: A type string with its byte order, such as `"<f2"` or `"|u1"`.
         shape: The array's shape.
     """
     text = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape!r}, }}"
@@ -26,11 +26,11 @@ def npy_header(dtype: str, shape: tuple[int, ...]) -> bytes:
 
 
 def npy_bytes(array: NDArray[np.generic]) -> bytes:
-    """Return an array as a little-endian ``.npy`` file."""
+    """Return an array as a little-endian `.npy` file."""
     little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
     return npy_header(little.dtype.str, array.shape) + little.tobytes()
 
 
 def npy_length(dtype: str, shape: tuple[int, ...]) -> int:
-    """Return how many bytes ``npy_bytes`` makes of such an array."""
+    """Return how many bytes `npy_bytes` makes of such an array."""
     return len(npy_header(dtype, shape)) + int(np.prod(shape)) * np.dtype(dtype).itemsize

@@ -1,6 +1,6 @@
 """Which sample stands at which position of the endless stream: arithmetic, no state.
 
-An epoch shuffles the shards, then the samples within blocks of ``BLOCK_SHARDS``
+An epoch shuffles the shards, then the samples within blocks of `BLOCK_SHARDS`
 shards in a row, so that a reader is at home in a few files at a time. Everything
 follows from (seed, epoch, position).
 """
@@ -22,7 +22,7 @@ _KEPT_BLOCKS = 2
 
 @dataclass(frozen=True)
 class Places:
-    """Where B samples stand, int64 ``(B,)`` each: shard, sample within the shard, and the epoch that asks."""
+    """Where B samples stand, int64 `(B,)` each: shard, sample within the shard, and the epoch that asks."""
 
     shards: NDArray[np.int64]
     rows: NDArray[np.int64]
@@ -52,7 +52,7 @@ class Order:
         self._blocks: dict[tuple[int, int], tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
 
     def locate(self, position: int, count: int) -> Places:
-        """Return where the ``count`` samples from a position of the stream on stand."""
+        """Return where the `count` samples from a position of the stream on stand."""
         shards, rows, epochs = [], [], []
         while count > 0:
             epoch, within = divmod(position, self.num_samples)
@@ -90,9 +90,9 @@ class Order:
         return self._blocks[epoch, block]
 
     def _permute(self, epoch: int, number: int, stream: int, count: int) -> NDArray[np.int64]:
-        """Return the numbers below ``count``, shuffled: ranked by Philox outputs, ties by position.
+        """Return the numbers below `count`, shuffled: ranked by Philox outputs, ties by position.
 
-        numpy promises the bits of Philox for good, but not the result of its ``permutation``.
+        numpy promises the bits of Philox for good, but not the result of its `permutation`.
         """
         if not self.shuffle:
             return np.arange(count)

@@ -102,7 +102,7 @@ class Shard:
 
 
 class Shards:
-    """The shards of a split, opened when they are asked for; at most ``MAX_OPEN_SHARDS`` stay open."""
+    """The shards of a split, opened when they are asked for; at most `MAX_OPEN_SHARDS` stay open."""
 
     def __init__(self, folder: Path, files: Sequence[ShardFiles]) -> None:
         self.folder = folder
@@ -122,7 +122,7 @@ class Shards:
         return self._open[number]
 
     def keys(self, shards: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.bytes_]:
-        """Return the keys of B samples, bytes ``(B,)``."""
+        """Return the keys of B samples, bytes `(B,)`."""
         parts = [(chosen, self[number].index.keys[rows[chosen]]) for number, chosen in _by_shard(shards)]
         keys = np.empty(len(shards), max(part.dtype for _, part in parts))
         for chosen, part in parts:
@@ -132,12 +132,12 @@ class Shards:
     def gather(
         self, shards: NDArray[np.int64], rows: NDArray[np.int64], extension: str, dtype: str, shape: tuple[int, ...]
     ) -> NDArray[Any]:
-        """Return one array member of B samples, ``(B, *shape)``, every one checked by its CRC-32C.
+        """Return one array member of B samples, `(B, *shape)`, every one checked by its CRC-32C.
 
         Args:
-            shards: The samples' shards, ``(B,)``.
-            rows: Their rows within them, ``(B,)``.
-            extension: Of a ``.npy`` member.
+            shards: The samples' shards, `(B,)`.
+            rows: Their rows within them, `(B,)`.
+            extension: Of a `.npy` member.
             dtype: Its type string.
             shape: Its shape.
 

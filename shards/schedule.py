@@ -6,25 +6,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 SCHEDULES = ("interpolate",)
-"""The names ``ladder`` knows."""
+"""The names `ladder` knows."""
 
 
 @cache
 def ladder(name: str, steps: int) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
-    """Return the factors ``(a, b)`` of picture and static for the steps 1 … K.
+    """Return the factors `(a, b)` of picture and static for the steps 1 … K.
 
-    ``interpolate`` keeps the variance, ``a_k² + b_k² = 1``, and mixes in equal parts
-    of it: ``b_k² = k / K``, so that step K is static alone.
+    `interpolate` keeps the variance, `a_k² + b_k² = 1`, and mixes in equal parts
+    of it: `b_k² = k / K`, so that step K is static alone.
 
     Source: the variance-preserving ladder of Sohl-Dickstein et al., "Deep Unsupervised
     Learning using Nonequilibrium Thermodynamics", ICML 2015, with noise variance linear in k.
 
     Args:
-        name: One of ``SCHEDULES``.
+        name: One of `SCHEDULES`.
         steps: K, 1 or more.
 
     Returns:
-        Two float16 arrays ``(K,)``, read-only; index k - 1 belongs to step k.
+        Two float16 arrays `(K,)`, read-only; index k - 1 belongs to step k.
 
     Raises:
         ValueError: An unknown name, or no steps.

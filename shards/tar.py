@@ -23,7 +23,7 @@ _DEVICE = b"0000000\0" * 2
 
 
 def member_name(key: str, extension: str) -> str:
-    """Return a member's name, ``key.extension``.
+    """Return a member's name, `key.extension`.
 
     Raises:
         ValueError: The key is empty or holds a dot or a slash, or the extension is empty or holds a slash;
@@ -61,12 +61,12 @@ def header(name: str, size: int) -> bytes:
 
 
 def padding(size: int) -> bytes:
-    """Return the zeros that fill a member of ``size`` bytes up to a whole block."""
+    """Return the zeros that fill a member of `size` bytes up to a whole block."""
     return bytes(-size % BLOCK_BYTES)
 
 
 def member_bytes(size: int) -> int:
-    """Return what a member of ``size`` bytes takes in an archive, header and padding included.
+    """Return what a member of `size` bytes takes in an archive, header and padding included.
 
     >>> member_bytes(0), member_bytes(1), member_bytes(512)
     (512, 1024, 1024)

@@ -2,9 +2,9 @@ r"""Text as numbers and back: a dictionary of words, or bytes.
 
 The words of a text are, in this order of preference:
 
-1. a number with points or commas inside: ``3.14``, ``1,200``;
-2. a run of letters, digits and underscores, with apostrophes and hyphens inside: ``oak's``, ``wind-blown``;
-3. a break: white space with one newline is ``"\n"``, with more is ``"\n\n"``; other white space only separates;
+1. a number with points or commas inside: `3.14`, `1,200`;
+2. a run of letters, digits and underscores, with apostrophes and hyphens inside: `oak's`, `wind-blown`;
+3. a break: white space with one newline is `"\n"`, with more is `"\n\n"`; other white space only separates;
 4. any other character by itself.
 """
 
@@ -37,7 +37,7 @@ class TokenizerError(ValueError):
 
 
 class Tokenizer(Protocol):
-    """What every tokenizer can do; ids run from 0 to ``vocab_size - 1``."""
+    """What every tokenizer can do; ids run from 0 to `vocab_size - 1`."""
 
     @property
     def vocab_size(self) -> int:
@@ -45,17 +45,17 @@ class Tokenizer(Protocol):
 
     @property
     def eos_id(self) -> int:
-        """The id of ``<eos>``, which closes a document."""
+        """The id of `<eos>`, which closes a document."""
 
     @property
     def dtype(self) -> str:
-        """The smallest type string that holds every id, ``<u2`` or ``<u4``."""
+        """The smallest type string that holds every id, `<u2` or `<u4`."""
 
     def encode(self, text: str) -> Tokens:
-        """Return the ids of a text, ``(n,)`` of ``dtype``, without ``<eos>``."""
+        """Return the ids of a text, `(n,)` of `dtype`, without `<eos>`."""
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Return readable text; ``<eos>`` and ``<unk>`` are written as such."""
+        """Return readable text; `<eos>` and `<unk>` are written as such."""
 
     def token(self, token_id: int) -> str:
         """Return one token as readable text."""
@@ -69,7 +69,7 @@ class Tokenizer(Protocol):
 
 @dataclass(frozen=True)
 class WordTokenizer:
-    """A dictionary of words; id 0 is ``<unk>``, id 1 ``<eos>``, and the words follow.
+    """A dictionary of words; id 0 is `<unk>`, id 1 `<eos>`, and the words follow.
 
     Attributes:
         words: The words, the commonest first.
@@ -85,12 +85,12 @@ class WordTokenizer:
 
     @property
     def vocab_size(self) -> int:
-        """How many ids there are: the words, ``<unk>`` and ``<eos>``."""
+        """How many ids there are: the words, `<unk>` and `<eos>`."""
         return len(self.words) + 2
 
     @property
     def dtype(self) -> str:
-        """``<u2`` where every id fits into 16 bits, ``<u4`` else."""
+        """`<u2` where every id fits into 16 bits, `<u4` else."""
         return smallest_dtype(self.vocab_size)
 
     @cached_property
@@ -98,7 +98,7 @@ class WordTokenizer:
         return {word: number + 2 for number, word in enumerate(self.words)}
 
     def encode(self, text: str) -> Tokens:
-        """Return the ids of a text's words, ``(n,)`` of ``dtype``, without ``<eos>``.
+        """Return the ids of a text's words, `(n,)` of `dtype`, without `<eos>`.
 
         >>> WordTokenizer(("oak", "the")).encode("the old oak").tolist()
         [3, 0, 2]
@@ -125,7 +125,7 @@ class WordTokenizer:
 
 @dataclass(frozen=True)
 class ByteTokenizer:
-    """The bytes of UTF-8 text; id 256 is ``<eos>``."""
+    """The bytes of UTF-8 text; id 256 is `<eos>`."""
 
     kind = "bytes"
     eos_id = 256
@@ -133,15 +133,15 @@ class ByteTokenizer:
     dtype = "<u2"
 
     def encode(self, text: str) -> Tokens:
-        """Return the bytes of a text, uint16 ``(n,)``, without ``<eos>``."""
+        """Return the bytes of a text, uint16 `(n,)`, without `<eos>`."""
         return np.frombuffer(text.encode(), np.uint8).astype(self.dtype)
 
     def token(self, token_id: int) -> str:
-        """Return one byte as text; a part of a longer character as ``�``."""
+        """Return one byte as text; a part of a longer character as `�`."""
         return self.decode([token_id])
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Return the text; broken characters become ``�``."""
+        """Return the text; broken characters become `�`."""
         pieces = (END.encode() if token_id == self.eos_id else bytes([token_id]) for token_id in ids)
         return b"".join(pieces).decode(errors="replace")
 
@@ -187,11 +187,11 @@ def join_words(words: Iterable[str]) -> str:
 
 
 def build_vocabulary(counts: Mapping[str, int], max_words: int, min_count: int = 1) -> tuple[str, ...]:
-    """Return the words for a ``WordTokenizer``: the commonest first, ties in the order of their code points.
+    """Return the words for a `WordTokenizer`: the commonest first, ties in the order of their code points.
 
     Args:
         counts: How often each word stands in the training text.
-        max_words: The most words to keep, beside ``<unk>`` and ``<eos>``.
+        max_words: The most words to keep, beside `<unk>` and `<eos>`.
         min_count: Rarer words are left out.
     """
     kept = [word for word, count in counts.items() if count >= min_count]
@@ -199,12 +199,12 @@ def build_vocabulary(counts: Mapping[str, int], max_words: int, min_count: int =
 
 
 def smallest_dtype(vocab_size: int) -> str:
-    """Return the type string that holds ``vocab_size`` ids: ``<u2`` or ``<u4``."""
+    """Return the type string that holds `vocab_size` ids: `<u2` or `<u4`."""
     return "<u2" if vocab_size <= 2**16 else "<u4"
 
 
 def from_json(text: str) -> WordTokenizer | ByteTokenizer:
-    """Return the tokenizer that ``to_json`` wrote.
+    """Return the tokenizer that `to_json` wrote.
 
     Raises:
         TokenizerError: The text is something else.
@@ -222,7 +222,7 @@ def from_json(text: str) -> WordTokenizer | ByteTokenizer:
 
 
 def load_tokenizer(path: Path) -> WordTokenizer | ByteTokenizer:
-    """Return the tokenizer in a file, or in a dataset folder's ``tokenizer.json``.
+    """Return the tokenizer in a file, or in a dataset folder's `tokenizer.json`.
 
     Raises:
         TokenizerError: The file is missing or something else; the message names it.

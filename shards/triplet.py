@@ -57,10 +57,10 @@ class TripletSpec:
         channels: C, 3 for colour or 1 for grey.
         steps: K, the steps of the ladder.
         draws: How many statics each picture is mixed with.
-        schedule: The ladder's name, one of ``shards.schedule.SCHEDULES``.
-        corruption: One of ``CORRUPTIONS``.
+        schedule: The ladder's name, one of `shards.schedule.SCHEDULES`.
+        corruption: One of `CORRUPTIONS`.
         seed: Of the static, 0 to 2**63 - 1.
-        mode: One of ``MODES``.
+        mode: One of `MODES`.
 
     Raises:
         ValueError: A value is impossible; the message names it.
@@ -90,7 +90,7 @@ class TripletSpec:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """The shape of a picture, ``(S, S, C)``."""
+        """The shape of a picture, `(S, S, C)`."""
         return (self.size, self.size, self.channels)
 
     @property
@@ -100,16 +100,16 @@ class TripletSpec:
 
     @property
     def factors(self) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
-        """The ladder ``(a, b)``, float16 ``(K,)`` each; index k - 1 belongs to step k."""
+        """The ladder `(a, b)`, float16 `(K,)` each; index k - 1 belongs to step k."""
         return ladder(self.schedule, self.steps)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the value that a manifest's configuration holds as ``spec``."""
+        """Return the value that a manifest's configuration holds as `spec`."""
         return {"kind": KIND, **asdict(self)}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "TripletSpec":
-        """Return the spec that ``to_json`` wrote.
+        """Return the spec that `to_json` wrote.
 
         Raises:
             ValueError: It is another one's.
@@ -152,7 +152,7 @@ def mix(
     a: np.float16 | NDArray[np.float16],
     b: np.float16 | NDArray[np.float16],
 ) -> NDArray[np.float16]:
-    """Return ``a x + b n``, the noisy picture, bit for bit the same everywhere.
+    """Return `a x + b n`, the noisy picture, bit for bit the same everywhere.
 
     x has 9 significant bits and the rest 11, so both products are exact in float32;
     only their sum is rounded, and then once more to float16.
@@ -186,7 +186,7 @@ def virtual_record(spec: TripletSpec, key: str, provenance: Mapping[str, Any]) -
     """Return the JSON of one virtual sample: a triplet's, but for what depends on step and draw.
 
     Raises:
-        ValueError: As ``triplet_record``.
+        ValueError: As `triplet_record`.
     """
     return _dataset_facts(spec, key) | checked_provenance(provenance)
 
@@ -230,16 +230,16 @@ def encode_triplet(
 
     Args:
         spec: What the dataset's triplets are.
-        key: The picture's key, see ``picture_key``.
-        clean: The picture, uint8 ``(S, S, C)``.
+        key: The picture's key, see `picture_key`.
+        clean: The picture, uint8 `(S, S, C)`.
         step: k, 1 to K.
         draw: Which static, 0 or more.
         caption: May be empty.
-        provenance: The fields of ``PROVENANCE``.
+        provenance: The fields of `PROVENANCE`.
 
     Raises:
         ValueError: The picture has another shape or key, the step lies outside the ladder, or the provenance is not
-            as ``PROVENANCE`` says.
+            as `PROVENANCE` says.
     """
     _check_picture(spec, key, clean)
     if not 1 <= step <= spec.steps:
@@ -259,7 +259,7 @@ def encode_triplet(
 def encode_virtual(
     spec: TripletSpec, key: str, clean: NDArray[np.uint8], *, caption: str, provenance: Mapping[str, Any]
 ) -> tuple[str, dict[str, bytes]]:
-    """Return the key and the members of one virtual sample; see ``encode_triplet``."""
+    """Return the key and the members of one virtual sample; see `encode_triplet`."""
     _check_picture(spec, key, clean)
     record = record_bytes(virtual_record(spec, key, provenance))
     return key, {CLEAN: npy_bytes(clean), CAPTION: caption.encode(), RECORD: record}
@@ -268,14 +268,14 @@ def encode_virtual(
 def triplet_bytes(
     spec: TripletSpec, key: str, step: int, draw: int, *, caption: str, provenance: Mapping[str, Any]
 ) -> int:
-    """Return what the triplet that ``encode_triplet`` makes takes in a tar, without its pixels."""
+    """Return what the triplet that `encode_triplet` makes takes in a tar, without its pixels."""
     arrays = [npy_length("|u1", spec.shape), npy_length("<f2", spec.shape), npy_length("<f2", spec.shape)]
     record = record_bytes(triplet_record(spec, key, step, draw, provenance))
     return sample_bytes([*arrays, len(caption.encode()), len(record)])
 
 
 def virtual_bytes(spec: TripletSpec, key: str, *, caption: str, provenance: Mapping[str, Any]) -> int:
-    """Return what the sample that ``encode_virtual`` makes takes in a tar, without its pixels."""
+    """Return what the sample that `encode_virtual` makes takes in a tar, without its pixels."""
     record = record_bytes(virtual_record(spec, key, provenance))
     return sample_bytes([npy_length("|u1", spec.shape), len(caption.encode()), len(record)])
 

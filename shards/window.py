@@ -1,7 +1,7 @@
 """A window: T words of running text and, for each, the word that comes next.
 
-The stream of a split is its documents in order, each closed by ``<eos>``. Window w
-covers the stream's positions ``w · stride … w · stride + T``: neighbours at stride T
+The stream of a split is its documents in order, each closed by `<eos>`. Window w
+covers the stream's positions `w · stride … w · stride + T`: neighbours at stride T
 share one token, so that every token but the very first is predicted exactly once.
 """
 
@@ -31,8 +31,8 @@ class WindowSpec:
     Attributes:
         context: T, the words seen; a window holds T + 1 tokens.
         stride: How far a window begins behind the one before, 1 to T.
-        eos_id: The tokenizer's ``<eos>``, which also fills a window up.
-        dtype: The tokens' type string, ``<u2`` or ``<u4``.
+        eos_id: The tokenizer's `<eos>`, which also fills a window up.
+        dtype: The tokens' type string, `<u2` or `<u4`.
         tokenizer_sha256: Of the tokenizer's file, in hex.
 
     Raises:
@@ -57,12 +57,12 @@ class WindowSpec:
         return cls(context, stride, tokenizer.eos_id, tokenizer.dtype, tokenizer.sha256())
 
     def to_json(self) -> dict[str, Any]:
-        """Return the value that a manifest's configuration holds as ``spec``; the tokenizer's file says the rest."""
+        """Return the value that a manifest's configuration holds as `spec`; the tokenizer's file says the rest."""
         return {"kind": KIND, "context": self.context, "stride": self.stride}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any], tokenizer: Tokenizer) -> "WindowSpec":
-        """Return the spec that ``to_json`` wrote, with its tokenizer.
+        """Return the spec that `to_json` wrote, with its tokenizer.
 
         Raises:
             ValueError: It is another one's.
@@ -79,7 +79,7 @@ class Placement(NamedTuple):
         window: The window's number in its split.
         offset: Where the part begins in the window.
         start: Where it begins in the document.
-        length: How long it is; a document's last part ends with its ``<eos>``.
+        length: How long it is; a document's last part ends with its `<eos>`.
     """
 
     window: int
@@ -90,7 +90,7 @@ class Placement(NamedTuple):
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of a document in a window, as its JSON names it: see ``Placement``."""
+    """A part of a document in a window, as its JSON names it: see `Placement`."""
 
     key: str
     url: str
@@ -119,7 +119,7 @@ def place_pieces(
 
     Args:
         global_start: The position of the document's first token in its split's stream.
-        num_tokens: The document's tokens, its ``<eos>`` included.
+        num_tokens: The document's tokens, its `<eos>` included.
         context: T.
         stride: Between the beginnings of windows, 1 to T.
         stream_length: The tokens of the whole stream; windows that would only repeat its last token are left out.
@@ -135,7 +135,7 @@ def place_pieces(
 
 
 def window_key(split: str, position: int, first: Piece) -> str:
-    """Return a window's key: 32 hex digits of the SHA-256 of ``split:position:document:start``.
+    """Return a window's key: 32 hex digits of the SHA-256 of `split:position:document:start`.
 
     Args:
         split: The split's name.
@@ -178,7 +178,7 @@ def encode_window(
         split: The split's name.
         position: The window's first position in the split's stream, its number times the stride.
         pieces: The parts of documents in it, in order, without gaps.
-        tokens: Their tokens, ``(length,)``; ``<eos>`` fills the window up behind them.
+        tokens: Their tokens, `(length,)`; `<eos>` fills the window up behind them.
 
     Raises:
         ValueError: The parts leave a gap or do not fit, or the tokens are not as many as theirs, or of another type.
@@ -193,13 +193,13 @@ def encode_window(
 
 
 def window_bytes(spec: WindowSpec, split: str, position: int, pieces: Sequence[Piece]) -> int:
-    """Return what the window that ``encode_window`` makes takes in a tar, without its tokens."""
+    """Return what the window that `encode_window` makes takes in a tar, without its tokens."""
     record = record_bytes(window_record(spec, split, position, pieces))
     return sample_bytes([npy_length(spec.dtype, (spec.context + 1,)), len(record)])
 
 
 def target_mask(lengths: NDArray[np.int64], context: int) -> NDArray[np.bool_]:
-    """Return which next words count, bool ``(B, T)``: those that stand before a window's length.
+    """Return which next words count, bool `(B, T)`: those that stand before a window's length.
 
     >>> target_mask(np.array([3, 5]), context=4).astype(int).tolist()
     [[1, 1, 0, 0], [1, 1, 1, 1]]

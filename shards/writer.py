@@ -1,4 +1,4 @@
-"""Shards on disk: a tar, its index beside it, and the list of them that ``wids`` reads."""
+"""Shards on disk: a tar, its index beside it, and the list of them that `wids` reads."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,9 +29,9 @@ def order_hash(key: str) -> str:
 
 
 def bucket_of(key: str, num_buckets: int) -> int:
-    """Return the bucket of a key, 0 to ``num_buckets - 1``.
+    """Return the bucket of a key, 0 to `num_buckets - 1`.
 
-    Buckets are equal ranges of ``order_hash``: sorted buckets, one behind the other, are sorted.
+    Buckets are equal ranges of `order_hash`: sorted buckets, one behind the other, are sorted.
     """
     return int(order_hash(key)[:8], 16) * num_buckets >> 32
 
@@ -40,7 +40,7 @@ def cut_shards(sizes: Sequence[int], max_bytes: int) -> list[slice]:
     """Return which samples go into which shard: as many in a row as fit.
 
     Args:
-        sizes: What each sample takes in a tar, see ``shards.tar.sample_bytes``.
+        sizes: What each sample takes in a tar, see `shards.tar.sample_bytes`.
         max_bytes: The most a whole tar may take, its trailer included.
 
     Raises:
@@ -71,7 +71,7 @@ def write_shard(
     Samples are taken one at a time; a shard need not fit into memory.
 
     Args:
-        path: Of the tar, ``….tar``; the index goes beside it as ``….idx``.
+        path: Of the tar, `….tar`; the index goes beside it as `….idx`.
         samples: Each sample's key and its members by extension.
         extensions: The extensions that every sample has, in the order of the members.
 
@@ -96,16 +96,16 @@ def write_shard(
 
 
 def shards_files(name: str, entries: Iterable[FileEntry]) -> dict[str, str]:
-    """Return the texts of the lists of shards that ``wids`` reads, by file name.
+    """Return the texts of the lists of shards that `wids` reads, by file name.
 
-    One list for each split, since ``wids`` takes all that a list names as one dataset:
-    ``shards.json`` for ``train``, ``shards-val.json`` for ``val`` and so on.
+    One list for each split, since `wids` takes all that a list names as one dataset:
+    `shards.json` for `train`, `shards-val.json` for `val` and so on.
 
-    Source: ``wids`` 0.1.11, "wids-shard-index-v1"; relative names stand for files beside the list.
+    Source: `wids` 0.1.11, "wids-shard-index-v1"; relative names stand for files beside the list.
 
     Args:
         name: What the dataset is called.
-        entries: Of files named by ``shard_name``; others are passed over.
+        entries: Of files named by `shard_name`; others are passed over.
     """
     splits: dict[str, list[dict[str, Any]]] = {}
     for entry in sorted(entries, key=lambda entry: entry.path):
