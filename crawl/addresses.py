@@ -89,7 +89,7 @@ def refusal(address: str) -> str | None:
 
 
 def _refused_v6(address: IPv6Address) -> str | None:
-    """Refuses what no registry entry covers: unassigned space, and ISATAP interface identifiers (RFC 5214, 6.1)."""
+    """Refuse what no registry entry covers: unassigned space, and ISATAP interface identifiers (RFC 5214, 6.1)."""
     if address not in _GLOBAL_UNICAST:
         return "reserved"
     interface_id = int(address) & (2**64 - 1)
@@ -97,7 +97,7 @@ def _refused_v6(address: IPv6Address) -> str | None:
 
 
 def check_url(url: str, allow_hosts: Collection[str]) -> None:
-    """Checks what can be told from a canonical URL alone: its port, and its host where that is an address.
+    """Check what can be told from a canonical URL alone: its port, and its host where that is an address.
 
     Raises:
         AddressRefusedError: the URL names another port than 80 and 443, or a refused address, and its host is not
@@ -168,7 +168,7 @@ class CheckedResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Holds nothing that needs closing."""
+        """Hold nothing that needs closing."""
 
 
 def _destination(host: str, port: int, connect_to: Mapping[str, str]) -> tuple[str, int]:

@@ -70,7 +70,7 @@ class Asker:
         return self._robots[origin]
 
     def slow_down(self, host: str, delay_s: float) -> None:
-        """Makes the pauses on a host at least that long, in seconds."""
+        """Make the pauses on a host at least that long, in seconds."""
         gate = self._gate(host)
         gate.delay_s = max(gate.delay_s, delay_s)
 
@@ -136,7 +136,7 @@ class _Gate:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Waits for its turn; the pause begins when the request is over."""
+        """Wait for its turn; the pause begins when the request is over."""
         async with self._lock:
             await asyncio.sleep(max(0.0, self._free_at - time.monotonic()))
             try:
@@ -145,5 +145,5 @@ class _Gate:
                 self._free_at = time.monotonic() + self.delay_s
 
     def wait_s(self, delay_s: float) -> None:
-        """Keeps the host from being asked for so many seconds from now."""
+        """Keep the host from being asked for so many seconds from now."""
         self._free_at = max(self._free_at, time.monotonic() + delay_s)

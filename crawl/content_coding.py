@@ -61,7 +61,7 @@ class BodyDecoder:
         return decoded
 
     def finish(self) -> None:
-        """Checks that the body came to its end.
+        """Check that the body came to its end.
 
         Raises:
             CodingError: it was cut off.

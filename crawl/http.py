@@ -154,7 +154,7 @@ async def _read_body(answer: aiohttp.ClientResponse, max_bytes: int, cut: bool) 
 
 
 async def _read_away(answer: aiohttp.ClientResponse) -> None:
-    """Reads a short body to its end; a long one is left, and its connection closed with it."""
+    """Read a short body to its end; a long one is left, and its connection closed with it."""
     if (answer.content_length or 0) > _UNREAD_BYTES:
         return
     num_read = 0

@@ -80,7 +80,7 @@ async def visit_lane(
 async def _visit_hosts(
     hosts: "Iterable[_Host]", settings: FetchSettings, emit: Callable[[Visit], Awaitable[None]]
 ) -> None:
-    """Visits all hosts, `settings.num_hosts` at a time."""
+    """Visit all hosts, `settings.num_hosts` at a time."""
     deadline = time.monotonic() + settings.round_time_s
     room = asyncio.Semaphore(settings.num_hosts)
 
@@ -124,7 +124,7 @@ class _Host:
         self._num_failures = 0
 
     def add(self, target: Target, *, first: bool = False) -> None:
-        """Puts a URL among those due, unless it has been met before.
+        """Put a URL among those due, unless it has been met before.
 
         One that is due as a page and turns out to be shown as a picture, such as a photograph that links to itself, is
         due as a picture: asked for as a page, its answer would not be wanted.
@@ -140,7 +140,7 @@ class _Host:
             self._due.move_to_end(target.url, last=False)
 
     async def visit_all(self, emit: Callable[[Visit], Awaitable[None]], deadline: float) -> None:
-        """Visits what is due, and what it leads to on this host, until nothing is left or the round is over."""
+        """Visit what is due, and what it leads to on this host, until nothing is left or the round is over."""
         while self._due and self._may_go_on(deadline):
             _, target = self._due.popitem(last=False)
             visit = await self._visit(target)
@@ -155,7 +155,7 @@ class _Host:
         )
 
     def _follow(self, target: Target, visit: Visit) -> None:
-        """Adds what a visit leads to on this host; where a redirect leads comes first."""
+        """Add what a visit leads to on this host; where a redirect leads comes first."""
         moved = visit.row.reason == "redirected"
         for link in visit.links:
             if host_of(link.to_url) == self._name and is_wanted(link, self._settings):

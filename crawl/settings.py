@@ -72,7 +72,7 @@ class FetchSettings:
     connect_to: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Checks the contact, which becomes part of a header.
+        """Check the contact, which becomes part of a header.
 
         Raises:
             ValueError: it is empty or holds anything but printable ASCII.

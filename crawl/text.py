@@ -130,7 +130,7 @@ def _mark_element(block: html.HtmlElement) -> None:
 
 
 def _mark_blanks(tree: html.HtmlElement) -> None:
-    """Keeps "by <code>u</code>" from becoming "byu": trafilatura strips the text of list items at such seams."""
+    """Keep "by <code>u</code>" from becoming "byu": trafilatura strips the text of list items at such seams."""
     for element in tree.iter(*INLINE_TAGS):
         before, parent = element.getprevious(), element.getparent()
         if before is not None and before.tail and before.tail.strip() and before.tail[-1].isspace():
@@ -151,7 +151,7 @@ def _rename_anchors(tree: html.HtmlElement) -> None:
 
 
 def _turn_divs_into_paragraphs(tree: html.HtmlElement) -> None:
-    """Makes paragraphs of the divs that hold text only, on pages that use both and have most of their text in divs.
+    """Make paragraphs of the divs that hold text only, on pages that use both and have most of their text in divs.
 
     trafilatura looks into divs where paragraphs are few, and passes over them where paragraphs have enough text: of a
     chapter with some of each it would lose the larger half.
@@ -166,7 +166,7 @@ def _turn_divs_into_paragraphs(tree: html.HtmlElement) -> None:
 
 
 def _forget_repeated_marks(tree: html.HtmlElement) -> None:
-    """Removes the class of elements marked as the main text, where several bear the same mark.
+    """Remove the class of elements marked as the main text, where several bear the same mark.
 
     trafilatura would take the first for the whole, and put it before what stands above it.
     """
@@ -181,7 +181,7 @@ def _forget_repeated_marks(tree: html.HtmlElement) -> None:
 
 
 def _wrap_in_main(tree: html.HtmlElement) -> None:
-    """Puts the body of a page into one main element where it has neither main nor article.
+    """Put the body of a page into one main element where it has neither main nor article.
 
     trafilatura then takes headings along, which its last resort for such pages leaves out: on a DocBook site 94 of 94
     instead of 34. On the article-extraction benchmark F1 stays at 0.96.

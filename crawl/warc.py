@@ -49,7 +49,7 @@ class StoredResponse:
 
 
 def write_info(file: BinaryIO, filename: str) -> int:
-    """Writes the record that heads a WARC file and says what it is; returns its offset.
+    """Write the record that heads a WARC file and says what it is; return its offset.
 
     Args:
         file: open for binary writing, at its end.
@@ -72,7 +72,7 @@ def write_info(file: BinaryIO, filename: str) -> int:
 
 
 def write_visit(file: BinaryIO, visit: Visit) -> int:
-    """Writes the response of a visit that has a payload, as one gzip member; returns the member's offset.
+    """Write the response of a visit that has a payload, as one gzip member; return the member's offset.
 
     Pictures that are compressed already are stored, not deflated again.
 

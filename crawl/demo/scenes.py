@@ -94,7 +94,7 @@ def paint_scene(scene: Scene, width: int, height: int, rng: np.random.Generator)
 
 
 def paint_foreground(image: Image.Image, scene: Scene, fallen: tuple[Rgb, ...], rng: np.random.Generator) -> None:
-    """Draws grass, spring flowers and fallen leaves over the ground of `image`, in place."""
+    """Draw grass, spring flowers and fallen leaves over the ground of `image`, in place."""
     draw = ImageDraw.Draw(image)
     width, height = image.size
     _draw_grass(draw, scene, width, height, rng)
@@ -134,7 +134,7 @@ def _paint_sky(scene: Scene, width: int, height: int, rng: np.random.Generator) 
 
 
 def _add_sun(pixels: Pixels, scene: Scene) -> None:
-    """Adds the low sun's disc and glow to `pixels`, in place."""
+    """Add the low sun's disc and glow to `pixels`, in place."""
     height, width = pixels.shape[:2]
     x = (np.arange(width, dtype=np.float32) - width * (0.5 + 0.36 * scene.sun)) / height
     y = (np.arange(height, dtype=np.float32) - height * (HORIZON - 0.13)) / height
@@ -153,7 +153,7 @@ def _ridge(rng: np.random.Generator, width: int, base: float, relief: float) -> 
 
 
 def _fill_below(pixels: Pixels, edge: NDArray[np.float32], colour: Pixels) -> None:
-    """Paints everything under `edge` with `colour`, broadcast to (height, width, 3), with a soft rim."""
+    """Paint everything under `edge` with `colour`, broadcast to (height, width, 3), with a soft rim."""
     height = pixels.shape[0]
     rows = np.arange(height, dtype=np.float32)[:, None]
     amount = np.clip(rows - edge[None] * height + 0.5, 0, 1)[..., None]

@@ -47,7 +47,7 @@ class DemoServer:
 
 @contextmanager
 def serve(seed: int, port: int = 0, site: Site | None = None) -> Iterator[DemoServer]:
-    """Serves the site of a seed on 127.0.0.1 until the block ends.
+    """Serve the site of a seed on 127.0.0.1 until the block ends.
 
     Args:
         seed: of the site; not used where `site` is given.
@@ -71,7 +71,7 @@ class _Listener(ThreadingHTTPServer):
     request_queue_size = 64
 
     def server_bind(self) -> None:
-        """Binds without asking the name service who 127.0.0.1 is, as the standard library's does."""
+        """Bind without asking the name service who 127.0.0.1 is, as the standard library's does."""
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = LOOPBACK, int(self.server_address[1])
@@ -86,11 +86,11 @@ def _handler_of(site: Site, log: list[Request]) -> type[BaseHTTPRequestHandler]:
         disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
-            """Answers with the page or file."""
+            """Answer with the page or file."""
             self._answer(with_body=True)
 
         def do_HEAD(self) -> None:
-            """Answers with the headers alone."""
+            """Answer with the headers alone."""
             self._answer(with_body=False)
 
         def _answer(self, *, with_body: bool) -> None:
@@ -108,13 +108,13 @@ def _handler_of(site: Site, log: list[Request]) -> type[BaseHTTPRequestHandler]:
                 self.wfile.write(reply.body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Writes nothing: `log` holds what was asked."""
+            """Write nothing: `log` holds what was asked."""
 
     return Handler
 
 
 def main() -> None:
-    """Serves the site until interrupted and says how to look at it."""
+    """Serve the site until interrupted and say how to look at it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--seed", type=int, default=0)

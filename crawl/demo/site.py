@@ -78,13 +78,13 @@ class Site:
             return self._made[key]
 
     def _page(self, path: str, title: str, make: Callable[[], str], robots: str = "") -> None:
-        """Plans a page whose content `make` writes."""
+        """Plan a page whose content `make` writes."""
         self._makers[PAGES_HOST, path] = lambda: Reply(
             200, (("Content-Type", _HTML),), layout.frame(title, make(), robots)
         )
 
     def _file(self, host: str, path: str, media_type: str, make: Callable[[], bytes], *more: tuple[str, str]) -> None:
-        """Plans a file whose bytes `make` draws."""
+        """Plan a file whose bytes `make` draws."""
         self._makers[host, path] = lambda: Reply(200, (("Content-Type", media_type), *more), make())
 
     def _redirect(self, host: str, path: str, target: str, status: int) -> None:
