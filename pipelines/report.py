@@ -54,12 +54,18 @@ class Run:
 
 
 def write_report(out: Path) -> Path:
-    """Writes `out/report/index.html` about the stages in force in `out` and the runs under `out/runs`; returns it."""
+    """Writes `out/report/index.html` about the stages in force in `out` and the runs under `out/runs`; returns it.
+
+    Raises:
+        StageError: nothing was built in `out`, or a run's results cannot be read.
+    """
+    manifests = [m for m in (current_manifest(out, stage) for stage in STAGE_NAMES) if m is not None]
+    if not manifests:
+        raise StageError(f"{out}: nothing was built there; run 'seedbed build RECIPE --out {out}'")
     report = out / "report"
     for pictures in ("pictures", "strips"):
         shutil.rmtree(report / pictures, ignore_errors=True)
     report.mkdir(parents=True, exist_ok=True)
-    manifests = [m for m in (current_manifest(out, stage) for stage in STAGE_NAMES) if m is not None]
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pipelines"), autoescape=True, undefined=jinja2.StrictUndefined
     )

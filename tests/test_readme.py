@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.recipe import CrawlConfig, ImagesConfig, SplitConfig, TextConfig, TripletsConfig, WindowsConfig
+from pipelines.recipe import CrawlConfig, ImagesConfig, Section, SplitConfig, TextConfig, TripletsConfig, WindowsConfig
 from tests.builds import seedbed
 
 ROOT = Path(__file__).parents[1]
@@ -28,7 +28,12 @@ def test_every_command_has_a_help_page():
 
 
 def test_every_key_of_the_recipe_table_exists():
-    sections = {"crawl": CrawlConfig, "images": ImagesConfig, "split": SplitConfig, "text": TextConfig}
+    sections: dict[str, type[Section]] = {
+        "crawl": CrawlConfig,
+        "images": ImagesConfig,
+        "split": SplitConfig,
+        "text": TextConfig,
+    }
     sections |= {"triplets": TripletsConfig, "windows": WindowsConfig}
     table = README.partition("## Recipes")[2].partition("## ")[0]
     keys = re.findall(r"^\| `([a-z]+)\.([a-z_]+)`", table, re.MULTILINE)

@@ -77,9 +77,7 @@ def test_shards_are_cut_before_they_pass_the_limit(sizes: list[int], max_bytes: 
 
 
 def test_sample_that_fits_no_shard_is_named() -> None:
-    with pytest.raises(
-        ValueError, match=r"sample 1 takes 6024 bytes as a file of its own, above the limit of 6023"
-    ):
+    with pytest.raises(ValueError, match=r"sample 1 takes 6024 bytes as a file of its own, above the limit of 6023"):
         cut_shards([512, 5000], 6023)
 
 
