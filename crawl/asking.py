@@ -57,7 +57,7 @@ class Asker:
             if not _may_pass(answer) or attempts >= self._settings.max_attempts:
                 return answer
             header = answer.outcome.header("retry-after") if isinstance(answer.outcome, Response) else None
-            delay_s = retry_delay_s(header, self._settings.delay_s * 2**attempts)
+            delay_s = retry_delay_s(header, self._settings.delay_s * 2**attempts, time.time())
             if delay_s > self._settings.max_delay_s:
                 return answer
             gate.wait_s(delay_s)
@@ -70,9 +70,13 @@ class Asker:
         return self._robots[origin]
 
     def slow_down(self, host: str, delay_s: float) -> None:
-        """Make the pauses on a host at least that long, in seconds."""
+        """Make the pauses on a host at least that long, in seconds; the one that has begun too."""
         gate = self._gate(host)
         gate.delay_s = max(gate.delay_s, delay_s)
+
+    def hold(self, host: str) -> None:
+        """Begin with a pause on a host, as after a request."""
+        self._gate(host).wait_s(self._settings.delay_s)
 
     def _gate(self, host: str) -> "_Gate":
         return self._gates.setdefault(host, _Gate(self._settings.delay_s))
@@ -132,18 +136,19 @@ class _Gate:
     def __init__(self, delay_s: float) -> None:
         self.delay_s = delay_s
         self._lock = asyncio.Lock()
-        self._free_at = 0.0
+        self._ended_at = self._held_until = float("-inf")
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
         """Wait for its turn; the pause begins when the request is over."""
         async with self._lock:
-            await asyncio.sleep(max(0.0, self._free_at - time.monotonic()))
+            free_at = max(self._ended_at + self.delay_s, self._held_until)
+            await asyncio.sleep(max(0.0, free_at - time.monotonic()))
             try:
                 yield
             finally:
-                self._free_at = time.monotonic() + self.delay_s
+                self._ended_at = time.monotonic()
 
     def wait_s(self, delay_s: float) -> None:
         """Keep the host from being asked for so many seconds from now."""
-        self._free_at = max(self._free_at, time.monotonic() + delay_s)
+        self._held_until = max(self._held_until, time.monotonic() + delay_s)

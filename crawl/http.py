@@ -215,7 +215,7 @@ def request_json(endpoint: str, params: Mapping[str, str], settings: FetchSettin
             if not isinstance(found, FetchError):
                 return found
             error, retry_after = found, answer.headers.get("Retry-After")
-        delay_s = retry_delay_s(retry_after, settings.delay_s * 2**attempts)
+        delay_s = retry_delay_s(retry_after, settings.delay_s * 2**attempts, time.time())
         if delay_s > settings.max_delay_s:
             raise error
     raise error

@@ -122,6 +122,8 @@ class _Host:
         self._spent = {"page": spent.pages, "image": spent.pictures}
         self._num_asked = 0
         self._num_failures = 0
+        if spent != HostSpent():
+            asker.hold(name)  # an earlier round may have asked a moment ago
 
     def add(self, target: Target, *, first: bool = False) -> None:
         """Put a URL among those due, unless it has been met before.

@@ -1,6 +1,8 @@
 """One HTTP answer, and what its headers say."""
 
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,24 @@ def charset_of(content_type: str) -> str | None:
     return None
 
 
-def retry_delay_s(retry_after: str | None, default_s: float) -> float:
-    """Return the seconds a Retry-After header asks for, the default where it asks for less or names a date.
+def retry_delay_s(retry_after: str | None, default_s: float, now: float) -> float:
+    """Return the seconds a Retry-After header asks for, the default where it asks for less or cannot be read.
 
-    >>> retry_delay_s("120", 1.0), retry_delay_s("Fri, 31 Dec 1999 23:59:59 GMT", 1.0)
-    (120.0, 1.0)
+    Args:
+        retry_after: value of the header, seconds or a date; None where there is none.
+        default_s: the least that is waited.
+        now: seconds since 1970.
+
+    Source: RFC 9110, section 10.2.3.
+
+    >>> retry_delay_s("120", 1.0, now=0.0), retry_delay_s("Thu, 01 Jan 1970 00:01:00 GMT", 1.0, now=20.0)
+    (120.0, 40.0)
     """
     text = (retry_after or "").strip()
-    is_seconds = text.isascii() and text.isdecimal() and len(text) < 10
-    return max(float(text), default_s) if is_seconds else default_s
+    if text.isascii() and text.isdecimal() and len(text) < 10:
+        return max(float(text), default_s)
+    try:
+        date = parsedate_to_datetime(text)
+    except ValueError:
+        return default_s
+    return max(date.replace(tzinfo=date.tzinfo or UTC).timestamp() - now, default_s)

@@ -30,6 +30,7 @@ from models.picture_losses import compare, mean_loss, print_comparison, to_tenso
 from models.pixels import to_values
 from models.runs import (
     Budget,
+    Interruption,
     RunError,
     RunFolder,
     configuration,
@@ -104,12 +105,15 @@ def _train_once(settings: Settings) -> None:
     goes_on = run.start(configuration("denoiser", dataclasses.asdict(settings), dataset))
     results = run.results() if goes_on else None
     if results is None:
-        results = train(settings, run, dataset, goes_on)
+        with Interruption() as interruption:
+            results = train(settings, run, dataset, goes_on, interruption)
     print_comparison(results)
     print(f"{run.path}: the run; python -m models.denoiser generate {run.path} grows pictures", flush=True)
 
 
-def train(settings: Settings, run: RunFolder, dataset: TripletDataset, goes_on: bool) -> dict[str, Any]:  # noqa: PLR0915
+def train(  # noqa: PLR0915
+    settings: Settings, run: RunFolder, dataset: TripletDataset, goes_on: bool, interruption: Interruption
+) -> dict[str, Any]:
     """Train until the budget is used up, leave checkpoint, results and curves in the run's folder; return the results.
 
     Args:
@@ -117,9 +121,11 @@ def train(settings: Settings, run: RunFolder, dataset: TripletDataset, goes_on: 
         run: its folder, started.
         dataset: training triplets.
         goes_on: whether to start from the folder's checkpoint.
+        interruption: asked between two steps; the run is saved first.
 
     Raises:
         RunError: the folder cannot be written.
+        KeyboardInterrupt: somebody asked.
     """
     # Chance: the same seed gives the same losses on a CPU.
     torch.manual_seed(settings.seed)
@@ -207,9 +213,10 @@ def train(settings: Settings, run: RunFolder, dataset: TripletDataset, goes_on: 
             run.report({"step": budget.step, "held_out": held_out_loss})
 
         # Checkpoint
-        if time.monotonic() - saved_at > settings.checkpoint_s:
+        if interruption.asked or time.monotonic() - saved_at > settings.checkpoint_s:
             save()
             saved_at = time.monotonic()
+            interruption.stop_if_asked()
 
     # What came out
     save()

@@ -27,6 +27,7 @@ from models.devices import choose_device, choose_precision
 from models.gpt import GPT, GPTShape
 from models.runs import (
     Budget,
+    Interruption,
     RunError,
     RunFolder,
     configuration,
@@ -101,12 +102,15 @@ def _train_once(settings: Settings) -> None:
     goes_on = run.start(configuration("language", dataclasses.asdict(settings), dataset))
     results = run.results() if goes_on else None
     if results is None:
-        results = train(settings, run, dataset, goes_on)
+        with Interruption() as interruption:
+            results = train(settings, run, dataset, goes_on, interruption)
     print_comparison(results)
     print(f'{run.path}: the run; python -m models.language generate {run.path} --prompt "…" writes', flush=True)
 
 
-def train(settings: Settings, run: RunFolder, dataset: WindowDataset, goes_on: bool) -> dict[str, Any]:  # noqa: PLR0915
+def train(  # noqa: PLR0915
+    settings: Settings, run: RunFolder, dataset: WindowDataset, goes_on: bool, interruption: Interruption
+) -> dict[str, Any]:
     """Train until the budget is used up, leave checkpoint, results and curves in the run's folder; return the results.
 
     Args:
@@ -114,9 +118,11 @@ def train(settings: Settings, run: RunFolder, dataset: WindowDataset, goes_on: b
         run: its folder, started.
         dataset: training windows.
         goes_on: whether to start from the folder's checkpoint.
+        interruption: asked between two steps; the run is saved first.
 
     Raises:
         RunError: the folder cannot be written.
+        KeyboardInterrupt: somebody asked.
     """
     # Chance: the same seed gives the same losses on a CPU.
     torch.manual_seed(settings.seed)
@@ -216,9 +222,10 @@ def train(settings: Settings, run: RunFolder, dataset: WindowDataset, goes_on: b
                 best, best_loss = copy.deepcopy(model.state_dict()), held_out_loss
 
         # Checkpoint
-        if time.monotonic() - saved_at > settings.checkpoint_s:
+        if interruption.asked or time.monotonic() - saved_at > settings.checkpoint_s:
             save()
             saved_at = time.monotonic()
+            interruption.stop_if_asked()
 
     # What came out, on text that chose nothing where there is some
     save()

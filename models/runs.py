@@ -11,12 +11,14 @@ import io
 import json
 import math
 import pickle
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Self
 
 from shards.manifest import atomic_write, canonical_json
 from shards.reader import DatasetError
@@ -219,6 +221,39 @@ def exit_status(work: Callable[[], None]) -> int:
         print("seedbed: interrupted; run again to go on from the last checkpoint", file=sys.stderr)
         return 130
     return 0
+
+
+class Interruption:
+    """Hears Ctrl-C and SIGTERM, so that a run stops between two steps with what it has on disk; a second one kills."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._hear)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._restore()
+
+    def stop_if_asked(self) -> None:
+        """End the run here if somebody asked.
+
+        Raises:
+            KeyboardInterrupt: somebody did.
+        """
+        if self.asked:
+            raise KeyboardInterrupt
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
 
 @dataclass

@@ -23,8 +23,18 @@ DEMO = Path("seedbed-demo")
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
+
+def _folder(text: str) -> Path:
+    """The folder a person named; an empty name, as of a variable that is not set, is no folder."""
+    if not text:
+        raise typer.BadParameter("an empty path; give a folder, '.' for this one")
+    return Path(text)
+
+
 RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="a YAML file, or the name of a bundled recipe")]
-OutOption = Annotated[Path, typer.Option("--out", help="folder of the build", show_default=False)]
+OutOption = Annotated[
+    Path, typer.Option("--out", help="folder of the build", show_default=False, parser=_folder, metavar="PATH")
+]
 SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="a.b=v", help="override a value of the recipe")]
 WorkersOption = Annotated[int, typer.Option("--workers", min=0, help="worker processes; 0: as the work suggests")]
 RunnerOption = Annotated[str, typer.Option("--runner", help="where it runs; 'local' is the only one yet")]
@@ -139,7 +149,7 @@ def train_denoiser(context: typer.Context) -> None:
     """Train the denoiser: DATASET --out RUN …; --help lists its settings."""
     from models.denoiser import main as run  # noqa: PLC0415
 
-    raise typer.Exit(run(context.args))
+    sys.exit(run(context.args))
 
 
 @train.command("language", context_settings=PASS_ON)
@@ -147,7 +157,7 @@ def train_language(context: typer.Context) -> None:
     """Train the language model: DATASET --out RUN …; --help lists its settings."""
     from models.language import main as run  # noqa: PLC0415
 
-    raise typer.Exit(run(context.args))
+    sys.exit(run(context.args))
 
 
 @generate.command("denoiser", context_settings=PASS_ON)
@@ -155,7 +165,7 @@ def generate_denoiser(context: typer.Context) -> None:
     """Grow pictures out of static: [RUN] --count 8 --seed 0 --out trees.png; RUN is the demo's if left out."""
     from models.denoiser import generate_main as run  # noqa: PLC0415
 
-    raise typer.Exit(run(_with_run(context.args, "denoiser")))
+    sys.exit(run(_with_run(context.args, "denoiser")))
 
 
 @generate.command("language", context_settings=PASS_ON)
@@ -163,7 +173,7 @@ def generate_language(context: typer.Context) -> None:
     """Write on: [RUN] --prompt "the old oak"; RUN is the demo's if left out."""
     from models.language import generate_main as run  # noqa: PLC0415
 
-    raise typer.Exit(run(_with_run(context.args, "language")))
+    sys.exit(run(_with_run(context.args, "language")))
 
 
 def _with_run(arguments: list[str], model: str) -> list[str]:

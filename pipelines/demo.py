@@ -1,12 +1,13 @@
 """The embedded demo: a small arboretum, served on this machine, built, trained on and shown like any other site."""
 
+import itertools
 import json
 import shutil
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -17,11 +18,14 @@ from pipelines.build import build
 from pipelines.errors import StageError
 from pipelines.load_recipe import load_recipe
 from pipelines.progress import StageResult, closing_table
-from pipelines.report import write_report
+from pipelines.report import verdict, write_report
 from pipelines.stages import current_manifest, manifest_sha256
 
 SEED = 0
 PROMPT = "The old oak"
+
+MODELS = {"denoiser": "triplets", "language": "windows"}
+"""What is trained on what."""
 
 
 def run_demo(out: Path, train_seconds: float, console: Console) -> None:
@@ -33,14 +37,14 @@ def run_demo(out: Path, train_seconds: float, console: Console) -> None:
         console: where progress goes.
 
     Raises:
-        StageError: a stage, a training or a check failed.
+        StageError: a stage, a training or a check failed, or a model does not beat what stands beside it.
     """
     started = time.monotonic()
     results = build_demo(out, console)
     console.print(closing_table(results))
-    for model, stage in (("denoiser", "triplets"), ("language", "windows")):
+    for model, stage in MODELS.items():
         console.rule(f"training: {model}", align="left")
-        _forget_other_run(out, model, stage, train_seconds)
+        _move_other_run(out, model, stage, train_seconds, console)
         _run_model(model, [str(out), "--out", str(out / "runs" / model), "--seconds", f"{train_seconds:g}"])
     console.rule("growing", align="left")
     _run_model("denoiser", ["generate", str(out / "runs/denoiser"), "--out", str(out / "runs/denoiser/trees.png")])
@@ -50,7 +54,12 @@ def run_demo(out: Path, train_seconds: float, console: Console) -> None:
     )
     report = write_report(out)
     console.rule(f"done in {time.monotonic() - started:.0f} s", align="left")
+    verdicts = list(_verdicts(out))
+    for _, said in verdicts:
+        console.print(said, highlight=False, soft_wrap=True)
     console.print(_farewell(out, report), highlight=False, soft_wrap=True)
+    if not all(beats for beats, _ in verdicts):
+        raise StageError(f"a model does not beat what stands beside it after {train_seconds:g} s of training")
 
 
 def build_demo(out: Path, console: Console, overrides: Sequence[str] = ()) -> list[StageResult]:
@@ -74,8 +83,8 @@ def _is_forbidden(path: str) -> bool:
     return path.startswith((FORBIDDEN_PAGES, FORBIDDEN_PICTURES))
 
 
-def _forget_other_run(out: Path, model: str, stage: str, train_seconds: float) -> None:
-    """Removes the demo's own run of a model if it was trained on other samples or for another time."""
+def _move_other_run(out: Path, model: str, stage: str, train_seconds: float, console: Console) -> None:
+    """Moves a run of a model aside if it was trained on other samples or for another time."""
     manifest = current_manifest(out, stage)
     assert manifest is not None, f"{stage} was just built"
     config = out / "runs" / model / "config.json"
@@ -84,7 +93,10 @@ def _forget_other_run(out: Path, model: str, stage: str, train_seconds: float) -
     held = json.loads(config.read_bytes())
     expected = (manifest_sha256(out / stage / manifest.fingerprint), train_seconds)
     if (held["manifest_sha256"], held["seconds"]) != expected:
-        shutil.rmtree(config.parent)
+        names = (config.parent.with_name(f"{model}-{number}") for number in itertools.count(1))
+        aside = next(path for path in names if not path.exists())
+        config.parent.rename(aside)
+        console.print(f"the {model} trained before is now {aside}", highlight=False, soft_wrap=True)
 
 
 def _run_model(model: str, arguments: Sequence[str]) -> None:
@@ -93,20 +105,38 @@ def _run_model(model: str, arguments: Sequence[str]) -> None:
     Raises:
         StageError: it failed; it has said why.
     """
-    status = subprocess.run([sys.executable, "-m", f"models.{model}", *arguments], check=False).returncode
+    with subprocess.Popen([sys.executable, "-m", f"models.{model}", *arguments]) as process:
+        try:
+            status = process.wait()
+        except KeyboardInterrupt:
+            process.wait()  # it was interrupted too, and saves what it has
+            raise
     if status:
         raise StageError(f"{model}: python -m models.{model} {' '.join(arguments)} ended with status {status}")
 
 
+def _verdicts(out: Path) -> Iterator[tuple[bool, str]]:
+    """Whether each model beats what stands beside it, and a line that says so."""
+    for model in MODELS:
+        results = json.loads((out / "runs" / model / "results.json").read_bytes())
+        yield results["beats"], f"{model}: {verdict(results)}"
+
+
 def _farewell(out: Path, report: Path) -> str:
+    seedbed = _command()
     lines = (
         "Look at",
         f"  {report}",
         f"  {out / 'runs/denoiser/trees.png'}",
         f"  {out / 'runs/language/sample.txt'}",
         "Go on with",
-        f"  seedbed show {out}",
-        f'  seedbed generate language {out / "runs/language"} --prompt "In autumn the maple"',
-        f"  seedbed generate denoiser {out / 'runs/denoiser'} --seed 7 --out trees.png",
+        f"  {seedbed} show {out}",
+        f'  {seedbed} generate language {out / "runs/language"} --prompt "In autumn the maple"',
+        f"  {seedbed} generate denoiser {out / 'runs/denoiser'} --seed 7 --out trees.png",
     )
     return "\n".join(lines)
+
+
+def _command() -> str:
+    """What to type for this command line: its name where the shell finds it, else the path it was started by."""
+    return "seedbed" if shutil.which("seedbed") == sys.argv[0] else sys.argv[0]

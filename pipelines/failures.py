@@ -15,8 +15,8 @@ def exit_status(application: Callable[..., object]) -> int:
         status = application(standalone_mode=False)  # an exit status where the command chose one
     except KeyboardInterrupt:
         status = EXIT_INTERRUPTED
-    except SystemExit as ended:  # argparse, of a trainer
-        status = ended.code if isinstance(ended.code, int) else _say(str(ended.code), EXIT_FAILED) if ended.code else 0
+    except SystemExit as ended:  # a trainer, which has said why
+        return ended.code if isinstance(ended.code, int) else EXIT_COMPLETE
     except RecipeError as error:
         return _say(str(error), EXIT_USAGE)
     except (SeedbedError, ManifestError) as error:
@@ -24,7 +24,7 @@ def exit_status(application: Callable[..., object]) -> int:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] in _OURS:
             raise
-        return _say(f"{error.name} is not installed; pip install 'seedbed[all]'", EXIT_FAILED)
+        return _say(f"{error.name} is not installed; pip install '.[all]' in Seedbed's folder", EXIT_FAILED)
     except OSError as error:
         if advice(error.errno) is None:
             raise
@@ -33,7 +33,7 @@ def exit_status(application: Callable[..., object]) -> int:
         return _say(str(error), EXIT_FAILED)
     except _errors_of_usage() as error:
         return _say_usage(error)
-    if status == EXIT_INTERRUPTED:  # what typer and the trainers make of KeyboardInterrupt
+    if status == EXIT_INTERRUPTED:  # what typer makes of KeyboardInterrupt
         return _say("interrupted; run the same command again and it carries on", EXIT_INTERRUPTED)
     return status if isinstance(status, int) else EXIT_COMPLETE
 

@@ -69,7 +69,7 @@ def write_report(out: Path) -> Path:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pipelines"), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters["exp"] = math.exp
+    environment.filters |= {"exp": math.exp, "verdict": verdict}
     page = environment.get_template("report.html").render(
         manifests=manifests,
         widest=max((manifest.counts.records_in for manifest in manifests), default=1),
@@ -81,6 +81,19 @@ def write_report(out: Path) -> Path:
     )
     atomic_write(report / "index.html", page.encode())
     return report / "index.html"
+
+
+def verdict(results: Mapping[str, Any]) -> str:
+    """What a training run came to beside what it must beat, in a sentence."""
+    if results["model"] == "denoiser":
+        errors = results["average"]
+        rivals = f"{errors['noisy']:.4f} of the noisy picture itself and {errors['mean']:.4f} of the mean picture"
+        told = f"squared error over all steps {errors['model']:.4f}, beside {rivals}"
+    else:
+        losses = results["losses"]
+        rivals = f"{losses['bigram']:.2f} of counts of pairs and {losses['unigram']:.2f} of counts of words"
+        told = f"{losses['model']:.2f} nats a word, beside {rivals}"
+    return f"{'beats' if results['beats'] else 'does not beat'} what stands beside it: {told}"
 
 
 def _reasons(out: Path, manifest: Manifest) -> Iterator[Reason]:

@@ -246,6 +246,7 @@ def test_a_site_without_pictures_or_prose_says_what_to_do(
         (["--set", "nonsense"], "--set nonsense: write it as section.key=value, as in images.size=64"),
         (["--runner", "magic"], "Invalid value for --runner: 'magic' is not known: use 'local'"),
         (["--workers", "-1"], "Invalid value for '--workers': Input should be greater than or equal to 0"),
+        (["--out", ""], "Invalid value for '--out': an empty path; give a folder, '.' for this one"),
         (["--colour"], "No such option: --colour"),
     ],
 )

@@ -2,6 +2,8 @@
 
 import io
 import re
+import socket
+import struct
 from collections import Counter
 from http.client import HTTPConnection
 
@@ -16,6 +18,7 @@ from crawl.demo.server import Request, serve
 from crawl.demo.site import FORBIDDEN_PAGES, FORBIDDEN_PICTURES, NUM_ARTICLES, Site
 from crawl.demo.species import BY_SLUG, SEASONS, SPECIES, Species
 from crawl.demo.trees import View, draw_picture, grow, survey
+from tests.builds import wait_for
 
 HTML = ("Content-Type", "text/html; charset=utf-8")
 
@@ -215,3 +218,15 @@ def test_server_tells_its_hosts_apart_and_logs_every_request(site: Site) -> None
         connection.close()
     assert server.log == [Request(host, path, status, "test") for host, path, status in asked]
     assert server.connect_to == dict.fromkeys((PAGES_HOST, PICTURES_HOST), f"127.0.0.1:{server.port}")
+
+
+def test_server_says_nothing_of_a_visitor_who_leaves_in_the_middle(
+    site: Site, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with serve(0, site=site) as server:
+        for _ in range(20):
+            with socket.create_connection(("127.0.0.1", server.port)) as visitor:
+                visitor.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset on close
+                visitor.sendall(b"GET / HTTP/1.1\r\nHost: arboretum.example\r\n\r\n" * 50)
+        wait_for(lambda: server.log, "a request")
+    assert capfd.readouterr().err == ""

@@ -282,10 +282,26 @@ def test_the_charset_is_a_parameter_of_the_content_type(header: str, expected: s
 
 
 @pytest.mark.parametrize(
-    ("header", "expected"), [(None, 2.0), ("", 2.0), ("1", 2.0), ("30", 30.0), ("-1", 2.0), ("²", 2.0), ("9" * 12, 2.0)]
+    ("header", "expected"),
+    [
+        (None, 2.0),
+        ("", 2.0),
+        ("1", 2.0),
+        ("30", 30.0),
+        ("-1", 2.0),
+        ("²", 2.0),
+        ("9" * 12, 2.0),
+        ("Sun, 06 Nov 1994 08:50:37 GMT", 60.0),
+        ("Sunday, 06-Nov-94 08:50:37 GMT", 60.0),
+        ("Sun Nov  6 08:50:37 1994", 60.0),
+        ("Sun, 06 Nov 1994 08:49:00 GMT", 2.0),
+        ("soon", 2.0),
+        ("Sun, 99 Nov 1994 08:50:37 GMT", 2.0),
+    ],
 )
-def test_retry_after_is_seconds_or_nothing(header: str | None, expected: float):
-    assert retry_delay_s(header, 2.0) == expected
+def test_retry_after_is_seconds_or_a_date(header: str | None, expected: float):
+    now = 784_111_777.0  # Sun, 06 Nov 1994 08:49:37 GMT, the date of RFC 9110's examples
+    assert retry_delay_s(header, 2.0, now) == expected
 
 
 @pytest.mark.parametrize("contact", ["", " ", "a\r\nX: y", "bäume@trees.example"])

@@ -408,6 +408,7 @@ def test_a_crawl_delay_of_robots_txt_is_kept():
     with serve(answer) as site:
         _visit_all([_target()], _settings(site))
     assert len(times) == 3
+    assert times[1] - times[0] >= 0.4, "the pause after robots.txt itself"
     assert times[2] - times[1] >= 0.4
 
 

@@ -1,6 +1,7 @@
 """The trainers' commands: what they take, what they say when something is wrong, and what they need to be installed."""
 
 import dataclasses
+import signal
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from models.devices import choose_device, choose_precision
 from models.runs import RunError, RunFolder
 from models.threads import KEPT_STEPS, TRIAL_STEPS, Threads
 from shards.triplet import TripletSpec
+from tests.builds import SEEDBED, wait_for
 from tests.tiny_datasets import draw_tree, write_triplets, write_windows
 
 Main = Callable[[Sequence[str]], int]
@@ -52,6 +54,22 @@ def test_generating_writes_a_sheet_and_how_each_picture_grew(build: Path, tmp_pa
     assert steps.startswith(b"\x89PNG")
     assert denoiser.main(["generate", str(tmp_path / "run"), "--count", "3", "--out", str(out)]) == 0
     assert out.read_bytes() == sheet
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_saves_what_it_has_and_goes_on_from_there(
+    build: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    run = RunFolder(tmp_path)
+    settings = ["--num-steps", "1000000", "--report-steps", "1"]
+    command = [SEEDBED, "train", "language", str(build), "--out", str(tmp_path), *TINY["language"][2:], *settings]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: len(run.metrics()) > 3, "a few steps")
+    process.send_signal(number)
+    said, error = process.communicate(timeout=60)
+    assert (process.returncode, error) == (130, "seedbed: interrupted; run again to go on from the last checkpoint\n")
+    done = run.load()["step"]
+    assert f"step {done:6d}" in said.splitlines()[-1], "not one step is lost"
 
 
 @pytest.mark.parametrize(

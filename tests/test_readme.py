@@ -2,12 +2,13 @@
 
 import re
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from pipelines.recipe import CrawlConfig, ImagesConfig, Section, SplitConfig, TextConfig, TripletsConfig, WindowsConfig
-from tests.builds import seedbed
+from tests.builds import manifest_of, seedbed
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -41,6 +42,29 @@ def test_every_key_of_the_recipe_table_exists():
     assert len(keys) >= 12
     for section, key in keys:
         assert key in sections[section].model_fields, f"{section}.{key}"
+
+
+def test_what_comes_out_is_what_the_demo_builds(built: Path):
+    table = README.partition("## What comes out")[2].partition("## ")[0]
+    rows = dict(re.findall(r"^\| ([a-z]+) (\|.+)\|$", table, re.MULTILINE))
+    rows.pop("stage")
+    assert list(rows) == ["crawl", "images", "text", "triplets", "windows"]
+    for stage, row in rows.items():
+        counts, splits = manifest_of(built, stage).counts, manifest_of(built, stage).splits
+        told = [cell.strip() for cell in row.split("|")[1:]]
+        reasons = [
+            ", ".join(f"{n} {reason}" for reason, n in _ranked(found)) for found in (counts.rejected, counts.failed)
+        ]
+        number = int(told[1].replace(",", "").removesuffix(" samples"))
+        assert [told[0].partition(" ")[0], number, *told[2:]] == [
+            str(counts.records_in),
+            sum(splits.values()) or counts.kept,
+            *reasons,
+        ]
+
+
+def _ranked(found: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(found.items(), key=lambda item: (-item[1], item[0]))
 
 
 # webdataset leaves the tars it has read to the garbage collector.

@@ -55,9 +55,11 @@ def test_the_report_escapes_what_the_web_said_and_tells_a_run_that_has_not_finis
     assert "<b>bold" not in page
     assert "&lt;b&gt;bold" in page
     assert "This run has not finished." in page
-    (run / "results.json").write_text(json.dumps({"losses": {"model": 1.0, "bigram": 2.0}}))
-
-    assert '<td class="number">2.7</td>' in write_report(out).read_text()
+    results = {"model": "language", "losses": {"model": 1.0, "bigram": 0.9, "unigram": 2.0}, "beats": False}
+    (run / "results.json").write_text(json.dumps(results))
+    page = write_report(out).read_text()
+    assert '<td class="number">2.7</td>' in page
+    assert "It does not beat what stands beside it: 1.00 nats a word, beside 0.90 of counts of pairs" in page
     (run / "results.json").write_text("{")
     said = seedbed("report", out)
     assert (said.returncode, said.stdout) == (1, "")

@@ -4,6 +4,7 @@
 """
 
 import argparse
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -69,6 +70,11 @@ def serve(seed: int, port: int = 0, site: Site | None = None) -> Iterator[DemoSe
 class _Listener(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of a visitor who left in the middle of an answer; anything else is a fault of ours."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
     def server_bind(self) -> None:
         """Bind without asking the name service who 127.0.0.1 is, as the standard library's does."""
