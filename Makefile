@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # uv reads find-links from its own variable only; honour pip's.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
-.PHONY: demo test slow lint clean
+.PHONY: demo test slow lint bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/seedbed demo --out seedbed-demo
@@ -20,6 +20,9 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+bench: $(VENV)/.installed
+	$(BIN)/python -m tests.bench
 
 clean:
 	rm -rf $(VENV) seedbed-demo build *.egg-info

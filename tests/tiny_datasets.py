@@ -1,4 +1,4 @@
-"""Small committed datasets for the trainers' tests, written with the writers that a build uses."""
+"""Small committed datasets for tests and benchmarks, written with the writers that a build uses."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +16,9 @@ from shards.window import EXTENSIONS, Piece, WindowSpec, encode_window, num_wind
 from shards.writer import order_hash, shard_name, write_shard
 
 FINGERPRINT = "0123456789ab"
+WHOLE_SPLIT = 10**9
+"""Samples a shard, where one shard holds a whole split."""
+
 Sample = tuple[str, Mapping[str, bytes]]
 
 
@@ -35,15 +38,24 @@ def draw_tree(seed: int, size: int) -> NDArray[np.uint8]:
     return np.asarray(image.resize((size, size), Image.Resampling.BOX))
 
 
-def write_triplets(stage: Path, spec: TripletSpec, splits: Mapping[str, Iterable[NDArray[np.uint8]]]) -> Path:
+def write_triplets(
+    stage: Path,
+    spec: TripletSpec,
+    splits: Mapping[str, Iterable[NDArray[np.uint8]]],
+    samples_per_shard: int = WHOLE_SPLIT,
+) -> Path:
     """Commit triplets of the pictures of each split; return the stage's folder."""
     provenance = {name: kind() for name, kind in PROVENANCE.items()}
     chosen = {split: _triplets(spec, pictures, provenance) for split, pictures in splits.items()}
-    return _commit(stage, spec.to_json(), chosen, extensions(spec), [])
+    return _commit(stage, spec.to_json(), chosen, extensions(spec), [], samples_per_shard)
 
 
 def write_windows(
-    stage: Path, context: int, splits: Mapping[str, Sequence[str]], tokenizer: ByteTokenizer | None = None
+    stage: Path,
+    context: int,
+    splits: Mapping[str, Sequence[str]],
+    tokenizer: ByteTokenizer | None = None,
+    samples_per_shard: int = WHOLE_SPLIT,
 ) -> Path:
     """Commit windows over the texts of each split, the dictionary from train; return the stage's folder."""
     words = Counter(word for text in splits["train"] for word in split_words(text))
@@ -54,7 +66,7 @@ def write_windows(
     (stage / FINGERPRINT).mkdir(parents=True)
     atomic_write(stage / FINGERPRINT / TOKENIZER_NAME, data)
     entry = FileEntry(TOKENIZER_NAME, len(data), chosen_tokenizer.sha256(), chosen_tokenizer.vocab_size)
-    return _commit(stage, spec.to_json(), samples, EXTENSIONS, [entry])
+    return _commit(stage, spec.to_json(), samples, EXTENSIONS, [entry], samples_per_shard)
 
 
 def _triplets(spec: TripletSpec, pictures: Iterable[NDArray[np.uint8]], provenance: Mapping[str, Any]) -> list[Sample]:
@@ -94,12 +106,15 @@ def _commit(
     splits: Mapping[str, list[Sample]],
     members: tuple[str, ...],
     files: list[FileEntry],
+    samples_per_shard: int,
 ) -> Path:
     folder = stage / FINGERPRINT
     folder.mkdir(parents=True, exist_ok=True)
     for split, samples in splits.items():
         samples.sort(key=lambda sample: order_hash(sample[0]))
-        files += write_shard(folder / shard_name(split, 0), samples, members)
+        for number, start in enumerate(range(0, len(samples), samples_per_shard)):
+            part = samples[start : start + samples_per_shard]
+            files += write_shard(folder / shard_name(split, number), part, members)
     manifest = Manifest(
         stage=spec["kind"],
         fingerprint=FINGERPRINT,

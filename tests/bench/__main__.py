@@ -1,0 +1,97 @@
+"""Every benchmark, in one table: `python -m tests.bench [--rounds 5]`; what it needs lies in `build/bench`."""
+
+import argparse
+import platform
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.bench.harness import ROOT, Comparison, Finding, Side, SideError, compare, print_table
+from tests.bench.material import make_material
+from tests.bench.peers import PeersError, peers_python, write_material
+
+FOLDER = ROOT / "build" / "bench"
+
+
+def main() -> int:
+    """Runs the benchmarks; returns 1 where a limit is not kept."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="runs of each side")
+    rounds = parser.parse_args().rounds
+    console = Console(highlight=False, width=132)
+    data = FOLDER / "data"
+    console.print("making what is to be read …")
+    make_material(data)
+    findings = list(_findings(data, rounds, _peers(data, console), console))
+    print_table(findings, console)
+    console.print(f"{datetime.now(UTC):%d %B %Y}, {_machine()}, Python {platform.python_version()}, {rounds} rounds")
+    return 0 if all(finding.is_enough for finding in findings) else 1
+
+
+def comparisons(peers: str | None) -> list[Comparison]:
+    """Everything that is measured; without the peers' Python only what stands alone."""
+    ours = {name: Side("ours", "tests.bench.reading", name) for name in ("materialised", "virtual", "windows")}
+    writing, order = Side("ours", "tests.bench.writing", "write"), Side("ours", "tests.bench.writing", "resume")
+    alone = [
+        Comparison("virtual 64×64 triplets, noise and mix", "samples", 1, ours["virtual"], None, 6_000),
+        Comparison("writing materialised triplets", "MB", 1e6, writing, None, 200),
+        Comparison("resuming at position 10⁹", "times", 1, order, None, 1),
+    ]
+    if peers is None:
+        return alone
+    triplets, windows = "materialised 64×64 triplets, shuffled", "windows of 1,024 tokens, int64"
+    sides = {
+        name: Side(name.partition("_")[0], "tests.bench.peer_reading", name, peers)
+        for name in (
+            "webdataset_triplets",
+            "streaming_triplets",
+            "litdata_triplets",
+            "nanogpt_windows",
+            "webdataset_windows",
+        )
+    }
+    return [
+        Comparison(triplets, "samples", 1, ours["materialised"], sides["webdataset_triplets"], 8),
+        Comparison(triplets, "samples", 1, ours["materialised"], sides["streaming_triplets"], 6),
+        Comparison(triplets, "samples", 1, ours["materialised"], sides["litdata_triplets"], 1.8),
+        Comparison(windows, "M tokens", 1e6, ours["windows"], sides["nanogpt_windows"], 4),
+        Comparison(windows, "M tokens", 1e6, ours["windows"], sides["webdataset_windows"], 20),
+        *alone,
+    ]
+
+
+def _findings(data: Path, rounds: int, peers: str | None, console: Console) -> Iterator[Finding]:
+    for comparison in comparisons(peers):
+        beside = f" beside {comparison.peer.label}" if comparison.peer else ""
+        console.print(f"measuring {comparison.what}{beside} …")
+        try:
+            yield compare(comparison, data, rounds)
+        except SideError as error:
+            console.print(f"left out: {error}")
+
+
+def _peers(data: Path, console: Console) -> str | None:
+    """The peers' Python, or None, saying why, where they cannot be installed."""
+    try:
+        console.print("installing the peers in an environment of their own …")
+        python = peers_python(FOLDER / "peers")
+        write_material(python, data, ROOT)
+    except PeersError as error:
+        console.print(f"the peers are left out: {error}")
+        return None
+    return python
+
+
+def _machine() -> str:
+    """The processor's name, where the system tells it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{len(names) or '?'} cores, {names[0] if names else platform.machine()}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
