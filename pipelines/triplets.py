@@ -7,7 +7,6 @@ makes its static and mixes it in, as `shards.triplet` defines.
 import functools
 import io
 import json
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +24,7 @@ from pipelines.receipts import Receipt
 from pipelines.sink import SampleRef, WriteShards
 from pipelines.stages import Job, Outcome
 from pipelines.tables import read_table
+from shards.tar import members
 from shards.triplet import (
     PROVENANCE,
     TripletSpec,
@@ -129,14 +129,14 @@ def read_picture(part: Path, offset: int, length: int) -> Picture:
         StageError: the part is damaged there.
     """
     try:
-        members = _read_members(part, offset, length)
-        record = json.loads(members["json"])
-        pixels = np.array(Image.open(io.BytesIO(members["png"])))
+        found = _read_members(part, offset, length)
+        record = json.loads(found["json"])
+        pixels = np.array(Image.open(io.BytesIO(found["png"])))
         if picture_key(pixels) != record["key"]:
             raise ValueError("the pixels are not those of the key")
         shaped = pixels.reshape(*pixels.shape[:2], -1)
-        return Picture(record["key"], shaped, members["txt"].decode(), {name: record[name] for name in PROVENANCE})
-    except (KeyError, ValueError, OSError, tarfile.TarError) as error:
+        return Picture(record["key"], shaped, found["txt"].decode(), {name: record[name] for name in PROVENANCE})
+    except (KeyError, ValueError, OSError) as error:
         raise StageError(
             f"triplets: {part}: the picture at offset {offset} is damaged ({type(error).__name__}: {error}); "
             f"remove {part.parent} and build again to make it anew"
@@ -147,12 +147,4 @@ def _read_members(part: Path, offset: int, length: int) -> dict[str, bytes]:
     """The files of one sample, by extension."""
     with part.open("rb") as file:
         file.seek(offset)
-        sample = io.BytesIO(file.read(length))
-    with tarfile.open(fileobj=sample) as tar:
-        return {member.name.partition(".")[2]: _member(tar, member) for member in tar}
-
-
-def _member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    file = tar.extractfile(member)
-    assert file is not None, "a part holds plain files only"
-    return file.read()
+        return {name.partition(".")[2]: content for name, content in members(file.read(length))}

@@ -4,7 +4,7 @@ Every header is made by one function with owner, group and time 0: a shard's byt
 follow from its members alone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 BLOCK_BYTES = 512
 
@@ -58,6 +58,25 @@ def header(name: str, size: int) -> bytes:
     # The checksum counts its own eight bytes as spaces.
     checksum = sum(before) + 8 * ord(" ") + sum(after)
     return before + b"%06o\0 " % checksum + after
+
+
+def members(data: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of each member in a run of whole members, such as one sample of a shard.
+
+    Raises:
+        ValueError: The bytes are no such run.
+    """
+    position = 0
+    while position < len(data):
+        start = position + BLOCK_BYTES
+        block = data[position:start]
+        if block[257:265] != _MAGIC_AND_VERSION:
+            raise ValueError(f"no USTAR header at byte {position}")
+        size = int(block[124:135], 8)
+        if start + size > len(data):
+            raise ValueError(f"the member at byte {position} is cut short")
+        yield block[:MAX_NAME_BYTES].rstrip(b"\0").decode(), data[start : start + size]
+        position += member_bytes(size)
 
 
 def padding(size: int) -> bytes:

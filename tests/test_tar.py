@@ -36,6 +36,14 @@ def test_archive_has_the_promised_size_and_reads_back(samples: list[tuple[str, b
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as read:
         found = [(info.name, read.extractfile(info).read()) for info in read]  # type: ignore[union-attr]
     assert found == members
+    assert list(tar.members(data[: -len(tar.TRAILER)])) == members
+
+
+def test_bytes_that_are_no_members_are_refused() -> None:
+    data = archive([("a.txt", b"oak" * 300)])
+    for broken, said in ((data, "no USTAR header at byte 1536"), (data[:1000], "at byte 0 is cut short")):
+        with pytest.raises(ValueError, match=said):
+            list(tar.members(broken))
 
 
 def test_header_says_what_the_standard_asks() -> None:

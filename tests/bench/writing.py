@@ -10,6 +10,7 @@ import numpy as np
 from pipelines.sink import SampleRef
 from pipelines.triplets import write_triplets
 from shards.order import Order
+from shards.tar import TRAILER
 from shards.triplet import TripletSpec, rungs, triplet_key
 from shards.writer import order_hash
 from tests.bench.timing import run_side
@@ -31,7 +32,7 @@ def _references(part: Path, spec: TripletSpec) -> Iterator[SampleRef]:
     """The triplets of every picture in a part, as the triplets stage plans them."""
     with tarfile.open(part) as tar:
         members = [member for member in tar if member.name.endswith(".png")]
-    ends = [member.offset for member in members[1:]] + [part.stat().st_size]
+    ends = [member.offset for member in members[1:]] + [part.stat().st_size - len(TRAILER)]
     for member, end in zip(members, ends, strict=True):
         key = member.name.removesuffix(".png")
         for step, draw in rungs(spec):
