@@ -9,9 +9,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.bench.harness import ROOT, Comparison, Finding, Side, SideError, compare, print_table
+from tests.bench.harness import ROOT, Comparison, Finding, Side, SideError, compare, print_table, run
 from tests.bench.material import make_material
 from tests.bench.peers import PeersError, peers_python, write_material
+
+MAX_GROWTH = 0.05
+"""Of a reader's memory from epoch 1 to 20."""
 
 FOLDER = ROOT / "build" / "bench"
 
@@ -27,8 +30,9 @@ def main() -> int:
     make_material(data)
     findings = list(_findings(data, rounds, _peers(data, console), console))
     print_table(findings, console)
+    is_flat = _print_memory(data, console)
     console.print(f"{datetime.now(UTC):%d %B %Y}, {_machine()}, Python {platform.python_version()}, {rounds} rounds")
-    return 0 if all(finding.is_enough for finding in findings) else 1
+    return 0 if is_flat and all(finding.is_enough for finding in findings) else 1
 
 
 def comparisons(peers: str | None) -> list[Comparison]:
@@ -71,6 +75,15 @@ def _findings(data: Path, rounds: int, peers: str | None, console: Console) -> I
             yield compare(comparison, data, rounds)
         except SideError as error:
             console.print(f"left out: {error}")
+
+
+def _print_memory(data: Path, console: Console) -> bool:
+    """Says how much memory a reader takes after its first and after its twentieth epoch; whether that is the same."""
+    epochs: list[int] = run(Side("ours", "tests.bench.memory", "flat"), data)["yielded"]
+    growth = epochs[-1] / epochs[0] - 1
+    told = f"{epochs[0] / 1e6:.0f} MB in epoch 1, {epochs[-1] / 1e6:.0f} MB in epoch {len(epochs)}"
+    console.print(f"memory of a reader, mapped files apart: {told} ({growth:+.1%}; at most {MAX_GROWTH:.0%})")
+    return abs(growth) <= MAX_GROWTH
 
 
 def _peers(data: Path, console: Console) -> str | None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -77,9 +78,9 @@ def compare(comparison: Comparison, data: Path, rounds: int) -> Finding:
     """
     ours, peers = [], []
     for _ in range(rounds):
-        ours.append(_run(comparison.ours, data))
+        ours.append(run(comparison.ours, data))
         if comparison.peer is not None:
-            peers.append(_run(comparison.peer, data))
+            peers.append(run(comparison.peer, data))
     rate, peer_rate = (_rate(runs, comparison.scale) for runs in (ours, peers))
     assert rate is not None
     return Finding(comparison, rate, peer_rate, *(_ratio(ours, peers, clock) for clock in ("wall_s", "cpu_s")))
@@ -107,13 +108,18 @@ def print_table(findings: Iterable[Finding], console: Console) -> None:
     console.print(table)
 
 
-def _run(side: Side, data: Path) -> dict[str, float]:
+def run(side: Side, data: Path) -> dict[str, Any]:
+    """Runs a side once, in a process of its own; returns what it printed.
+
+    Raises:
+        SideError: it did not run.
+    """
     command = [side.python, "-W", "ignore", "-m", side.module, side.name, str(data)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["nothing said"])[-1]
         raise SideError(f"{side.label}: {' '.join(command)} ended with status {done.returncode}: {last}")
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 

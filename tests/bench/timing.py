@@ -33,6 +33,12 @@ def _work_for(work: Iterator[int], seconds: float) -> int:
     return units
 
 
+def run_side_once(sides: Mapping[str, Side]) -> None:
+    """Runs the side that the command line names (SIDE DATA) to its end and prints all it yields as JSON."""
+    name, data = sys.argv[1:]
+    print(json.dumps({"yielded": list(sides[name](Path(data)))}))
+
+
 def run_side(sides: Mapping[str, Side]) -> None:
     """Runs the side that the command line names (SIDE DATA) and prints what it took as one line of JSON."""
     name, data = sys.argv[1:]
