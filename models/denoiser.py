@@ -253,8 +253,8 @@ def build_denoiser(settings: Settings, dataset: TripletDataset, pictures: Tensor
         DenoiserShape(
             size=spec.size,
             channels=spec.channels,
-            num_steps=spec.steps,
-            schedule=spec.schedule,
+            a=tuple(spec.factors[0].tolist()),
+            b=tuple(spec.factors[1].tolist()),
             target=settings.target,
             width=settings.width,
             num_scales=settings.num_scales,
@@ -277,6 +277,8 @@ def open_triplets(path: Path, split: str) -> TripletDataset:
     dataset = open_dataset(dataset_folder(path, "triplets"), split)
     if not isinstance(dataset, TripletDataset):
         raise RunError(f"{path}: holds no triplets; give a dataset of triplets")
+    if dataset.spec.corruption != "gaussian":
+        raise RunError(f"{path}: its corruption is {dataset.spec.corruption}; this denoiser learns gaussian noise only")
     return dataset
 
 

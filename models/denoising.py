@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from models.gaussian import GaussianPictures
 from models.unet import UNet
-from shards.schedule import ladder
 
 TARGETS = ("clean", "noise")
 
@@ -19,8 +18,8 @@ class DenoiserShape:
     Attributes:
         size: S, pixels of a picture's side.
         channels: C, 3 or 1.
-        num_steps: K, steps of the ladder.
-        schedule: name of the ladder.
+        a: shares of the picture in the steps 1 … K of the ladder.
+        b: shares of the noise there.
         target: what the network puts out, one of `TARGETS`; at step K always the clean picture.
         width: channels of the finest scale; the next scales have twice, three times, … as many.
         num_scales: scales of the U-Net.
@@ -31,8 +30,8 @@ class DenoiserShape:
 
     size: int
     channels: int
-    num_steps: int
-    schedule: str
+    a: tuple[float, ...]
+    b: tuple[float, ...]
     target: str
     width: int
     num_scales: int
@@ -60,17 +59,16 @@ class Denoiser(nn.Module):
         super().__init__()
         self.shape = shape
         self.precision = torch.float32  # in which the U-Net computes; its weights and everything around it are float32
-        self.num_steps = shape.num_steps
+        self.num_steps = len(shape.a)
         S, C, R = shape.size, shape.channels, shape.num_directions
-        a, b = ladder(shape.schedule, shape.num_steps)
-        self.register_buffer("a", torch.tensor([1.0, *a.tolist()]))  # (K + 1,): step 0 is the clean picture
-        self.register_buffer("b", torch.tensor([0.0, *b.tolist()]))
+        self.register_buffer("a", torch.tensor([1.0, *shape.a]))  # (K + 1,): step 0 is the clean picture
+        self.register_buffer("b", torch.tensor([0.0, *shape.b]))
         self.register_buffer("mean", torch.zeros(C, S, S))
         self.register_buffer("spread", torch.ones(()))
         self.register_buffer("directions", torch.zeros(R, C * S * S))
         self.register_buffer("variances", torch.zeros(R))
         widths = [shape.width * (scale + 1) for scale in range(shape.num_scales)]
-        self.unet = UNet(C, widths, shape.num_blocks, shape.patch, shape.num_steps)
+        self.unet = UNet(C, widths, shape.num_blocks, shape.patch, self.num_steps)
 
     def know(self, pictures: GaussianPictures) -> None:
         """Take over what the training pictures are like as a whole."""
@@ -83,6 +81,11 @@ class Denoiser(nn.Module):
     def pictures(self) -> GaussianPictures:
         """The training pictures, seen as a Gaussian."""
         return GaussianPictures(self.mean, self.directions, self.variances, float(self.spread))
+
+    def start(self, static: Tensor) -> Tensor:
+        """Return where growing begins: static (B, C, S, S) as wide as at step K, on what is left there of a picture."""
+        a, b = self.factors(self.num_steps)
+        return a * self.mean + b * static
 
     def factors(self, step: int) -> tuple[float, float]:
         """Return the shares (a, b) of picture and noise at a step in 0..K."""

@@ -64,11 +64,12 @@ def grow(model: Denoiser, static: Tensor, steps: Sequence[int]) -> Growth:
         static: (B, C, S, S), standard normal.
         steps: falling, from K down to 0.
     """
-    x, noisy, clean = static, [static], []
+    x = model.start(static)
+    noisy, clean = [x], []
     for step, following in itertools.pairwise(steps):
         clean_now, noise_now = model.predict(x, torch.full((len(x),), step, device=x.device))
         a, b = model.factors(following)
-        if step == model.num_steps and following > 0:
+        if model.factors(step)[0] == 0 and following > 0:
             x = model.pictures.first_step(x, clean_now, a, b)
         else:
             x = a * clean_now + b * noise_now

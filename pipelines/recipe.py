@@ -16,6 +16,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from crawl.urls import canonical_url
+from shards.schedule import ladder
 
 STAGE_NAMES = ("crawl", "images", "text", "triplets", "windows")
 """Every stage, in the order in which a build runs them."""
@@ -203,11 +204,18 @@ class TripletsConfig(Section):
     mode: Literal["materialised", "virtual"] = "materialised"
     steps: int = Field(5, ge=1, le=1000)
     draws: int = Field(1, ge=1, le=1000)
-    schedule: Literal["interpolate"] = "interpolate"
-    corruption: Literal["gaussian"] = "gaussian"
+    schedule: Literal["interpolate", "add", "list"] = "interpolate"
+    sigma: float = Field(1.0, gt=0, le=1000, description="of the static at the last step of `add`")
+    variances: list[float] = Field([], description="of the static at each step of `list`")
+    corruption: Literal["gaussian", "sparse", "whiteout"] = "gaussian"
     seed: int = Field(0, ge=0, lt=2**63)
     buckets: int = Field(4, ge=1, le=65536, description="key buckets the shards are cut from")
     max_shard_bytes: int = Field(256 * MEBIBYTE, ge=65536)
+
+    @model_validator(mode="after")
+    def _ladder_is_possible(self) -> Self:
+        ladder(self.schedule, self.steps, self.sigma, tuple(self.variances))
+        return self
 
 
 class WindowsConfig(Section):

@@ -84,6 +84,8 @@ def triplet_spec(job: Job) -> TripletSpec:
         steps=config.steps,
         draws=config.draws,
         schedule=config.schedule,
+        sigma=config.sigma,
+        variances=tuple(config.variances),
         corruption=config.corruption,
         seed=config.seed,
         mode=config.mode,

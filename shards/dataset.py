@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from shards import triplet, window
 from shards.loader import Loader
 from shards.manifest import Manifest, ManifestError, manifest_sha256, read_manifest, resolve_dataset
-from shards.noise import sample_id, statics
+from shards.noise import sample_id
 from shards.order import Places
 from shards.reader import DatasetError, Shards, list_shards
 from shards.tokenizer import ByteTokenizer, WordTokenizer, load_tokenizer
@@ -130,13 +130,12 @@ class TripletDataset(Dataset):
         if noise == "stored" and not self.is_virtual:
             batch |= {name: self._gather(stored, name) for name in ("clean", "noise", "noisy") if name in wanted}
         else:
-            if wanted & {"clean", "noisy"}:
+            if wanted & {"clean", "noise", "noisy"}:
                 batch["clean"] = self._gather(stored, "clean")
             if wanted & {"noise", "noisy"}:
                 identities = [sample_id(key) for key in keys.astype(np.str_).tolist()]
-                batch["noise"] = statics(self.spec.seed, identities, draw.tolist(), self.spec.shape)
-            if "noisy" in wanted:
-                batch["noisy"] = triplet.mix(batch["clean"], batch["noise"], _column(a), _column(b))
+                made = triplet.corrupt(self.spec, batch["clean"], identities, draw.tolist(), step)
+                batch["noise"], batch["noisy"] = made
         return {name: batch[name] for name in self.fields if name in wanted}
 
     def _gather(self, stored: Places, name: str) -> NDArray[Any]:
@@ -149,7 +148,8 @@ class TripletDataset(Dataset):
             draw, step = np.divmod(rows % self.spec.samples_per_picture, self.spec.steps)
             return step + 1, draw
         parts = pc.extract_regex(pa.array(keys, pa.string()), r"-k(?P<step>\d+)-d(?P<draw>\d+)$")
-        step, draw = (pc.struct_field(parts, name).cast(pa.int64()).to_numpy() for name in ("step", "draw"))
+        # Copied, since arrow's memory is read-only and torch wants to own its tensors.
+        step, draw = (np.array(pc.struct_field(parts, name).cast(pa.int64())) for name in ("step", "draw"))
         return step, draw
 
     def _texts(self, shard: int, row: int, sample: Mapping[str, Any]) -> dict[str, Any]:
@@ -234,11 +234,6 @@ def open_dataset(path: str | Path, split: str = "train") -> TripletDataset | Win
     except (ManifestError, ValueError) as error:
         raise DatasetError(str(error)) from error
     raise DatasetError(f"{folder} holds {manifest.stage}, no dataset of triplets or windows: give a dataset's folder")
-
-
-def _column(factors: NDArray[np.float16]) -> NDArray[np.float16]:
-    """Return factors (B,) as (B, 1, 1, 1), one for each picture of a batch."""
-    return factors[:, None, None, None]
 
 
 def _triplet_keys(keys: NDArray[np.bytes_], step: NDArray[np.int64], draw: NDArray[np.int64]) -> NDArray[np.str_]:

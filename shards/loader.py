@@ -90,6 +90,22 @@ class Loader:
             self._position += self.batch_size * self.world_size
             yield batch
 
+    def batches(self, worker: int = 0, num_workers: int = 1) -> Iterator[dict[str, NDArray[Any]]]:
+        """Yield every `num_workers`-th batch of this rank from where this loader stands, from the `worker`-th on.
+
+        For workers that take turns, such as those of torch's `DataLoader`; where this loader stands does not change.
+        """
+        step = self.batch_size * self.world_size
+        position = self._position + worker * step
+        while not self.finite or position < len(self.dataset):
+            yield self._batch(position + self.rank * self.batch_size)
+            position += num_workers * step
+
+    def skip(self, num_batches: int) -> None:
+        """Count batches that somebody else delivered, as torch's `DataLoader` did."""
+        self._position += num_batches * self.batch_size * self.world_size
+        self._is_resumed = True
+
     def state_dict(self) -> dict[str, Any]:
         """Return, as JSON values, what was delivered: enough to go on at the next sample under any world size."""
         return {

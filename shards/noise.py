@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 QUANTILES_SHA256 = "c84e2ee9a90a7a594e0c266c687ccb9dbfe20d0c0040f95fe05e2511d533ad11"
 """SHA-256 of the quantile table's little-endian bytes."""
 
-STATIC_STREAM = 0
-"""Fourth counter word of the static; stream 1 ranks the pixels for masks."""
+STATIC_STREAM, PIXEL_STREAM = 0, 1
+"""Fourth counter word of the static, and of the words that rank the pixels for masks."""
 
 
 class NoiseError(RuntimeError):
@@ -91,9 +91,16 @@ def static(seed: int, identity: int, draw: int, shape: tuple[int, ...]) -> NDArr
 
 def statics(seed: int, identities: Sequence[int], draws: Sequence[int], shape: tuple[int, ...]) -> NDArray[np.float16]:
     """Return the statics of B pictures, float16 `(B, *shape)`; see `static`."""
-    count = int(np.prod(shape))
-    words = np.empty((len(identities), count), np.uint16)
-    for row, (identity, draw) in enumerate(zip(identities, draws, strict=True)):
-        words[row] = random_words(seed, identity, draw, STATIC_STREAM, count)
+    words = random_rows(seed, identities, draws, STATIC_STREAM, int(np.prod(shape)))
     values: NDArray[np.float16] = quantile_table().take(words.reshape(len(identities), *shape))
     return values
+
+
+def random_rows(
+    seed: int, identities: Sequence[int], draws: Sequence[int], stream: int, count: int
+) -> NDArray[np.uint16]:
+    """Return the words of B pictures, uint16 `(B, count)`; see `random_words`."""
+    words = np.empty((len(identities), count), np.uint16)
+    for row, (identity, draw) in enumerate(zip(identities, draws, strict=True)):
+        words[row] = random_words(seed, identity, draw, stream, count)
+    return words

@@ -6,25 +6,22 @@ three arrays for each step and draw, a *virtual* one the picture alone.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shards.noise import sample_id, static
+from shards.corruption import CORRUPTIONS, corrupted_pixels, mix, replace_pixels
+from shards.noise import PIXEL_STREAM, random_rows, sample_id, statics
 from shards.npy import npy_bytes, npy_length
-from shards.schedule import SCHEDULES, ladder
+from shards.schedule import ladder
 from shards.tar import sample_bytes
 
 KIND = "triplets"
 MODES = ("materialised", "virtual")
-CORRUPTIONS = ("gaussian",)
 CLEAN, NOISE, NOISY, CAPTION, RECORD = "clean.npy", "noise.npy", "noisy.npy", "txt", "json"
-
-PIXEL_VALUES: NDArray[np.float32] = ((2 * np.arange(256) - 255) / 256).astype(np.float32)
-"""x of each pixel value u, exactly: (2u - 255) / 256, within (-1, 1)."""
 
 PROVENANCE: Mapping[str, type] = {
     "url": str,
@@ -58,7 +55,9 @@ class TripletSpec:
         steps: K, the steps of the ladder.
         draws: How many statics each picture is mixed with.
         schedule: The ladder's name, one of `shards.schedule.SCHEDULES`.
-        corruption: One of `CORRUPTIONS`.
+        sigma: σ of the schedule `add`; see `shards.schedule.ladder`.
+        variances: Of the schedule `list`, K of them.
+        corruption: One of `shards.corruption.CORRUPTIONS`.
         seed: Of the static, 0 to 2**63 - 1.
         mode: One of `MODES`.
 
@@ -71,6 +70,8 @@ class TripletSpec:
     steps: int = 5
     draws: int = 1
     schedule: str = "interpolate"
+    sigma: float = 1.0
+    variances: tuple[float, ...] = ()
     corruption: str = "gaussian"
     seed: int = 0
     mode: str = "materialised"
@@ -80,13 +81,14 @@ class TripletSpec:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be 1 or more")
         allowed: Mapping[str, tuple[object, ...]]
-        allowed = {"channels": (1, 3), "schedule": SCHEDULES, "corruption": CORRUPTIONS, "mode": MODES}
+        allowed = {"channels": (1, 3), "corruption": CORRUPTIONS, "mode": MODES}
         for name, values in allowed.items():
             if getattr(self, name) not in values:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: use one of {', '.join(map(str, values))}")
         # `datasets` cannot read integers of 2**63 and more.
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed is {self.seed}: it must lie between 0 and 2**63 - 1")
+        ladder(self.schedule, self.steps, self.sigma, self.variances)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -100,12 +102,18 @@ class TripletSpec:
 
     @property
     def factors(self) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
-        """The ladder `(a, b)`, float16 `(K,)` each; index k - 1 belongs to step k."""
-        return ladder(self.schedule, self.steps)
+        """The factors `(a, b)` in `noisy = a x + b noise`, float16 `(K,)` each; index k - 1 belongs to step k.
+
+        The ladder's; where the corruption is not `gaussian`, the noise is what was added, and both are 1.
+        """
+        if self.corruption == "gaussian":
+            return ladder(self.schedule, self.steps, self.sigma, self.variances)
+        ones = np.ones(self.steps, np.float16)
+        return ones, ones
 
     def to_json(self) -> dict[str, Any]:
         """Return the value that a manifest's configuration holds as `spec`."""
-        return {"kind": KIND, **asdict(self)}
+        return {"kind": KIND, **asdict(self), "variances": list(self.variances)}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "TripletSpec":
@@ -117,7 +125,7 @@ class TripletSpec:
         values = dict(value)
         if values.pop("kind", None) != KIND or values.keys() != asdict(cls(size=1)).keys():
             raise ValueError(f"not a specification of triplets: {value}")
-        return cls(**values)
+        return cls(**{**values, "variances": tuple(values["variances"])})
 
 
 def extensions(spec: TripletSpec) -> tuple[str, ...]:
@@ -146,29 +154,28 @@ def rungs(spec: TripletSpec) -> Iterator[tuple[int, int]]:
     return ((step, draw) for draw in range(spec.draws) for step in range(1, spec.steps + 1))
 
 
-def mix(
+def corrupt(
+    spec: TripletSpec,
     clean: NDArray[np.uint8],
-    noise: NDArray[np.float16],
-    a: np.float16 | NDArray[np.float16],
-    b: np.float16 | NDArray[np.float16],
-) -> NDArray[np.float16]:
-    """Return `a x + b n`, the noisy picture, bit for bit the same everywhere.
-
-    x has 9 significant bits and the rest 11, so both products are exact in float32;
-    only their sum is rounded, and then once more to float16.
+    identities: Sequence[int],
+    draws: Sequence[int],
+    step: NDArray[np.int64],
+) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+    """Return noise and noisy of B triplets, float16 `(B, S, S, C)` each: the one definition of what is in them.
 
     Args:
-        clean: u, uint8, any shape.
-        noise: n, float16, of the same shape.
-        a: The picture's factor, float16, a scalar or an array that broadcasts.
-        b: The static's factor, likewise.
+        spec: What the dataset's triplets are.
+        clean: The pictures, uint8 `(B, S, S, C)`.
+        identities: The pictures' ids, see `shards.noise.sample_id`.
+        draws: Which static of each picture, 0 or more.
+        step: k of each, 1 to K, `(B,)`.
     """
-    noisy = PIXEL_VALUES.take(clean)
-    noisy *= np.asarray(a, np.float32)
-    grains = noise.astype(np.float32)
-    grains *= np.asarray(b, np.float32)
-    noisy += grains
-    return noisy.astype(np.float16)
+    noise = statics(spec.seed, identities, draws, spec.shape)
+    if spec.corruption == "gaussian":
+        a, b = (factor[step - 1, None, None, None] for factor in spec.factors)
+        return noise, mix(clean, noise, a, b)
+    words = random_rows(spec.seed, identities, draws, PIXEL_STREAM, spec.size * spec.size)
+    return replace_pixels(spec.corruption, clean, noise, corrupted_pixels(words, step, spec.steps))
 
 
 def triplet_record(spec: TripletSpec, key: str, step: int, draw: int, provenance: Mapping[str, Any]) -> dict[str, Any]:
@@ -244,12 +251,11 @@ def encode_triplet(
     _check_picture(spec, key, clean)
     if not 1 <= step <= spec.steps:
         raise ValueError(f"step {step} of picture {key}: the ladder has the steps 1 to {spec.steps}")
-    a, b = spec.factors
-    noise = static(spec.seed, sample_id(key), draw, spec.shape)
+    noise, noisy = corrupt(spec, clean[None], [sample_id(key)], [draw], np.array([step]))
     members = {
         CLEAN: npy_bytes(clean),
-        NOISE: npy_bytes(noise),
-        NOISY: npy_bytes(mix(clean, noise, a[step - 1], b[step - 1])),
+        NOISE: npy_bytes(noise[0]),
+        NOISY: npy_bytes(noisy[0]),
         CAPTION: caption.encode(),
         RECORD: record_bytes(triplet_record(spec, key, step, draw, provenance)),
     }

@@ -16,6 +16,7 @@ from models.gaussian import fit_gaussian
 from models.pixels import to_pixels, to_values
 from models.runs import RunError, RunFolder, learning_rate
 from models.sampler import grow, statics, steps_down
+from shards.schedule import ladder
 from shards.triplet import TripletSpec
 from tests.tiny_datasets import draw_tree, write_triplets
 
@@ -34,9 +35,12 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return stage.parent
 
 
+A, B = (tuple(factor.tolist()) for factor in ladder("interpolate", 4))
+
+
 def a_denoiser(target: str) -> Denoiser:
     torch.manual_seed(0)
-    model = Denoiser(DenoiserShape(6, 3, 4, "interpolate", target, 16, 2, 1, 2, 3))
+    model = Denoiser(DenoiserShape(6, 3, A, B, target, 16, 2, 1, 2, 3))
     model.know(fit_gaussian(to_values(np.stack(trees(0, 9, size=6))), num_directions=3))
     torch.nn.init.normal_(model.unet.conv_out.weight, std=0.1)  # which begins as zero
     return model

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from shards import open_dataset
+from shards.corruption import mix
 from shards.dataset import TripletDataset, WindowDataset
 from shards.loader import Loader
 from shards.manifest import Counts, FileEntry, Manifest, atomic_write, write_current, write_manifest
@@ -27,7 +28,6 @@ from shards.triplet import (
     encode_triplet,
     encode_virtual,
     extensions,
-    mix,
     picture_key,
     rungs,
     triplet_key,

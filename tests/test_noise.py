@@ -73,3 +73,23 @@ def test_interpolate_mixes_in_a_fifth_more_variance_each_step() -> None:
 def test_impossible_ladders_are_refused(name: str, steps: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ladder(name, steps)
+
+
+def test_the_static_is_standard_normal_and_independent() -> None:
+    """Bounds of five standard errors: of a mean 1/√N, of a variance √(2/N), of a correlation 1/√N."""
+    pictures, draws, shape = 64, 4, (32, 32, 3)
+    ids = [picture * 0x9E3779B97F4A7C15 % 2**64 for picture in range(pictures)]
+    static = np.stack([noise.statics(11, ids, [draw] * pictures, shape) for draw in range(draws)]).astype(np.float64)
+    count = static.size
+    assert abs(static.mean()) < 5 / count**0.5
+    # The table's own variance is 0.99998: its quantiles stand for all beyond ±4.324.
+    assert abs(static.var() - 0.99998) < 5 * (2 / count) ** 0.5
+    neighbours = {
+        "next draw": (static[1:], static[:-1]),
+        "next picture": (static[:, 1:], static[:, :-1]),
+        "pixel below": (static[:, :, 1:], static[:, :, :-1]),
+        "pixel beside": (static[:, :, :, 1:], static[:, :, :, :-1]),
+        "next channel": (static[..., 1:], static[..., :-1]),
+    }
+    for name, (one, other) in neighbours.items():
+        assert abs((one * other).mean()) < 5 / one.size**0.5, name

@@ -50,7 +50,7 @@ def test_a_section_left_out_leaves_its_stage_out(recipe_file: Path):
         ("images.min_side=32", "images: min_side 32 is below size 64 and nothing is enlarged: give at least 64"),
         ("triplets.steps=0", "triplets.steps: 0 will not do"),
         ("triplets.seed=-1", "triplets.seed: -1 will not do"),
-        ("triplets.schedule=linear", "triplets.schedule: 'linear' will not do: should be 'interpolate'"),
+        ("triplets.schedule=linear", "triplets.schedule: 'linear' will not do: should be 'interpolate', 'add'"),
         ("split.val=0.5", "split: train + val + test is 1.45: make them add up to 1"),
         ("windows.stride=65", "windows: stride 65 is above context 64 and skips tokens: give at most 64"),
         ("images=null", "triplets are made from images: add a section 'images: {}'"),

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from shards import triplet
+from shards.corruption import PIXEL_VALUES, mix
 from shards.noise import static
 from shards.npy import npy_bytes, npy_length
 from shards.tar import sample_bytes
-from shards.triplet import TripletSpec, mix
+from shards.triplet import TripletSpec
 
 PROVENANCE: dict[str, Any] = {
     "url": "https://pictures.example/oak.jpg",
@@ -61,7 +62,7 @@ def test_npy_bytes_read_back_and_have_the_promised_length(array: NDArray[Any]) -
 
 
 def test_pixel_values_are_exact() -> None:
-    assert triplet.PIXEL_VALUES[[0, 127, 128, 255]].tolist() == [-255 / 256, -1 / 256, 1 / 256, 255 / 256]
+    assert PIXEL_VALUES[[0, 127, 128, 255]].tolist() == [-255 / 256, -1 / 256, 1 / 256, 255 / 256]
 
 
 def test_mix_is_the_exact_sum_rounded_to_float32_then_float16() -> None:
