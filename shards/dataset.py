@@ -1,11 +1,12 @@
 """A committed dataset, opened for reading: `open_dataset`."""
 
+import copy
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from shards import triplet, window
-from shards.loader import Loader
+from shards.loader import Batch, Loader, Noise, OnError
 from shards.manifest import Manifest, ManifestError, manifest_sha256, read_manifest, resolve_dataset
 from shards.noise import sample_id
 from shards.order import Places
@@ -21,9 +22,6 @@ from shards.reader import DatasetError, Shards, list_shards
 from shards.tokenizer import ByteTokenizer, WordTokenizer, load_tokenizer
 from shards.triplet import PROVENANCE, TripletSpec, triplet_key, triplet_record
 from shards.window import WindowSpec, target_mask
-
-Batch = dict[str, NDArray[Any]]
-Noise = Literal["stored", "fresh"]
 
 
 class Dataset(ABC):
@@ -64,6 +62,33 @@ class Dataset(ABC):
     def read(self, places: Places, noise: Noise, fields: Collection[str]) -> Batch:
         """Return the batch of the samples at these places; see `Loader`."""
 
+    @abstractmethod
+    def are_whole(self, places: Places, noise: Noise, fields: Collection[str]) -> NDArray[np.bool_]:
+        """Return which of the samples at these places `read` finds undamaged, bool `(B,)`."""
+
+    @property
+    def is_tolerant(self) -> bool:
+        """Whether a shard that was cut short is read as far as it goes."""
+        return self.shards.is_tolerant
+
+    def tolerant(self) -> Self:
+        """Return this dataset, for a reader that replaces what is damaged."""
+        other = copy.copy(self)
+        other.shards = Shards(self.folder, self.shards.files, is_tolerant=True)
+        return other
+
+    def as_webdataset(self) -> Iterable[dict[str, Any]]:
+        """Return webdataset's own pipeline over the split's shards, decoded: for those who have theirs already.
+
+        Raises:
+            ModuleNotFoundError: webdataset is not installed.
+        """
+        import webdataset  # noqa: PLC0415 - only who asks for it needs it
+
+        paths = [str(self.shards.path(number)) for number in range(len(self.sizes))]
+        pipeline: Iterable[dict[str, Any]] = webdataset.WebDataset(paths, shardshuffle=False).decode()
+        return pipeline
+
     def loader(
         self,
         batch_size: int,
@@ -71,10 +96,14 @@ class Dataset(ABC):
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
+        workers: int = 0,
         shuffle: bool = True,
         finite: bool = False,
         noise: Noise = "stored",
         fields: Collection[str] | None = None,
+        on_error: OnError = "fail",
+        lanes: int = 1,
+        lane_samples: int | None = None,
     ) -> Loader:
         """Return batches of this split; see `Loader` for the arguments."""
         return Loader(
@@ -83,10 +112,14 @@ class Dataset(ABC):
             seed=seed,
             rank=rank,
             world_size=world_size,
+            workers=workers,
             shuffle=shuffle,
             finite=finite,
             noise=noise,
             fields=fields,
+            on_error=on_error,
+            lanes=lanes,
+            lane_samples=lane_samples,
         )
 
     @abstractmethod
@@ -137,6 +170,14 @@ class TripletDataset(Dataset):
                 made = triplet.corrupt(self.spec, batch["clean"], identities, draw.tolist(), step)
                 batch["noise"], batch["noisy"] = made
         return {name: batch[name] for name in self.fields if name in wanted}
+
+    def are_whole(self, places: Places, noise: Noise, fields: Collection[str]) -> NDArray[np.bool_]:
+        """Return which of the samples at these places `read` finds undamaged, bool `(B,)`."""
+        arrays = {"clean", "noise", "noisy"} & set(fields)
+        if arrays and (noise == "fresh" or self.is_virtual):
+            arrays = {"clean"}
+        rows = places.rows // self.spec.samples_per_picture if self.is_virtual else places.rows
+        return self.shards.are_whole(places.shards, rows, [f"{name}.npy" for name in sorted(arrays)])
 
     def _gather(self, stored: Places, name: str) -> NDArray[Any]:
         dtype = "|u1" if name == "clean" else "<f2"
@@ -192,6 +233,11 @@ class WindowDataset(Dataset):
         if "key" in fields:
             batch["key"] = self.shards.keys(places.shards, places.rows).astype(np.str_)
         return {name: batch[name] for name in self.fields if name in fields}
+
+    def are_whole(self, places: Places, noise: Noise, fields: Collection[str]) -> NDArray[np.bool_]:
+        """Return which of the samples at these places `read` finds undamaged, bool `(B,)`."""
+        members = (window.TOKENS, window.RECORD) if "mask" in fields else (window.TOKENS,)
+        return self.shards.are_whole(places.shards, places.rows, members)
 
     def _lengths(self, places: Places, tokens: NDArray[Any]) -> NDArray[np.int64]:
         """Return how many tokens of each window are text.

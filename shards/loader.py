@@ -1,19 +1,31 @@
 """Batches in an order that is arithmetic: any rank, any worker, any restart agrees on it."""
 
+import logging
+from collections import deque
 from collections.abc import Collection, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shards.order import Order
-from shards.reader import DatasetError
+from shards.order import Order, Places
+from shards.reader import DamageError, DatasetError
 
 if TYPE_CHECKING:
     from shards.dataset import Dataset
 
-STATE_VERSION = 1
+logger = logging.getLogger(__name__)
+
+STATE_VERSION = 2
+
+Batch = dict[str, NDArray[Any]]
+Noise = Literal["stored", "fresh"]
+OnError = Literal["fail", "quarantine"]
+
+_PLANNED_SAMPLES = 4096
+"""So many samples' places are computed at a time: arrays of that size cost little more than those of one batch."""
 
 
 class Loader:
@@ -36,10 +48,19 @@ class Loader:
         seed: Of the order, 0 to 2**64 - 1.
         rank: r, below `world_size`.
         world_size: W.
+        workers: Threads that read ahead, two batches each; 0 reads when a batch is asked for.
         shuffle: Whether to shuffle, anew each epoch.
         finite: Whether to end after one pass.
         noise: `stored`, or `fresh`: the draw counts on with the epoch, so that no picture meets a static twice.
         fields: The arrays wanted; all if None. What is not wanted is not read.
+        on_error: What to do about damage: `fail` names shard and key; `quarantine` puts the next undamaged sample of
+            the same block in its place, the same one on every run, and counts it. A store that gives no
+            answer is no damage.
+        lanes: L: deal the shards out to so many lanes, see `shards.order`.
+        lane_samples: Samples of a lane before the next one's turn; the batch size if None.
+
+    Attributes:
+        num_quarantined: How many samples were replaced so far.
 
     Raises:
         ValueError: An argument is impossible; the message names it.
@@ -53,10 +74,14 @@ class Loader:
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
+        workers: int = 0,
         shuffle: bool = True,
         finite: bool = False,
-        noise: Literal["stored", "fresh"] = "stored",
+        noise: Noise = "stored",
         fields: Collection[str] | None = None,
+        on_error: OnError = "fail",
+        lanes: int = 1,
+        lane_samples: int | None = None,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}: it must be 1 or more")
@@ -64,42 +89,79 @@ class Loader:
             raise ValueError(f"rank is {rank} of world_size {world_size}: it must lie between 0 and world_size - 1")
         if not 0 <= seed < 2**64:
             raise ValueError(f"seed is {seed}: it must lie between 0 and 2**64 - 1")
+        if workers < 0:
+            raise ValueError(f"workers is {workers}: it must be 0 or more")
         if noise not in ("stored", "fresh"):
             raise ValueError(f"noise is {noise!r}: use 'stored' or 'fresh'")
+        if on_error not in ("fail", "quarantine"):
+            raise ValueError(f"on_error is {on_error!r}: use 'fail' or 'quarantine'")
         if unknown := set(fields or ()) - set(dataset.fields):
             raise ValueError(f"fields: {sorted(unknown)} are none of {', '.join(dataset.fields)}")
-        self.dataset = dataset
+        self.dataset = dataset.tolerant() if on_error == "quarantine" else dataset
         self.batch_size = batch_size
         self.rank = rank
         self.world_size = world_size
+        self.workers = workers
         self.finite = finite
-        self.noise = noise
+        self.noise: Noise = noise
         self.fields = dataset.fields if fields is None else tuple(fields)
-        self.order = Order(dataset.sizes, seed, shuffle)
+        self.order = Order(dataset.sizes, seed, shuffle, lanes, lane_samples or batch_size)
+        self.num_quarantined = 0
+        self._warned: set[int] = set()
         self._position = 0
         self._is_resumed = False
 
-    def __iter__(self) -> Iterator[dict[str, NDArray[Any]]]:
+    def __iter__(self) -> Iterator[Batch]:
         """Yield batches from where this loader stands; a finite pass begins anew unless a state was just loaded."""
         if self.finite and not self._is_resumed:
             self._position = 0
         self._is_resumed = False
-        while not self.finite or self._position < len(self.dataset):
-            batch = self._batch(self._position + self.rank * self.batch_size)
+        for batch in self.batches():
             # Counted before it is handed out: a state taken in the loop's body has it behind it.
             self._position += self.batch_size * self.world_size
             yield batch
 
-    def batches(self, worker: int = 0, num_workers: int = 1) -> Iterator[dict[str, NDArray[Any]]]:
+    def batches(self, worker: int = 0, num_workers: int = 1) -> Iterator[Batch]:
         """Yield every `num_workers`-th batch of this rank from where this loader stands, from the `worker`-th on.
 
         For workers that take turns, such as those of torch's `DataLoader`; where this loader stands does not change.
         """
         step = self.batch_size * self.world_size
-        position = self._position + worker * step
-        while not self.finite or position < len(self.dataset):
-            yield self._batch(position + self.rank * self.batch_size)
-            position += num_workers * step
+        planned = self._plan(self._position + worker * step, num_workers * step)
+        if not self.workers:
+            yield from (self.read(*part) for part in planned)
+            return
+        with ThreadPoolExecutor(self.workers) as pool:
+            ahead: deque[Future[Batch]] = deque()
+            try:
+                for part in planned:
+                    ahead.append(pool.submit(self.read, *part))
+                    if len(ahead) > 2 * self.workers:
+                        yield ahead.popleft().result()
+                while ahead:
+                    yield ahead.popleft().result()
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def read(self, position: int, places: Places) -> Batch:
+        """Return the batch of the samples at these places, which begin at a position of the stream.
+
+        Raises:
+            DatasetError: A sample is damaged, or with `quarantine` every sample of its block.
+        """
+        try:
+            batch = self.dataset.read(places, self.noise, self.fields)
+        except DamageError:
+            if not self.dataset.is_tolerant:
+                raise
+            batch = self.dataset.read(self._mended(position, places), self.noise, self.fields)
+        if self.finite:
+            batch["valid"] = np.arange(position, position + len(places)) < len(self.dataset)
+        return batch
+
+    def locate(self, position: int, count: int) -> Places:
+        """Return where the samples from a position of the stream on stand."""
+        return self.order.locate(np.arange(position, position + count))
 
     def skip(self, num_batches: int) -> None:
         """Count batches that somebody else delivered, as torch's `DataLoader` did."""
@@ -114,6 +176,8 @@ class Loader:
             "split": self.dataset.split,
             "shuffle": self.order.shuffle,
             "seed": self.order.seed,
+            "lanes": self.order.lanes,
+            "lane_samples": self.order.lane_samples if self.order.lanes > 1 else 1,
             "epoch": self._position // len(self.dataset),
             "position": self._position,
         }
@@ -124,21 +188,58 @@ class Loader:
         Raises:
             DatasetError: The state belongs to another dataset, split or order.
         """
-        expected = self.state_dict()
-        for name in ("version", "manifest_sha256", "split", "shuffle", "seed"):
-            if state.get(name) != expected[name]:
-                raise DatasetError(
-                    f"the loader's state has {name} {state.get(name)!r}, this loader {expected[name]!r}: "
-                    "resume with the dataset and settings it was taken with"
-                )
+        refuse_another_order(state, self.state_dict())
         self._position = int(state["position"])
         self._is_resumed = True
 
-    def _batch(self, position: int) -> dict[str, NDArray[Any]]:
-        """Return the batch of the samples from a position of the stream on."""
-        places = self.order.locate(position, self.batch_size)
-        if not self.finite:
-            return self.dataset.read(places, self.noise, self.fields)
-        once = replace(places, epochs=np.zeros_like(places.epochs))
-        batch = self.dataset.read(once, self.noise, self.fields)
-        return batch | {"valid": np.arange(position, position + self.batch_size) < len(self.dataset)}
+    def _plan(self, position: int, stride: int) -> Iterator[tuple[int, Places]]:
+        """Yield position and places of each batch of this rank, the first at `position`, the next `stride` on."""
+        at_once = max(1, _PLANNED_SAMPLES // self.batch_size)
+        while not self.finite or position < len(self.dataset):
+            starts = position + self.rank * self.batch_size + stride * np.arange(at_once)
+            places = self.order.locate((starts[:, None] + np.arange(self.batch_size)).reshape(-1))
+            if self.finite:
+                places = replace(places, epochs=np.zeros_like(places.epochs))
+            for number, start in enumerate(starts.tolist()):
+                if self.finite and position >= len(self.dataset):
+                    return
+                yield start, places[number * self.batch_size : (number + 1) * self.batch_size]
+                position += stride
+
+    def _mended(self, position: int, places: Places) -> Places:
+        """Return the places with damaged samples replaced by the next undamaged ones of their blocks.
+
+        Raises:
+            DatasetError: A block has none.
+        """
+        shards, rows = places.shards.copy(), places.rows.copy()
+        for number in np.flatnonzero(~self.dataset.are_whole(places, self.noise, self.fields)).tolist():
+            self._warn(int(shards[number]))
+            for other in self.order.substitutes(position + number):
+                if self.dataset.are_whole(other, self.noise, self.fields)[0]:
+                    shards[number], rows[number] = other.shards[0], other.rows[0]
+                    break
+            else:
+                path = self.dataset.shards.path(int(shards[number]))
+                raise DatasetError(f"{path} and the shards of its block: every sample is damaged; copy them again")
+        return Places(shards, rows, places.epochs)
+
+    def _warn(self, shard: int) -> None:
+        self.num_quarantined += 1
+        if shard not in self._warned:
+            self._warned.add(shard)
+            logger.warning("%s is damaged: other samples stand in for those lost", self.dataset.shards.path(shard))
+
+
+def refuse_another_order(state: dict[str, Any], own: dict[str, Any]) -> None:
+    """Check that a state was taken from a loader like this one; where it stands may differ.
+
+    Raises:
+        DatasetError: It was not.
+    """
+    for name in own.keys() - {"epoch", "position"} if state.get("version") == own["version"] else {"version"}:
+        if state.get(name) != own[name]:
+            raise DatasetError(
+                f"the loader's state has {name} {state.get(name)!r}, this loader {own[name]!r}: "
+                "resume with the dataset and settings it was taken with"
+            )

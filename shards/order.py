@@ -1,32 +1,50 @@
 """Which sample stands at which position of the endless stream: arithmetic, no state.
 
-An epoch shuffles the shards, then the samples within blocks of `BLOCK_SHARDS`
-shards in a row, so that a reader is at home in a few files at a time. Everything
-follows from (seed, epoch, position).
+An epoch shuffles the shards, then the samples within blocks of `BLOCK_SHARDS` shards in a row, so that a reader is at
+home in a few files at a time: two samples of one shard stand at most one block, `BLOCK_SHARDS` shards of samples,
+apart. Both shuffles are computed for any position by itself (see `shards.permutation`), and everything follows from
+(seed, epoch, position).
+
+With L lanes the shards of an epoch are dealt out to the lanes in turn, and the stream takes `lane_samples` of each lane
+in turn: with batches of that size, a rank among W, where L divides W, meets the shards of one lane, or of two
+where the epoch before ended in between. What lanes of unequal length have left over comes at the end of the epoch, lane
+by lane, so that each epoch still holds every sample once. Lanes are part of the order: any number of ranks
+sees the same stream, but more or fewer lanes another one.
 """
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shards.permutation import ROUNDS, permute
+
 BLOCK_SHARDS = 4
 """How many shards are shuffled into one another."""
 
 SHARD_STREAM, BLOCK_STREAM = 2, 3
-"""Fourth counter words of the Philox streams that order shards, and samples within a block."""
+"""Fourth counter words of the Philox streams whose outputs key the shuffles of shards, and of a block's samples."""
 
-_KEPT_BLOCKS = 2
+_KEPT_EPOCHS, _KEPT_BLOCKS = 2, 64
+
+Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Places:
     """Where B samples stand, int64 `(B,)` each: shard, sample within the shard, and the epoch that asks."""
 
-    shards: NDArray[np.int64]
-    rows: NDArray[np.int64]
-    epochs: NDArray[np.int64]
+    shards: Numbers
+    rows: Numbers
+    epochs: Numbers
+
+    def __len__(self) -> int:
+        return len(self.shards)
+
+    def __getitem__(self, chosen: slice) -> "Places":
+        return Places(self.shards[chosen], self.rows[chosen], self.epochs[chosen])
 
 
 class Order:
@@ -36,67 +54,166 @@ class Order:
         sizes: How many samples each shard has.
         seed: 0 to 2**64 - 1.
         shuffle: Whether to shuffle; else every epoch is in the order of the shards.
+        lanes: L, 1 to 65,536.
+        lane_samples: How many samples are taken of a lane before the next one's turn.
 
     Raises:
-        ValueError: There is no sample at all.
+        ValueError: There is no sample at all, or a number is impossible.
     """
 
-    def __init__(self, sizes: Sequence[int], seed: int, shuffle: bool) -> None:
+    def __init__(self, sizes: Sequence[int], seed: int, shuffle: bool, lanes: int = 1, lane_samples: int = 1) -> None:
         self.sizes = np.array(sizes, np.int64)
         self.seed = seed
         self.shuffle = shuffle
+        self.lanes = lanes
+        self.lane_samples = lane_samples
         self.num_samples = int(self.sizes.sum())
         if self.num_samples < 1:
             raise ValueError("no samples to order")
-        self._shards: tuple[int, NDArray[np.int64], NDArray[np.int64]] | None = None
-        self._blocks: dict[tuple[int, int], tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
+        if not 1 <= lanes <= 65536 or lane_samples < 1:
+            raise ValueError(f"lanes is {lanes} of {lane_samples} samples: give 1 to 65,536 lanes of 1 sample or more")
+        self._epochs: dict[int, _Epoch] = {}
+        self._lock = threading.Lock()
 
-    def locate(self, position: int, count: int) -> Places:
-        """Return where the `count` samples from a position of the stream on stand."""
-        shards, rows, epochs = [], [], []
-        while count > 0:
-            epoch, within = divmod(position, self.num_samples)
-            _, bounds = self._epoch(epoch)
-            block = int(np.searchsorted(bounds, within, side="right")) - 1
-            taken = min(count, int(bounds[block + 1]) - within)
-            part = slice(within - int(bounds[block]), within - int(bounds[block]) + taken)
-            block_shards, block_rows = self._block(epoch, block)
-            shards.append(block_shards[part])
-            rows.append(block_rows[part])
-            epochs.append(np.full(taken, epoch, np.int64))
-            position, count = position + taken, count - taken
-        return Places(np.concatenate(shards), np.concatenate(rows), np.concatenate(epochs))
+    def __getstate__(self) -> dict[str, object]:
+        """Return what another process needs: what follows from it is computed there."""
+        return self.__dict__ | {"_epochs": {}, "_lock": None}
 
-    def _epoch(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the shards in an epoch's order, and where each block begins, with the end behind the last."""
-        if self._shards is None or self._shards[0] != epoch:
-            shards = self._permute(epoch, 0, SHARD_STREAM, len(self.sizes))
-            ends = np.cumsum(self.sizes[shards])
-            # The last block may be short; its end is the epoch's.
-            bounds = np.concatenate([[0], ends[BLOCK_SHARDS - 1 : -1 : BLOCK_SHARDS], ends[-1:]])
-            self._shards = (epoch, shards, bounds)
-        return self._shards[1:]
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """Take over what another process had."""
+        self.__dict__ |= state | {"_lock": threading.Lock()}
 
-    def _block(self, epoch: int, block: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return shard and row of a block's samples, in their order."""
-        if (epoch, block) not in self._blocks:
-            shards = self._epoch(epoch)[0][block * BLOCK_SHARDS : (block + 1) * BLOCK_SHARDS]
-            sizes = self.sizes[shards]
-            order = self._permute(epoch, block, BLOCK_STREAM, int(sizes.sum()))
-            rows = np.concatenate([np.arange(size) for size in sizes])
-            while len(self._blocks) >= _KEPT_BLOCKS:
-                del self._blocks[next(iter(self._blocks))]
-            self._blocks[epoch, block] = (np.repeat(shards, sizes)[order], rows[order])
-        return self._blocks[epoch, block]
+    def locate(self, positions: Numbers) -> Places:
+        """Return where the samples at these positions of the stream, int64 `(B,)`, stand."""
+        epochs, within = np.divmod(positions, self.num_samples)
+        shards, rows = np.empty_like(within), np.empty_like(within)
+        for epoch in np.unique(epochs).tolist():
+            chosen = np.flatnonzero(epochs == epoch)
+            shards[chosen], rows[chosen] = self._epoch(epoch).locate(within[chosen])
+        return Places(shards, rows, epochs)
 
-    def _permute(self, epoch: int, number: int, stream: int, count: int) -> NDArray[np.int64]:
-        """Return the numbers below `count`, shuffled: ranked by Philox outputs, ties by position.
+    def substitutes(self, position: int) -> Iterator[Places]:
+        """Yield the places of the other samples of a position's block, one by one, from the next one on."""
+        number, within = divmod(position, self.num_samples)
+        epoch = self._epoch(number)
+        for shards, rows in epoch.substitutes(within):
+            yield Places(shards, rows, np.array([number]))
 
-        numpy promises the bits of Philox for good, but not the result of its `permutation`.
-        """
-        if not self.shuffle:
-            return np.arange(count)
-        key = np.array([self.seed, epoch], np.uint64)
-        counter = np.array([0, 0, number, stream], np.uint64)
-        ranks = np.random.Philox(key=key, counter=counter).random_raw(count)
-        return np.argsort(ranks, kind="stable")
+    def _epoch(self, number: int) -> "_Epoch":
+        with self._lock:
+            if number not in self._epochs:
+                while len(self._epochs) >= _KEPT_EPOCHS:
+                    del self._epochs[next(iter(self._epochs))]
+                self._epochs[number] = _Epoch(self, number)
+            return self._epochs[number]
+
+
+class _Epoch:
+    """One epoch of an order: its shards, dealt out to lanes, and their blocks."""
+
+    def __init__(self, order: Order, number: int) -> None:
+        self.order, self.number = order, number
+        shards = np.arange(len(order.sizes))
+        if order.shuffle:
+            shards = permute(shards, len(shards), self.keys(SHARD_STREAM, 0, 0))
+        self.lanes = [_Lane(self, lane, shards[lane :: order.lanes]) for lane in range(order.lanes)]
+        sizes = np.array([lane.num_samples for lane in self.lanes])
+        # Every lane has that many whole turns; what is left over comes behind, lane by lane.
+        turns = int(sizes.min()) // order.lane_samples
+        self.taken = turns * order.lane_samples
+        self.tails = np.concatenate([[0], np.cumsum(sizes - self.taken)]) + self.taken * order.lanes
+
+    def keys(self, stream: int, lane: int, block: int) -> list[int]:
+        """Return what keys a shuffle of this epoch: outputs of Philox 4x64-10, whose bits numpy promises for good."""
+        key = np.array([self.order.seed, self.number], np.uint64)
+        counter = np.array([0, lane, block, stream], np.uint64)
+        outputs: list[int] = np.random.Philox(key=key, counter=counter).random_raw(ROUNDS).tolist()
+        return outputs
+
+    def locate(self, within: Numbers) -> tuple[Numbers, Numbers]:
+        """Return shard and row of the samples at these positions of the epoch."""
+        if self.order.lanes == 1:
+            return self.lanes[0].locate(within)
+        lanes, places = self.split(within)
+        shards, rows = np.empty_like(within), np.empty_like(within)
+        for lane in np.unique(lanes).tolist():
+            chosen = np.flatnonzero(lanes == lane)
+            shards[chosen], rows[chosen] = self.lanes[lane].locate(places[chosen])
+        return shards, rows
+
+    def split(self, within: Numbers) -> tuple[Numbers, Numbers]:
+        """Return lane, and position in that lane, of these positions of the epoch."""
+        turns, rest = np.divmod(within, self.order.lane_samples)
+        rounds, lanes = np.divmod(turns, self.order.lanes)
+        tail = np.minimum(np.searchsorted(self.tails, within, side="right") - 1, self.order.lanes - 1)
+        is_tail = within >= self.tails[0]
+        places = np.where(is_tail, within - self.tails[tail] + self.taken, rounds * self.order.lane_samples + rest)
+        return np.where(is_tail, tail, lanes), places
+
+    def substitutes(self, within: int) -> Iterator[tuple[Numbers, Numbers]]:
+        """Yield shard and row, `(1,)` each, of the other samples of a position's block, from the next one on."""
+        lanes, places = self.split(np.array([within]))
+        lane, place = self.lanes[int(lanes[0])], int(places[0])
+        number = lane.block_of(place)
+        block, first = lane.block(number), int(lane.bounds[number])
+        for step in range(1, block.num_samples):
+            yield block.locate(np.array([(place - first + step) % block.num_samples]))
+
+
+class _Lane:
+    """The shards of one lane in an epoch, cut into blocks."""
+
+    def __init__(self, epoch: _Epoch, number: int, shards: Numbers) -> None:
+        self.epoch, self.number, self.shards = epoch, number, shards
+        ends = np.concatenate([[0], np.cumsum(epoch.order.sizes[shards])])
+        self.num_samples = int(ends[-1])
+        # Where each block begins; the last may be short, and its end is the lane's.
+        self.bounds = np.append(ends[:-1:BLOCK_SHARDS], ends[-1])
+        self._blocks: dict[int, _Block] = {}
+
+    def locate(self, places: Numbers) -> tuple[Numbers, Numbers]:
+        """Return shard and row of the samples at these positions of the lane."""
+        first, last = self.block_of(int(places.min())), self.block_of(int(places.max()))
+        if first == last:
+            return self.block(first).locate(places - self.bounds[first])
+        numbers = np.searchsorted(self.bounds, places, side="right") - 1
+        shards, rows = np.empty_like(places), np.empty_like(places)
+        for number in np.unique(numbers).tolist():
+            chosen = np.flatnonzero(numbers == number)
+            shards[chosen], rows[chosen] = self.block(number).locate(places[chosen] - self.bounds[number])
+        return shards, rows
+
+    def block_of(self, place: int) -> int:
+        """Return the block that a position of the lane lies in; blocks without samples are passed over."""
+        return int(np.searchsorted(self.bounds, place, side="right")) - 1
+
+    def block(self, number: int) -> "_Block":
+        """Return one block."""
+        found = self._blocks.get(number)
+        if found is None:
+            shards = self.shards[number * BLOCK_SHARDS : (number + 1) * BLOCK_SHARDS]
+            order = self.epoch.order
+            keys = self.epoch.keys(BLOCK_STREAM, self.number, number) if order.shuffle else None
+            found = _Block(shards, np.concatenate([[0], np.cumsum(order.sizes[shards])]), keys)
+            if len(self._blocks) >= _KEPT_BLOCKS:
+                self._blocks = {}
+            self._blocks[number] = found
+        return found
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A few shards whose samples are shuffled into one another; `starts` are theirs, with the end behind the last."""
+
+    shards: Numbers
+    starts: Numbers
+    keys: Sequence[int] | None
+
+    @property
+    def num_samples(self) -> int:
+        return int(self.starts[-1])
+
+    def locate(self, places: Numbers) -> tuple[Numbers, Numbers]:
+        shuffled = places if self.keys is None else permute(places, self.num_samples, self.keys)
+        inside = np.searchsorted(self.starts, shuffled, side="right") - 1
+        return self.shards[inside], shuffled - self.starts[inside]

@@ -4,8 +4,9 @@ import hashlib
 import mmap
 import os
 import re
+import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,10 @@ MAX_OPEN_SHARDS = 64
 
 class DatasetError(RuntimeError):
     """A dataset cannot be read; the message says which, where and what would do."""
+
+
+class DamageError(DatasetError):
+    """A sample, or a whole shard, is not what was committed."""
 
 
 @dataclass(frozen=True)
@@ -55,17 +60,22 @@ def list_shards(folder: Path, manifest: Manifest, split: str) -> tuple[ShardFile
 class Shard:
     """One shard, mapped into memory.
 
+    Args:
+        folder: Of the dataset.
+        files: The shard's.
+        is_tolerant: Whether a tar of another length is read as far as it goes.
+
     Raises:
-        DatasetError: A file is missing, or is not the one that the manifest lists.
+        DamageError: A file is missing, or is not the one that the manifest lists.
     """
 
-    def __init__(self, folder: Path, files: ShardFiles) -> None:
+    def __init__(self, folder: Path, files: ShardFiles, is_tolerant: bool = False) -> None:
         self.path = folder / files.tar.path
         try:
             self.index = _read_index(folder / files.index.path, files.index)
-            self.view = _map_tar(self.path, files.tar)
+            self.view = _map_tar(self.path, files.tar, is_tolerant)
         except (OSError, IndexFileError) as error:
-            raise DatasetError(f"{error}: copy the dataset again, or build it again") from error
+            raise DamageError(f"{error}: copy the dataset again, or build it again") from error
         self._columns = {extension: column for column, extension in enumerate(self.index.extensions)}
 
     def column(self, extension: str) -> int:
@@ -93,33 +103,70 @@ class Shard:
             raise self.damage(row, extension)
         return bytes(member)
 
-    def damage(self, row: int, extension: str) -> DatasetError:
+    def is_whole(self, row: int, extensions: Iterable[str]) -> bool:
+        """Return whether these members of a sample are what was committed."""
+        try:
+            return all(self.read(row, extension) is not None for extension in extensions)
+        except DamageError:
+            return False
+
+    def damage(self, row: int, extension: str) -> DamageError:
         """Return the error that a damaged member is."""
         key = self.index.keys[row].decode()
-        return DatasetError(
-            f"{self.path}: sample {key} is damaged: {extension} has another CRC-32C than its index says"
-        )
+        return DamageError(f"{self.path}: sample {key} is damaged: {extension} has another CRC-32C than its index says")
 
 
 class Shards:
-    """The shards of a split, opened when they are asked for; at most `MAX_OPEN_SHARDS` stay open."""
+    """The shards of a split, opened when they are asked for; at most `MAX_OPEN_SHARDS` stay open. Threads may share it.
 
-    def __init__(self, folder: Path, files: Sequence[ShardFiles]) -> None:
+    Args:
+        folder: Of the dataset.
+        files: The shards', in their order.
+        is_tolerant: Whether a tar of another length is read as far as it goes.
+    """
+
+    def __init__(self, folder: Path, files: Sequence[ShardFiles], is_tolerant: bool = False) -> None:
         self.folder = folder
         self.files = tuple(files)
+        self.is_tolerant = is_tolerant
         self._open: OrderedDict[int, Shard] = OrderedDict()
+        self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what another process needs; it opens its own maps."""
-        return self.__dict__ | {"_open": OrderedDict()}
+        return self.__dict__ | {"_open": OrderedDict(), "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over what another process had."""
+        self.__dict__ |= state | {"_lock": threading.Lock()}
 
     def __getitem__(self, number: int) -> Shard:
-        if number not in self._open:
-            if len(self._open) >= MAX_OPEN_SHARDS:
-                self._open.popitem(last=False)
-            self._open[number] = Shard(self.folder, self.files[number])
-        self._open.move_to_end(number)
-        return self._open[number]
+        with self._lock:
+            if number not in self._open:
+                shard = Shard(self.folder, self.files[number], self.is_tolerant)
+                if len(self._open) >= MAX_OPEN_SHARDS:
+                    self._open.popitem(last=False)
+                self._open[number] = shard
+            self._open.move_to_end(number)
+            return self._open[number]
+
+    def path(self, number: int) -> Path:
+        """Return where a shard's tar lies."""
+        return self.folder / self.files[number].tar.path
+
+    def are_whole(
+        self, shards: NDArray[np.int64], rows: NDArray[np.int64], extensions: Collection[str]
+    ) -> NDArray[np.bool_]:
+        """Return which of B samples have these members as they were committed, bool `(B,)`."""
+        places = zip(shards.tolist(), rows.tolist(), strict=True)
+        return np.array([self._is_whole(shard, row, extensions) for shard, row in places])
+
+    def _is_whole(self, number: int, row: int, extensions: Collection[str]) -> bool:
+        try:
+            shard = self[number]
+        except DamageError:
+            return False
+        return shard.is_whole(row, extensions)
 
     def keys(self, shards: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.bytes_]:
         """Return the keys of B samples, bytes `(B,)`."""
@@ -182,16 +229,19 @@ def _check_layout(shard: Shard, rows: NDArray[np.int64], column: int, header: by
     lengths = shard.index.lengths[rows, column]
     if shard.view[first : first + len(header)] != header or (lengths != len(header) + width).any():
         extension = shard.index.extensions[column]
+        shard.read(int(rows[0]), extension)  # which tells damage from another layout
         promised = header[10:].decode("latin-1").strip()
         raise DatasetError(f"{shard.path}: {extension} is not what the manifest's spec promises, {promised}")
 
 
-def _map_tar(path: Path, entry: FileEntry) -> memoryview:
+def _map_tar(path: Path, entry: FileEntry, is_tolerant: bool) -> memoryview:
     """Return a tar's bytes, mapped; the map lives as long as a view of it."""
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
-        if size != entry.bytes:
-            raise DatasetError(f"{path} has {size} bytes, the manifest says {entry.bytes}: copy the dataset again")
+        if size != entry.bytes and not is_tolerant:
+            raise DamageError(f"{path} has {size} bytes, the manifest says {entry.bytes}: copy the dataset again")
+        if not size:
+            return memoryview(b"")
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
@@ -200,6 +250,9 @@ def _read_index(path: Path, entry: FileEntry) -> Index:
     if hashlib.sha256(data).hexdigest() != entry.sha256:
         raise IndexFileError(f"{path} is damaged: its SHA-256 is not the manifest's")
     try:
-        return decode_index(data)
+        index = decode_index(data)
     except IndexFileError as error:
         raise IndexFileError(f"{path}: {error}") from error
+    if len(index) != entry.records:
+        raise IndexFileError(f"{path} has {len(index)} samples, the manifest says {entry.records}")
+    return index

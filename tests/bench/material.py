@@ -1,6 +1,7 @@
 """What the benchmarks read: made once below `build/bench`, the same bytes every time."""
 
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from PIL import Image
 
 from shards import open_dataset
 from shards.manifest import atomic_write
+from shards.reader import DatasetError
 from shards.tokenizer import ByteTokenizer
 from shards.triplet import PROVENANCE, TripletSpec, picture_key, record_bytes
 from shards.writer import write_shard
@@ -20,16 +22,27 @@ SAMPLES_PER_SHARD = 2_000
 def make_material(data: Path) -> None:
     """Writes what is not there yet: triplets of both modes, windows, and the windows' tokens in one file."""
     for mode, name in (("materialised", "triplets"), ("virtual", "virtual")):
-        if not (data / name / "current").exists():
+        if not _is_readable(data / name):
+            shutil.rmtree(data / name, ignore_errors=True)
             pictures = [draw_tree(seed, SIZE) for seed in range(NUM_PICTURES)]
             write_triplets(data / name, TripletSpec(SIZE, mode=mode), {"train": pictures}, SAMPLES_PER_SHARD)
     if not (data / "pictures.tar").exists():
         _write_pictures(data / "pictures.tar")
-    if not (data / "tokens.bin").exists():
+    if not _is_readable(data / "windows"):
+        shutil.rmtree(data / "windows", ignore_errors=True)
         letters = np.random.default_rng(0).integers(ord("a"), ord("z"), NUM_WINDOWS * CONTEXT).astype(np.uint8)
         text = letters.tobytes().decode()
         write_windows(data / "windows", CONTEXT, {"train": [text]}, ByteTokenizer(), SAMPLES_PER_SHARD)
         _write_tokens(data)
+
+
+def _is_readable(stage: Path) -> bool:
+    """Whether a dataset stands there, and in today's format."""
+    try:
+        open_dataset(stage)
+    except DatasetError:
+        return False
+    return True
 
 
 def _write_pictures(part: Path) -> None:

@@ -44,7 +44,7 @@ def resume(data: Path) -> Iterator[int]:
     """Finding the batch at position 10⁹ of a dataset of 1.2 × 10⁹ samples, from nothing."""
     sizes = np.full(NUM_SHARDS, SHARD_SAMPLES).tolist()
     for seed in range(10**6):
-        places = Order(sizes, seed, shuffle=True).locate(POSITION, 256)
+        places = Order(sizes, seed, shuffle=True).locate(np.arange(POSITION, POSITION + 256))
         assert len(places.rows) == 256
         yield 1
 
