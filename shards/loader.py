@@ -59,9 +59,6 @@ class Loader:
         lanes: L: deal the shards out to so many lanes, see `shards.order`.
         lane_samples: Samples of a lane before the next one's turn; the batch size if None.
 
-    Attributes:
-        num_quarantined: How many samples were replaced so far.
-
     Raises:
         ValueError: An argument is impossible; the message names it.
     """
@@ -106,8 +103,7 @@ class Loader:
         self.noise: Noise = noise
         self.fields = dataset.fields if fields is None else tuple(fields)
         self.order = Order(dataset.sizes, seed, shuffle, lanes, lane_samples or batch_size)
-        self.num_quarantined = 0
-        self._warned: set[int] = set()
+        self._quarantined: list[int] = []  # the shard of each sample replaced; appending is safe among threads
         self._position = 0
         self._is_resumed = False
 
@@ -120,6 +116,11 @@ class Loader:
             # Counted before it is handed out: a state taken in the loop's body has it behind it.
             self._position += self.batch_size * self.world_size
             yield batch
+
+    @property
+    def num_quarantined(self) -> int:
+        """How many samples were replaced so far."""
+        return len(self._quarantined)
 
     def batches(self, worker: int = 0, num_workers: int = 1) -> Iterator[Batch]:
         """Yield every `num_workers`-th batch of this rank from where this loader stands, from the `worker`-th on.
@@ -214,7 +215,8 @@ class Loader:
         """
         shards, rows = places.shards.copy(), places.rows.copy()
         for number in np.flatnonzero(~self.dataset.are_whole(places, self.noise, self.fields)).tolist():
-            self._warn(int(shards[number]))
+            if not self.finite or position + number < len(self.dataset):  # what fills up a last batch does not count
+                self._count(int(shards[number]))
             for other in self.order.substitutes(position + number):
                 if self.dataset.are_whole(other, self.noise, self.fields)[0]:
                     shards[number], rows[number] = other.shards[0], other.rows[0]
@@ -224,11 +226,11 @@ class Loader:
                 raise DatasetError(f"{path} and the shards of its block: every sample is damaged; copy them again")
         return Places(shards, rows, places.epochs)
 
-    def _warn(self, shard: int) -> None:
-        self.num_quarantined += 1
-        if shard not in self._warned:
-            self._warned.add(shard)
+    def _count(self, shard: int) -> None:
+        """Count a sample that was replaced, and tell of its shard the first time."""
+        if shard not in self._quarantined:
             logger.warning("%s is damaged: other samples stand in for those lost", self.dataset.shards.path(shard))
+        self._quarantined.append(shard)
 
 
 def refuse_another_order(state: dict[str, Any], own: dict[str, Any]) -> None:
