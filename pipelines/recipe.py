@@ -11,6 +11,7 @@ A section left out (`images`, `text`, `triplets`, `windows`) leaves that stage o
 """
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
@@ -246,6 +247,7 @@ class Recipe(Section):
     contact: str = Field(
         ..., description="where a site owner reaches you; stands in the user agent", json_schema_extra=TRANSPORT
     )
+    published: date = Field(date(1970, 1, 1), description="stands in the datasets' Croissant; the clock never does")
     split: SplitConfig = SplitConfig()
     crawl: CrawlConfig
     images: ImagesConfig | None = None
@@ -276,4 +278,6 @@ class Recipe(Section):
         configuration: dict[str, Any] = getattr(self, stage).configuration()
         if stage in ("images", "text"):
             configuration["split"] = self.split.configuration()
+        if stage in ("triplets", "windows"):
+            configuration |= {"name": self.name, "published": self.published.isoformat()}
         return configuration
