@@ -34,7 +34,6 @@ from models.runs import (
     RunError,
     RunFolder,
     configuration,
-    dataset_folder,
     exit_status,
     learning_rate,
     num_parameters,
@@ -43,6 +42,7 @@ from models.runs import (
 from models.settings import parse_settings, refuse_below
 from models.threads import Threads
 from shards import open_dataset
+from shards.committed import stage_folder
 from shards.dataset import TripletDataset
 
 __all__ = ["Settings", "generate", "generate_main", "load_denoiser", "main", "train"]
@@ -58,7 +58,7 @@ NUM_PICTURES_SURVEYED = 512
 class Settings:
     """What `python -m models.denoiser` takes."""
 
-    dataset: Annotated[Path, "what a build wrote, its triplets folder, or a dataset in it"]
+    dataset: Annotated[str, "what a build wrote, its triplets folder, or a dataset in it; a folder or a URL"]
     out: Annotated[Path, "folder of this run"] = Path("runs/denoiser")
     seconds: Annotated[float, "seconds to train"] = 75.0
     num_steps: Annotated[int, "optimiser steps to train instead; 0 goes by the clock"] = 0
@@ -267,14 +267,14 @@ def build_denoiser(settings: Settings, dataset: TripletDataset, pictures: Tensor
     return model
 
 
-def open_triplets(path: Path, split: str) -> TripletDataset:
+def open_triplets(path: str | Path, split: str) -> TripletDataset:
     """Return a split of the triplets in `path`: what a build wrote, its triplets folder, or a dataset in it.
 
     Raises:
         DatasetError: it has no such split.
         RunError: it holds no triplets.
     """
-    dataset = open_dataset(dataset_folder(path, "triplets"), split)
+    dataset = open_dataset(stage_folder(path, "triplets"), split)
     if not isinstance(dataset, TripletDataset):
         raise RunError(f"{path}: holds no triplets; give a dataset of triplets")
     if dataset.spec.corruption != "gaussian":
@@ -282,7 +282,7 @@ def open_triplets(path: Path, split: str) -> TripletDataset:
     return dataset
 
 
-def _held_out(path: Path, dataset: TripletDataset) -> TripletDataset:
+def _held_out(path: str, dataset: TripletDataset) -> TripletDataset:
     if dataset.manifest.splits.get("val"):
         return open_triplets(path, "val")
     print("no pictures are held out (no split val): errors are measured on the training pictures", flush=True)

@@ -31,7 +31,6 @@ from models.runs import (
     RunError,
     RunFolder,
     configuration,
-    dataset_folder,
     exit_status,
     learning_rate,
     num_parameters,
@@ -42,6 +41,7 @@ from models.threads import Threads
 from models.word_losses import compare, cross_entropy, mean_loss, print_comparison
 from models.writing import generate, generate_main, load_writer
 from shards import open_dataset
+from shards.committed import stage_folder
 from shards.dataset import WindowDataset
 
 __all__ = ["Settings", "generate", "generate_main", "load_writer", "main", "train"]
@@ -57,7 +57,7 @@ MAX_COUNTED_BATCHES = 2_000
 class Settings:
     """What `python -m models.language` takes."""
 
-    dataset: Annotated[Path, "what a build wrote, its windows folder, or a dataset in it"]
+    dataset: Annotated[str, "what a build wrote, its windows folder, or a dataset in it; a folder or a URL"]
     out: Annotated[Path, "folder of this run"] = Path("runs/language")
     seconds: Annotated[float, "seconds to train"] = 75.0
     num_steps: Annotated[int, "optimiser steps to train instead; 0 goes by the clock"] = 0
@@ -252,23 +252,23 @@ def count_training_words(dataset: WindowDataset) -> WordCounts:
     return count_words(itertools.islice(batches, MAX_COUNTED_BATCHES), dataset.tokenizer.vocab_size)
 
 
-def open_windows(path: Path, split: str) -> WindowDataset:
+def open_windows(path: str | Path, split: str) -> WindowDataset:
     """Return a split of the windows in `path`: what a build wrote, its windows folder, or a dataset in it.
 
     Raises:
         DatasetError: it has no such split.
         RunError: it holds no windows, or its tokenizer is not the one its windows were made with.
     """
-    dataset = open_dataset(dataset_folder(path, "windows"), split)
+    dataset = open_dataset(stage_folder(path, "windows"), split)
     if not isinstance(dataset, WindowDataset):
         raise RunError(f"{path}: holds no windows; give a dataset of windows")
     made_with = dataset[0]["meta"]["tokenizer_sha256"]
     if dataset.tokenizer.sha256() != made_with:
-        raise RunError(f"{dataset.folder}: its tokenizer is not the one its windows were made with ({made_with})")
+        raise RunError(f"{dataset.where}: its tokenizer is not the one its windows were made with ({made_with})")
     return dataset
 
 
-def _held_out(path: Path, dataset: WindowDataset, splits: Sequence[str]) -> WindowDataset:
+def _held_out(path: str, dataset: WindowDataset, splits: Sequence[str]) -> WindowDataset:
     """Return the first of the splits that has windows, or the training windows, saying so, where none has."""
     for split in splits:
         if dataset.manifest.splits.get(split):

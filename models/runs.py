@@ -21,7 +21,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Self
 
 from shards.manifest import atomic_write, canonical_json
-from shards.reader import DatasetError
+from shards.store import DatasetError
 
 if TYPE_CHECKING:
     import torch
@@ -203,11 +203,6 @@ def configuration(model: str, settings: Mapping[str, Any], dataset: "TripletData
 def num_parameters(model: "torch.nn.Module") -> int:
     """Return how many numbers a model learns."""
     return sum(parameter.numel() for parameter in model.parameters())
-
-
-def dataset_folder(path: Path, stage: str) -> Path:
-    """Return the folder of a stage's datasets in `path`, or `path` itself where it has no such folder."""
-    return path / stage if (path / stage).is_dir() else path
 
 
 def exit_status(work: Callable[[], None]) -> int:

@@ -43,7 +43,7 @@ _OURS = frozenset({"crawl", "shards", "models", "pipelines"})
 
 def _errors_of_datasets() -> type[Exception]:
     """What opening and reading a dataset raises; loaded when something was raised, for it takes 0.2 s."""
-    from shards.reader import DatasetError  # noqa: PLC0415
+    from shards.store import DatasetError  # noqa: PLC0415
 
     return DatasetError
 

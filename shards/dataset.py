@@ -1,12 +1,10 @@
-"""A committed dataset, opened for reading: `open_dataset`."""
+"""Committed datasets of triplets and of windows, opened for reading: `open_dataset`."""
 
-import copy
 import json
-from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,124 +12,17 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from shards import triplet, window
-from shards.loader import Batch, Loader, Noise, OnError
-from shards.manifest import Manifest, ManifestError, manifest_sha256, read_manifest, resolve_dataset
+from shards.base_dataset import Dataset
+from shards.committed import Committed, open_committed
+from shards.loader import Batch, Noise
+from shards.manifest import ManifestError
 from shards.noise import sample_id
 from shards.order import Places
-from shards.reader import DatasetError, Shards, list_shards
-from shards.tokenizer import ByteTokenizer, WordTokenizer, load_tokenizer
+from shards.remote_store import open_store
+from shards.store import DatasetError
+from shards.tokenizer import TOKENIZER_NAME, ByteTokenizer, WordTokenizer, from_json
 from shards.triplet import PROVENANCE, TripletSpec, triplet_key, triplet_record
 from shards.window import WindowSpec, target_mask
-
-
-class Dataset(ABC):
-    """One split of a committed dataset.
-
-    Attributes:
-        folder: Where it lies.
-        manifest: What was committed.
-        manifest_sha256: Of the manifest's file, in hex.
-        split: The split's name.
-        sizes: How many samples each shard has.
-        fields: The names of the arrays in a batch.
-    """
-
-    fields: tuple[str, ...] = ()
-
-    def __init__(self, folder: Path, manifest: Manifest, split: str, samples_per_record: int = 1) -> None:
-        self.folder = folder
-        self.manifest = manifest
-        self.manifest_sha256 = manifest_sha256(folder)
-        self.split = split
-        files = list_shards(folder, manifest, split)
-        self.shards = Shards(folder, files)
-        self.sizes = tuple(shard.tar.records * samples_per_record for shard in files)
-        self._ends = np.cumsum(self.sizes)
-
-    def __len__(self) -> int:
-        return int(self._ends[-1])
-
-    def __getitem__(self, number: int) -> dict[str, Any]:
-        """Return one sample: its arrays, without the batch's axis, and `meta`, its decoded JSON."""
-        places = self._place(number)
-        batch = self.read(places, "stored", self.fields)
-        sample = {name: value[0] if value.ndim > 1 else value[0].item() for name, value in batch.items()}
-        return sample | self._texts(int(places.shards[0]), int(places.rows[0]), sample)
-
-    @abstractmethod
-    def read(self, places: Places, noise: Noise, fields: Collection[str]) -> Batch:
-        """Return the batch of the samples at these places; see `Loader`."""
-
-    @abstractmethod
-    def are_whole(self, places: Places, noise: Noise, fields: Collection[str]) -> NDArray[np.bool_]:
-        """Return which of the samples at these places `read` finds undamaged, bool `(B,)`."""
-
-    @property
-    def is_tolerant(self) -> bool:
-        """Whether a shard that was cut short is read as far as it goes."""
-        return self.shards.is_tolerant
-
-    def tolerant(self) -> Self:
-        """Return this dataset, for a reader that replaces what is damaged."""
-        other = copy.copy(self)
-        other.shards = Shards(self.folder, self.shards.files, is_tolerant=True)
-        return other
-
-    def as_webdataset(self) -> Iterable[dict[str, Any]]:
-        """Return webdataset's own pipeline over the split's shards, decoded: for those who have theirs already.
-
-        Raises:
-            ModuleNotFoundError: webdataset is not installed.
-        """
-        import webdataset  # noqa: PLC0415 - only who asks for it needs it
-
-        paths = [str(self.shards.path(number)) for number in range(len(self.sizes))]
-        pipeline: Iterable[dict[str, Any]] = webdataset.WebDataset(paths, shardshuffle=False).decode()
-        return pipeline
-
-    def loader(
-        self,
-        batch_size: int,
-        *,
-        seed: int = 0,
-        rank: int = 0,
-        world_size: int = 1,
-        workers: int = 0,
-        shuffle: bool = True,
-        finite: bool = False,
-        noise: Noise = "stored",
-        fields: Collection[str] | None = None,
-        on_error: OnError = "fail",
-        lanes: int = 1,
-        lane_samples: int | None = None,
-    ) -> Loader:
-        """Return batches of this split; see `Loader` for the arguments."""
-        return Loader(
-            self,
-            batch_size,
-            seed=seed,
-            rank=rank,
-            world_size=world_size,
-            workers=workers,
-            shuffle=shuffle,
-            finite=finite,
-            noise=noise,
-            fields=fields,
-            on_error=on_error,
-            lanes=lanes,
-            lane_samples=lane_samples,
-        )
-
-    @abstractmethod
-    def _texts(self, shard: int, row: int, sample: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what a sample has beside its arrays, its record as `meta` among it."""
-
-    def _place(self, number: int) -> Places:
-        if not 0 <= number < len(self):
-            raise IndexError(f"sample {number} of {len(self)}")
-        shard = int(np.searchsorted(self._ends, number, side="right"))
-        row = number - int(self._ends[shard]) + self.sizes[shard]
-        return Places(np.array([shard]), np.array([row]), np.zeros(1, np.int64))
 
 
 class TripletDataset(Dataset):
@@ -143,15 +34,15 @@ class TripletDataset(Dataset):
 
     fields = ("clean", "noise", "noisy", "step", "draw", "a", "b", "key")
 
-    def __init__(self, folder: Path, manifest: Manifest, split: str, spec: TripletSpec) -> None:
+    def __init__(self, committed: Committed, split: str, spec: TripletSpec) -> None:
         self.spec = spec
         self.is_virtual = spec.mode == "virtual"
-        super().__init__(folder, manifest, split, spec.samples_per_picture if self.is_virtual else 1)
+        super().__init__(committed, split, spec.samples_per_picture if self.is_virtual else 1)
 
     def read(self, places: Places, noise: Noise, fields: Collection[str]) -> Batch:
         """Return the batch of the samples at these places; see `Loader`."""
         wanted = frozenset(fields)
-        stored = replace(places, rows=places.rows // self.spec.samples_per_picture) if self.is_virtual else places
+        stored = replace(places, rows=self._rows(places))
         keys = self.shards.keys(stored.shards, stored.rows)
         step, draw = self._rungs(places.rows, keys)
         if noise == "fresh":
@@ -176,8 +67,10 @@ class TripletDataset(Dataset):
         arrays = {"clean", "noise", "noisy"} & set(fields)
         if arrays and (noise == "fresh" or self.is_virtual):
             arrays = {"clean"}
-        rows = places.rows // self.spec.samples_per_picture if self.is_virtual else places.rows
-        return self.shards.are_whole(places.shards, rows, [f"{name}.npy" for name in sorted(arrays)])
+        return self.shards.are_whole(places.shards, self._rows(places), [f"{name}.npy" for name in sorted(arrays)])
+
+    def _rows(self, places: Places) -> NDArray[np.int64]:
+        return places.rows // self.spec.samples_per_picture if self.is_virtual else places.rows
 
     def _gather(self, stored: Places, name: str) -> NDArray[Any]:
         dtype = "|u1" if name == "clean" else "<f2"
@@ -194,8 +87,6 @@ class TripletDataset(Dataset):
         return step, draw
 
     def _texts(self, shard: int, row: int, sample: Mapping[str, Any]) -> dict[str, Any]:
-        if self.is_virtual:
-            row //= self.spec.samples_per_picture
         caption = self.shards[shard].read(row, triplet.CAPTION).decode()
         meta = json.loads(self.shards[shard].read(row, triplet.RECORD))
         if self.is_virtual:
@@ -215,16 +106,16 @@ class WindowDataset(Dataset):
     fields = ("tokens", "mask", "key")
 
     def __init__(
-        self, folder: Path, manifest: Manifest, split: str, tokenizer: WordTokenizer | ByteTokenizer, spec: WindowSpec
+        self, committed: Committed, split: str, tokenizer: WordTokenizer | ByteTokenizer, spec: WindowSpec
     ) -> None:
-        super().__init__(folder, manifest, split)
+        super().__init__(committed, split)
         self.tokenizer = tokenizer
         self.spec = spec
 
     def read(self, places: Places, noise: Noise, fields: Collection[str]) -> Batch:
         """Return the batch of the samples at these places; see `Loader`."""
         if noise != "stored":
-            raise DatasetError(f"{self.folder} holds windows, which have no noise: leave noise at 'stored'")
+            raise DatasetError(f"{self.where} holds windows, which have no noise: leave noise at 'stored'")
         shape = (self.spec.context + 1,)
         tokens = self.shards.gather(places.shards, places.rows, window.TOKENS, self.spec.dtype, shape)
         batch: Batch = {"tokens": tokens}
@@ -258,28 +149,55 @@ class WindowDataset(Dataset):
         return {"length": meta["length"], "meta": meta}
 
 
-def open_dataset(path: str | Path, split: str = "train") -> TripletDataset | WindowDataset:
+def open_dataset(
+    path: str | Path,
+    split: str = "train",
+    *,
+    storage_options: Mapping[str, Any] | None = None,
+    cache_dir: str | Path | None = None,
+    cache_bytes: int | None = None,
+) -> TripletDataset | WindowDataset:
     """Return one split of a committed dataset.
 
     Args:
-        path: The dataset's folder, or the stage's, whose `current` names it.
+        path: The dataset's folder, or the stage's, whose `current` names it: of this machine, or a URL that fsspec
+            opens, such as `s3://bucket/OUT/triplets` or `https://example.org/triplets`.
         split: `train`, `val` or `test`.
+        storage_options: Of a URL: what its file system of fsspec takes, such as keys and an endpoint.
+        cache_dir: Of a URL: where fetched shards lie, `~/.cache/seedbed` if None. Processes of one machine that name
+            the same one fetch each shard once.
+        cache_bytes: Of a URL: the most that may lie there of this dataset; if None, room for two blocks of shards in
+            each lane that is read. With room for all of it a second epoch fetches nothing.
 
     Raises:
-        DatasetError: There is no such folder, nothing was committed in it, it is no dataset, or it has no such split.
+        DatasetError: There is no such folder, nothing was committed in it, it is no dataset, it has no such split, or
+            `cache_bytes` is too little.
     """
     try:
-        folder = resolve_dataset(Path(path))
-        manifest = read_manifest(folder)
-        spec = manifest.configuration.get("spec", {})
+        committed = open_committed(open_store(path, storage_options, cache_dir, cache_bytes))
+        spec = committed.manifest.configuration.get("spec", {})
         if spec.get("kind") == triplet.KIND:
-            return TripletDataset(folder, manifest, split, TripletSpec.from_json(spec))
+            return TripletDataset(committed, split, TripletSpec.from_json(spec))
         if spec.get("kind") == window.KIND:
-            tokenizer = load_tokenizer(folder)
-            return WindowDataset(folder, manifest, split, tokenizer, WindowSpec.from_json(spec, tokenizer))
+            tokenizer = _read_tokenizer(committed)
+            return WindowDataset(committed, split, tokenizer, WindowSpec.from_json(spec, tokenizer))
     except (ManifestError, ValueError) as error:
         raise DatasetError(str(error)) from error
-    raise DatasetError(f"{folder} holds {manifest.stage}, no dataset of triplets or windows: give a dataset's folder")
+    where, stage = committed.store.where, committed.manifest.stage
+    raise DatasetError(f"{where} holds {stage}, no dataset of triplets or windows: give a dataset's folder")
+
+
+def _read_tokenizer(committed: Committed) -> WordTokenizer | ByteTokenizer:
+    """Return a dataset's tokenizer.
+
+    Raises:
+        DatasetError: It is missing, or something else.
+    """
+    where = f"{committed.store.where}/{TOKENIZER_NAME}"
+    try:
+        return from_json(committed.store.read(TOKENIZER_NAME).decode())
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{where} cannot be read ({error}): copy the dataset again, or build it again") from error
 
 
 def _triplet_keys(keys: NDArray[np.bytes_], step: NDArray[np.int64], draw: NDArray[np.int64]) -> NDArray[np.str_]:

@@ -79,7 +79,7 @@ def encode_index(index: Index) -> bytes:
     return sink.getvalue()
 
 
-def decode_index(data: bytes) -> Index:
+def decode_index(data: bytes | memoryview) -> Index:
     """Return the index that `encode_index` wrote.
 
     Raises:

@@ -1,6 +1,7 @@
 """Batches in an order that is arithmetic: any rank, any worker, any restart agrees on it."""
 
 import logging
+import math
 from collections import deque
 from collections.abc import Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from shards.order import Order, Places
-from shards.reader import DamageError, DatasetError
+from shards.order import BLOCK_SHARDS, Order, Places
+from shards.reader import DamageError
+from shards.store import DatasetError
 
 if TYPE_CHECKING:
-    from shards.dataset import Dataset
+    from shards.base_dataset import Dataset
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +105,9 @@ class Loader:
         self.noise: Noise = noise
         self.fields = dataset.fields if fields is None else tuple(fields)
         self.order = Order(dataset.sizes, seed, shuffle, lanes, lane_samples or batch_size)
+        # A rank meets so many lanes; each is read from a block of its own.
+        num_lanes = lanes // math.gcd(lanes, world_size) if self.order.lane_samples == batch_size else lanes
+        self.dataset.shards.keep(2 * BLOCK_SHARDS * num_lanes)
         self._quarantined: list[int] = []  # the shard of each sample replaced; appending is safe among threads
         self._position = 0
         self._is_resumed = False
@@ -204,6 +209,8 @@ class Loader:
             for number, start in enumerate(starts.tolist()):
                 if self.finite and position >= len(self.dataset):
                     return
+                if self.dataset.shards.store.is_remote:
+                    self.dataset.shards.want(self.order.ahead(start, is_endless=not self.finite))
                 yield start, places[number * self.batch_size : (number + 1) * self.batch_size]
                 position += stride
 

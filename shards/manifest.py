@@ -4,7 +4,6 @@ Every file is written under a temporary name, flushed to disk and renamed; the
 manifest comes last. Readers believe nothing else.
 """
 
-import hashlib
 import json
 import os
 import secrets
@@ -130,15 +129,6 @@ def read_manifest(folder: Path) -> Manifest:
         raise ManifestError(f"{folder / MANIFEST_NAME}: {error}") from error
 
 
-def manifest_sha256(folder: Path) -> str:
-    """Return the SHA-256 of a committed folder's manifest, in hex: it stands for all that the folder holds.
-
-    Raises:
-        ManifestError: There is none, or it cannot be read; the message names the file and what would do.
-    """
-    return hashlib.sha256(_manifest_bytes(folder)).hexdigest()
-
-
 def _manifest_bytes(folder: Path) -> bytes:
     path = folder / MANIFEST_NAME
     try:
@@ -158,24 +148,6 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     if not manifest.counts.is_balanced():
         raise ManifestError(f"{folder}: records in = kept + rejected + failed does not hold: {manifest.counts}")
     atomic_write(folder / MANIFEST_NAME, encode_manifest(manifest))
-
-
-def resolve_dataset(path: Path) -> Path:
-    """Return the committed folder that `path` means: itself, or the one its `current` names.
-
-    Raises:
-        ManifestError: Neither is there; the message says what would do.
-    """
-    if (path / MANIFEST_NAME).is_file():
-        return path
-    current = path / CURRENT_NAME
-    if current.is_file():
-        return path / current.read_text().strip()
-    if not path.is_dir():
-        raise ManifestError(f"{path} is not a folder: give one that a build has written")
-    raise ManifestError(
-        f"{path} holds neither {MANIFEST_NAME} nor {CURRENT_NAME}: nothing was committed there; run the build again"
-    )
 
 
 def write_current(stage_folder: Path, fingerprint: str) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shards.loader import Batch, Loader, refuse_another_order
-from shards.reader import DatasetError
+from shards.store import DatasetError
 
 MAX_PERIOD = 1 << 20
 """The most that weights without a common divisor may add up to."""
@@ -105,7 +105,7 @@ class MixedLoader:
             chosen = np.flatnonzero(turns == number)
             loader, first = self.loaders[number], int(firsts[number])
             part = loader.read(first, loader.locate(first, len(chosen)))
-            folder = loader.dataset.folder
+            folder = loader.dataset.where
             for name, values in part.items():
                 mixed[name] = _put(mixed.get(name), chosen, values, self.batch_size, f"{folder}: {name}")
             if mixed.keys() != part.keys():

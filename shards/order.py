@@ -99,6 +99,22 @@ class Order:
         for shards, rows in epoch.substitutes(within):
             yield Places(shards, rows, np.array([number]))
 
+    def ahead(self, position: int, is_endless: bool) -> list[int]:
+        """Return the shards of a position's block, and of the block that its lane comes to next.
+
+        Args:
+            position: Of the stream.
+            is_endless: Whether another epoch follows.
+        """
+        number, within = divmod(position, self.num_samples)
+        epoch = self._epoch(number)
+        lane, place = epoch.find(within)
+        block = lane.block_of(place)
+        shards = lane.block(block).shards.tolist()
+        if block + 2 < len(lane.bounds):
+            return [*shards, *lane.block(block + 1).shards.tolist()]
+        return [*shards, *self._epoch(number + 1).lanes[lane.number].block(0).shards.tolist()] if is_endless else shards
+
     def _epoch(self, number: int) -> "_Epoch":
         with self._lock:
             if number not in self._epochs:
@@ -150,10 +166,14 @@ class _Epoch:
         places = np.where(is_tail, within - self.tails[tail] + self.taken, rounds * self.order.lane_samples + rest)
         return np.where(is_tail, tail, lanes), places
 
+    def find(self, within: int) -> tuple["_Lane", int]:
+        """Return lane, and position in it, of one position of the epoch."""
+        lanes, places = self.split(np.array([within]))
+        return self.lanes[int(lanes[0])], int(places[0])
+
     def substitutes(self, within: int) -> Iterator[tuple[Numbers, Numbers]]:
         """Yield shard and row, `(1,)` each, of the other samples of a position's block, from the next one on."""
-        lanes, places = self.split(np.array([within]))
-        lane, place = self.lanes[int(lanes[0])], int(places[0])
+        lane, place = self.find(within)
         number = lane.block_of(place)
         block, first = lane.block(number), int(lane.bounds[number])
         for step in range(1, block.num_samples):

@@ -1,14 +1,13 @@
 """The bytes of a dataset's shards: memory maps, found through the index, checked by CRC-32C."""
 
+import errno
 import hashlib
-import mmap
-import os
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,13 +17,10 @@ from numpy.typing import NDArray
 from shards.index import Index, IndexFileError, decode_index
 from shards.manifest import FileEntry, Manifest
 from shards.npy import npy_header
+from shards.store import DatasetError, Store
 from shards.writer import INDEX_SUFFIX, TAR_SUFFIX
 
 MAX_OPEN_SHARDS = 64
-
-
-class DatasetError(RuntimeError):
-    """A dataset cannot be read; the message says which, where and what would do."""
 
 
 class DamageError(DatasetError):
@@ -39,7 +35,7 @@ class ShardFiles:
     index: FileEntry
 
 
-def list_shards(folder: Path, manifest: Manifest, split: str) -> tuple[ShardFiles, ...]:
+def list_shards(where: str, manifest: Manifest, split: str) -> tuple[ShardFiles, ...]:
     """Return a split's shards in the order of their names.
 
     Raises:
@@ -50,32 +46,42 @@ def list_shards(folder: Path, manifest: Manifest, split: str) -> tuple[ShardFile
     tars = sorted(path for path in entries if name.fullmatch(path))
     if not tars:
         found = ", ".join(sorted(split for split, count in manifest.splits.items() if count)) or "no split at all"
-        raise DatasetError(f"{folder} has no samples in the split {split!r}: it has {found}")
+        raise DatasetError(f"{where} has no samples in the split {split!r}: it has {found}")
     try:
         return tuple(ShardFiles(entries[path], entries[path.removesuffix(TAR_SUFFIX) + INDEX_SUFFIX]) for path in tars)
     except KeyError as error:
-        raise DatasetError(f"{folder}: the manifest lists no index {error}: build it again") from error
+        raise DatasetError(f"{where}: the manifest lists no index {error}: build it again") from error
 
 
 class Shard:
     """One shard, mapped into memory.
 
     Args:
-        folder: Of the dataset.
+        store: Of the dataset.
         files: The shard's.
         is_tolerant: Whether a tar of another length is read as far as it goes.
+        row: The only sample that is wanted of it; all if None.
 
     Raises:
         DamageError: A file is missing, or is not the one that the manifest lists.
+        DatasetError: A file cannot be read.
     """
 
-    def __init__(self, folder: Path, files: ShardFiles, is_tolerant: bool = False) -> None:
-        self.path = folder / files.tar.path
-        try:
-            self.index = _read_index(folder / files.index.path, files.index)
-            self.view = _map_tar(self.path, files.tar, is_tolerant)
-        except (OSError, IndexFileError) as error:
-            raise DamageError(f"{error}: copy the dataset again, or build it again") from error
+    def __init__(self, store: Store, files: ShardFiles, is_tolerant: bool = False, row: int | None = None) -> None:
+        self.path = f"{store.where}/{files.tar.path}"
+        with _reading(store):
+            self.index = _read_index(store, files.index)
+            if row is None:
+                self.view = store.map(files.tar)
+                if len(self.view) != files.tar.bytes and not is_tolerant:
+                    raise DamageError(
+                        f"{self.path} has {len(self.view)} bytes, the manifest says {files.tar.bytes}: copy the "
+                        "dataset again"
+                    )
+            else:
+                start, end = int(self.index.offsets[row, 0]), int(self.index.offsets[row, -1])
+                self.view = store.slice(files.tar, start, end + int(self.index.lengths[row, -1]) - start)
+                self.index = replace(self.index, offsets=self.index.offsets - start)
         self._columns = {extension: column for column, extension in enumerate(self.index.extensions)}
 
     def column(self, extension: str) -> int:
@@ -117,18 +123,19 @@ class Shard:
 
 
 class Shards:
-    """The shards of a split, opened when they are asked for; at most `MAX_OPEN_SHARDS` stay open. Threads may share it.
+    """The shards of a split, opened when they are asked for; at most `max_open` stay open. Threads may share it.
 
     Args:
-        folder: Of the dataset.
+        store: Of the dataset.
         files: The shards', in their order.
         is_tolerant: Whether a tar of another length is read as far as it goes.
     """
 
-    def __init__(self, folder: Path, files: Sequence[ShardFiles], is_tolerant: bool = False) -> None:
-        self.folder = folder
+    def __init__(self, store: Store, files: Sequence[ShardFiles], is_tolerant: bool = False) -> None:
+        self.store = store
         self.files = tuple(files)
         self.is_tolerant = is_tolerant
+        self.max_open = MAX_OPEN_SHARDS
         self._open: OrderedDict[int, Shard] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -142,17 +149,42 @@ class Shards:
 
     def __getitem__(self, number: int) -> Shard:
         with self._lock:
-            if number not in self._open:
-                shard = Shard(self.folder, self.files[number], self.is_tolerant)
-                if len(self._open) >= MAX_OPEN_SHARDS:
-                    self._open.popitem(last=False)
-                self._open[number] = shard
-            self._open.move_to_end(number)
-            return self._open[number]
+            if number in self._open:
+                self._open.move_to_end(number)
+                return self._open[number]
+        shard = Shard(self.store, self.files[number], self.is_tolerant)  # outside: it may have to be fetched
+        with self._lock:
+            while len(self._open) >= self.max_open:
+                self._open.popitem(last=False)
+            return self._open.setdefault(number, shard)
 
-    def path(self, number: int) -> Path:
+    def only(self, number: int, row: int) -> "Shards":
+        """Return shards of which one sample is at hand: all, or that one alone where the rest takes a network."""
+        if not self.store.is_remote or number in self._open:
+            return self
+        alone = Shards(self.store, self.files, self.is_tolerant)
+        alone._open[number] = Shard(self.store, self.files[number], self.is_tolerant, row)
+        return alone
+
+    def keep(self, count: int) -> None:
+        """Make room for the files of so many shards, and let no more stay open, where they take room of their own.
+
+        Raises:
+            ValueError: The store may not take as much.
+        """
+        if self.store.is_remote:
+            self.max_open = count
+            sizes = sorted((files.tar.bytes + files.index.bytes for files in self.files), reverse=True)
+            self.store.keep(sum(sizes[:count]))
+
+    def want(self, numbers: Iterable[int]) -> None:
+        """Begin to fetch shards that will be read soon."""
+        wanted = [self.files[number] for number in numbers if number not in self._open]
+        self.store.want(entry for files in wanted for entry in (files.index, files.tar))
+
+    def path(self, number: int) -> str:
         """Return where a shard's tar lies."""
-        return self.folder / self.files[number].tar.path
+        return f"{self.store.where}/{self.files[number].tar.path}"
 
     def are_whole(
         self, shards: NDArray[np.int64], rows: NDArray[np.int64], extensions: Collection[str]
@@ -234,19 +266,21 @@ def _check_layout(shard: Shard, rows: NDArray[np.int64], column: int, header: by
         raise DatasetError(f"{shard.path}: {extension} is not what the manifest's spec promises, {promised}")
 
 
-def _map_tar(path: Path, entry: FileEntry, is_tolerant: bool) -> memoryview:
-    """Return a tar's bytes, mapped; the map lives as long as a view of it."""
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        if size != entry.bytes and not is_tolerant:
-            raise DamageError(f"{path} has {size} bytes, the manifest says {entry.bytes}: copy the dataset again")
-        if not size:
-            return memoryview(b"")
-        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+@contextmanager
+def _reading(store: Store) -> Iterator[None]:
+    """Tell what is damaged from what cannot be read."""
+    try:
+        yield
+    except (FileNotFoundError, IndexFileError) as error:
+        told = f"{error.filename or error} is missing" if isinstance(error, FileNotFoundError) else error
+        raise DamageError(f"{told}: copy the dataset again, or build it again") from error
+    except OSError as error:
+        kind = DamageError if error.errno == errno.EIO else DatasetError
+        raise kind(f"{store.where}: a shard cannot be read ({error})") from error
 
 
-def _read_index(path: Path, entry: FileEntry) -> Index:
-    data = path.read_bytes()
+def _read_index(store: Store, entry: FileEntry) -> Index:
+    path, data = f"{store.where}/{entry.path}", store.map(entry)
     if hashlib.sha256(data).hexdigest() != entry.sha256:
         raise IndexFileError(f"{path} is damaged: its SHA-256 is not the manifest's")
     try:

@@ -16,7 +16,7 @@ import pytest
 
 from shards import open_dataset
 from shards.dataset import TripletDataset, WindowDataset
-from shards.reader import DatasetError
+from shards.store import DatasetError
 from shards.triplet import TripletSpec
 from tests.tiny_datasets import FINGERPRINT, draw_tree, write_triplets, write_windows
 
@@ -37,9 +37,9 @@ def flip(folder: Path, shard: int, row: int, member: str) -> str:
     """Flip one bit of a member; return its sample's key."""
     opened = dataset_of(folder).shards[shard]
     place = int(opened.index.offsets[row, opened.column(member)]) + int(opened.index.lengths[row, 0]) // 2
-    data = bytearray(opened.path.read_bytes())
+    data = bytearray(Path(opened.path).read_bytes())
     data[place] ^= 1
-    opened.path.write_bytes(data)
+    Path(opened.path).write_bytes(data)
     return str(opened.index.keys[row].decode())
 
 
@@ -67,28 +67,28 @@ def test_a_sample_in_a_hundred_is_replaced_within_its_block_the_same_each_time(f
 
 def cut_short(folder: Path, dataset: TripletDataset | WindowDataset) -> None:
     shard = dataset.shards[2]
-    shard.path.write_bytes(shard.path.read_bytes()[: int(shard.index.offsets[10, 0]) + 5])
+    Path(shard.path).write_bytes(Path(shard.path).read_bytes()[: int(shard.index.offsets[10, 0]) + 5])
 
 
 def empty(folder: Path, dataset: TripletDataset | WindowDataset) -> None:
-    dataset.shards.path(2).write_bytes(b"")
+    Path(dataset.shards.path(2)).write_bytes(b"")
 
 
 def missing(folder: Path, dataset: TripletDataset | WindowDataset) -> None:
-    dataset.shards.path(2).unlink()
+    Path(dataset.shards.path(2)).unlink()
 
 
 def no_index(folder: Path, dataset: TripletDataset | WindowDataset) -> None:
-    dataset.shards.path(2).with_suffix(".idx").unlink()
+    Path(dataset.shards.path(2)).with_suffix(".idx").unlink()
 
 
 def torn_index(folder: Path, dataset: TripletDataset | WindowDataset) -> None:
-    path = dataset.shards.path(2).with_suffix(".idx")
+    path = Path(dataset.shards.path(2)).with_suffix(".idx")
     path.write_bytes(path.read_bytes()[:-9])
 
 
 def swapped(folder: Path, dataset: TripletDataset | WindowDataset) -> None:
-    shutil.copy(dataset.shards.path(3), dataset.shards.path(2))
+    shutil.copy(Path(dataset.shards.path(3)), Path(dataset.shards.path(2)))
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_shard_that_is_not_what_was_committed_loses_only_what_is_lost(
 
 def test_a_block_without_an_undamaged_sample_is_an_error_and_no_search_without_end(folder: Path) -> None:
     for number in range(8):
-        dataset_of(folder).shards.path(number).unlink()
+        Path(dataset_of(folder).shards.path(number)).unlink()
     with pytest.raises(DatasetError, match="every sample is damaged; copy them again"):
         one_pass(folder)
 
@@ -158,10 +158,10 @@ def test_a_pickled_array_is_refused_unread(tmp_path: Path) -> None:
     with pytest.raises(ModuleNotFoundError):
         pickle.loads(pickle.dumps(Bomb()))
     shard = dataset_of(folder).shards[0]
-    data = bytearray(shard.path.read_bytes())
+    data = bytearray(Path(shard.path).read_bytes())
     place = int(shard.index.offsets[0, 0])
     data[place : place + len(buffer.getvalue())] = buffer.getvalue()
-    shard.path.write_bytes(data)
+    Path(shard.path).write_bytes(data)
     with pytest.raises(DatasetError, match=r"is damaged: clean\.npy has another CRC-32C"):
         next(iter(dataset_of(folder).loader(5, shuffle=False)))
 

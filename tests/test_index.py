@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shards.committed import open_committed
 from shards.index import Index, IndexFileError, decode_index, encode_index
 from shards.manifest import (
     Counts,
@@ -22,12 +23,11 @@ from shards.manifest import (
     atomic_write,
     decode_manifest,
     encode_manifest,
-    manifest_sha256,
     read_manifest,
-    resolve_dataset,
     write_current,
     write_manifest,
 )
+from shards.store import LocalStore
 
 ROWS = st.lists(
     st.tuples(
@@ -82,7 +82,7 @@ def test_manifest_makes_a_round_trip_in_canonical_json(tmp_path: Path) -> None:
     assert data == encode_manifest(manifest())
     assert data == (json.dumps(json.loads(data), sort_keys=True, indent=1, ensure_ascii=False) + "\n").encode()
     assert read_manifest(tmp_path) == decode_manifest(data) == manifest()
-    assert manifest_sha256(tmp_path) == hashlib.sha256(data).hexdigest()
+    assert open_committed(LocalStore(tmp_path)).sha256 == hashlib.sha256(data).hexdigest()
     assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
 
 
@@ -97,17 +97,21 @@ def test_current_names_the_folder_in_force(tmp_path: Path) -> None:
     committed.mkdir()
     write_manifest(committed, manifest())
     write_current(tmp_path, "0123456789ab")
-    assert resolve_dataset(tmp_path) == resolve_dataset(committed) == committed
+    for folder in (tmp_path, committed):
+        found = open_committed(LocalStore(folder))
+        assert (found.store.where, found.manifest) == (str(committed), manifest())
 
 
 def test_uncommitted_and_missing_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="nothing was committed there"):
-        resolve_dataset(tmp_path)
+        open_committed(LocalStore(tmp_path))
     with pytest.raises(ManifestError, match="absent is not a folder"):
-        resolve_dataset(tmp_path / "absent")
-    for read in (read_manifest, manifest_sha256):
-        with pytest.raises(ManifestError, match=r"manifest\.json is missing"):
-            read(tmp_path)
+        open_committed(LocalStore(tmp_path / "absent"))
+    write_current(tmp_path, "0123456789ab")
+    with pytest.raises(ManifestError, match=r"0123456789ab/manifest\.json is missing"):
+        open_committed(LocalStore(tmp_path))
+    with pytest.raises(ManifestError, match=r"manifest\.json is missing"):
+        read_manifest(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shards import open_dataset
 from shards.mixing import MixedLoader, spread
-from shards.reader import DatasetError
+from shards.store import DatasetError
 from shards.triplet import TripletSpec
 from tests.tiny_datasets import draw_tree, write_triplets, write_windows
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from shards import open_dataset
 from shards.manifest import atomic_write
-from shards.reader import DatasetError
+from shards.store import DatasetError
 from shards.tokenizer import ByteTokenizer
 from shards.triplet import PROVENANCE, TripletSpec, picture_key, record_bytes
 from shards.writer import write_shard

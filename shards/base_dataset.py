@@ -1,0 +1,137 @@
+"""What triplets and windows have in common as datasets: places, batches, single samples."""
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shards.committed import Committed
+from shards.loader import Batch, Loader, Noise, OnError
+from shards.order import BLOCK_SHARDS, Places
+from shards.reader import Shards, list_shards
+
+
+class Dataset(ABC):
+    """One split of a committed dataset.
+
+    Attributes:
+        where: Its folder, as it is named to people.
+        manifest: What was committed.
+        manifest_sha256: Of the manifest's file, in hex.
+        split: The split's name.
+        sizes: How many samples each shard has.
+        fields: The names of the arrays in a batch.
+    """
+
+    fields: tuple[str, ...] = ()
+
+    def __init__(self, committed: Committed, split: str, samples_per_record: int = 1) -> None:
+        self.where = committed.store.where
+        self.manifest = committed.manifest
+        self.manifest_sha256 = committed.sha256
+        self.split = split
+        files = list_shards(self.where, self.manifest, split)
+        self.shards = Shards(committed.store, files)
+        self.shards.keep(2 * BLOCK_SHARDS)
+        self.sizes = tuple(shard.tar.records * samples_per_record for shard in files)
+        self._ends = np.cumsum(self.sizes)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        """Return one sample: its arrays, without the batch's axis, and `meta`, its decoded JSON."""
+        places = self._place(number)
+        shard, row = int(places.shards[0]), int(self._rows(places)[0])
+        alone = self._over(self.shards.only(shard, row))
+        batch = alone.read(places, "stored", self.fields)
+        sample = {name: value[0] if value.ndim > 1 else value[0].item() for name, value in batch.items()}
+        return sample | alone._texts(shard, row, sample)
+
+    @abstractmethod
+    def read(self, places: Places, noise: Noise, fields: Collection[str]) -> Batch:
+        """Return the batch of the samples at these places; see `Loader`."""
+
+    @abstractmethod
+    def are_whole(self, places: Places, noise: Noise, fields: Collection[str]) -> NDArray[np.bool_]:
+        """Return which of the samples at these places `read` finds undamaged, bool `(B,)`."""
+
+    @property
+    def is_tolerant(self) -> bool:
+        """Whether a shard that was cut short is read as far as it goes."""
+        return self.shards.is_tolerant
+
+    def tolerant(self) -> Self:
+        """Return this dataset, for a reader that replaces what is damaged."""
+        shards = Shards(self.shards.store, self.shards.files, is_tolerant=True)
+        shards.keep(2 * BLOCK_SHARDS)
+        return self._over(shards)
+
+    def as_webdataset(self) -> Iterable[dict[str, Any]]:
+        """Return webdataset's own pipeline over the split's shards, decoded: for those who have theirs already.
+
+        Raises:
+            ModuleNotFoundError: webdataset is not installed.
+        """
+        import webdataset  # noqa: PLC0415 - only who asks for it needs it
+
+        paths = [self.shards.path(number) for number in range(len(self.sizes))]
+        pipeline: Iterable[dict[str, Any]] = webdataset.WebDataset(paths, shardshuffle=False).decode()
+        return pipeline
+
+    def loader(
+        self,
+        batch_size: int,
+        *,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        workers: int = 0,
+        shuffle: bool = True,
+        finite: bool = False,
+        noise: Noise = "stored",
+        fields: Collection[str] | None = None,
+        on_error: OnError = "fail",
+        lanes: int = 1,
+        lane_samples: int | None = None,
+    ) -> Loader:
+        """Return batches of this split; see `Loader` for the arguments."""
+        return Loader(
+            self,
+            batch_size,
+            seed=seed,
+            rank=rank,
+            world_size=world_size,
+            workers=workers,
+            shuffle=shuffle,
+            finite=finite,
+            noise=noise,
+            fields=fields,
+            on_error=on_error,
+            lanes=lanes,
+            lane_samples=lane_samples,
+        )
+
+    @abstractmethod
+    def _texts(self, shard: int, row: int, sample: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a sample has beside its arrays, its record as `meta` among it."""
+
+    def _over(self, shards: Shards) -> Self:
+        """Return this dataset over other shards."""
+        other = copy.copy(self)
+        other.shards = shards
+        return other
+
+    def _rows(self, places: Places) -> NDArray[np.int64]:
+        """Return the rows of the index that samples are stored in, int64 `(B,)`."""
+        return places.rows
+
+    def _place(self, number: int) -> Places:
+        if not 0 <= number < len(self):
+            raise IndexError(f"sample {number} of {len(self)}")
+        shard = int(np.searchsorted(self._ends, number, side="right"))
+        row = number - int(self._ends[shard]) + self.sizes[shard]
+        return Places(np.array([shard]), np.array([row]), np.zeros(1, np.int64))

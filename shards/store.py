@@ -1,0 +1,95 @@
+"""Where a dataset's files lie: in a folder of this machine, or wherever fsspec reaches, such as `s3://` or `https://`."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+
+from shards.disk_cache import map_file
+from shards.manifest import FileEntry
+
+
+class DatasetError(RuntimeError):
+    """A dataset cannot be read; the message says which, where and what would do."""
+
+
+class Store(Protocol):
+    """The files of one folder.
+
+    Attributes:
+        where: The folder, as it is named to people.
+        is_remote: Whether reading it takes a network.
+    """
+
+    where: str
+    is_remote: bool
+
+    def at(self, name: str) -> "Store":
+        """Return the store of a folder in this one."""
+
+    def read(self, name: str) -> bytes:
+        """Return a small file.
+
+        Raises:
+            FileNotFoundError: There is none.
+        """
+
+    def map(self, entry: FileEntry) -> memoryview:
+        """Return all there is of a file, mapped into memory; the map lives as long as a view of it.
+
+        Raises:
+            FileNotFoundError: There is none.
+        """
+
+    def slice(self, entry: FileEntry, start: int, length: int) -> memoryview:
+        """Return a part of a file, shorter where the file ends.
+
+        Raises:
+            FileNotFoundError: There is none.
+        """
+
+    def want(self, entries: Iterable[FileEntry]) -> None:
+        """Begin to fetch files that will be mapped soon."""
+
+    def keep(self, num_bytes: int) -> None:
+        """Make room for so many bytes of files."""
+
+
+class LocalStore:
+    """A folder of this machine."""
+
+    is_remote = False
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.where = str(folder)
+
+    def at(self, name: str) -> "LocalStore":
+        """Return the store of a folder in this one."""
+        return LocalStore(self.folder / name)
+
+    def read(self, name: str) -> bytes:
+        """Return a small file."""
+        return (self.folder / name).read_bytes()
+
+    def map(self, entry: FileEntry) -> memoryview:
+        """Return a file, mapped into memory."""
+        return map_file(self.folder / entry.path)
+
+    def slice(self, entry: FileEntry, start: int, length: int) -> memoryview:
+        """Return a part of a file."""
+        return self.map(entry)[start : start + length]
+
+    def want(self, entries: Iterable[FileEntry]) -> None:
+        """Do nothing: the files are here."""
+
+    def keep(self, num_bytes: int) -> None:
+        """Do nothing: the files stay."""
+
+
+def is_url(path: str | Path) -> bool:
+    """Return whether a path is one that fsspec must open.
+
+    >>> is_url("s3://bucket/triplets"), is_url("OUT/triplets")
+    (True, False)
+    """
+    return "://" in str(path)

@@ -1,0 +1,192 @@
+"""Writing shards: the same bytes on every engine and after every kill, and memory that does not grow with them."""
+
+import functools
+import multiprocessing
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apache_beam as beam
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.portable_runner import PortableRunner
+
+from crawl.demo.server import DemoServer
+from pipelines import triplets
+from pipelines.build import make_job
+from pipelines.engine import run_job
+from pipelines.load_recipe import load_recipe
+from pipelines.stages import Job, current_manifest
+from pipelines.tombstones import Tombstones
+from shards import open_dataset
+from shards.store import DatasetError
+from tests.arboretum import overrides
+from tests.builds import wait_for
+from tests.test_build import copy_of
+
+ROOT = Path(__file__).parents[1]
+MORE = ("triplets.draws=2", "triplets.max_shard_bytes=1048576")
+
+
+def a_job(server: DemoServer, built: Path, out: Path, workers: int = 1) -> Job:
+    """The triplets of the arboretum, in a build of their own."""
+    copy_of(built, out, ("crawl", "images"))
+    manifest = current_manifest(out, "images")
+    assert manifest is not None
+    recipe = load_recipe("demo", [*overrides(server), *MORE])
+    return make_job("triplets", recipe, out, {"images": manifest}, Tombstones(), workers)
+
+
+def committed(job: Job) -> bytes:
+    return (job.folder / "manifest.json").read_bytes()
+
+
+def start(job: Job) -> multiprocessing.process.BaseProcess:
+    """The stage in a process forked from a server that has loaded Beam, as the command line runs it."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["pipelines.engine", "pipelines.triplets"])
+    process = context.Process(target=run_job, args=(job,))
+    process.start()
+    return process
+
+
+@pytest.fixture(scope="module")
+def undisturbed(server: DemoServer, built: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    job = a_job(server, built, tmp_path_factory.mktemp("undisturbed"))
+    run_job(job)
+    return committed(job)
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_more_workers_write_the_same_bytes(
+    server: DemoServer, built: Path, tmp_path: Path, undisturbed: bytes, workers: int
+) -> None:
+    job = a_job(server, built, tmp_path, workers)
+    run_job(job)
+    assert committed(job) == undisturbed
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@contextmanager
+def _service(module: str, option: str) -> Iterator[str]:
+    """One of Beam's services on loopback; its workers start `python` from the PATH, which must be this one."""
+    port = _free_port()
+    command = [sys.executable, "-m", f"apache_beam.runners.{module}", option, str(port)]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=os.environ | {"PATH": path}, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+
+    def answers() -> bool:
+        with socket.socket() as asking:
+            return asking.connect_ex(("127.0.0.1", port)) == 0
+
+    try:
+        wait_for(answers, module)
+        yield f"127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.mark.filterwarnings("ignore")  # of Beam's job service
+def test_the_portable_runner_with_workers_of_its_own_writes_the_same_bytes(
+    server: DemoServer, built: Path, tmp_path: Path, undisturbed: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = a_job(server, built, tmp_path)
+    with (
+        _service("portability.local_job_service_main", "--port") as jobs,
+        _service("worker.worker_pool_main", "--service_port") as pool,
+    ):
+        options = PipelineOptions(flags=[], job_endpoint=jobs, environment_type="EXTERNAL", environment_config=pool)
+
+        def run_portably(build: functools.partial[None], workers: int) -> None:
+            pipeline = beam.Pipeline(runner=PortableRunner(), options=options)
+            build(pipeline)
+            assert pipeline.run().wait_until_finish() == "DONE"
+
+        monkeypatch.setattr(triplets, "run_pipeline", run_portably)
+        run_job(job)
+    assert committed(job) == undisturbed
+
+
+@pytest.mark.parametrize("num_kills", [pytest.param(5, id="5"), pytest.param(50, id="50", marks=pytest.mark.slow)])
+def test_killed_at_any_moment_a_rerun_ends_with_the_same_bytes(
+    server: DemoServer, built: Path, tmp_path: Path, undisturbed: bytes, num_kills: int
+) -> None:
+    started = time.monotonic()
+    whole = a_job(server, built, tmp_path / "whole")
+    start(whole).join()
+    seconds = time.monotonic() - started
+    moments = random.Random(num_kills)
+    killed = 0
+    for attempt in range(num_kills):
+        job = a_job(server, built, tmp_path / str(attempt))
+        process = start(job)
+        process.join(moments.uniform(0.1, 0.9) * seconds)
+        process.kill()
+        process.join()
+        killed += process.exitcode == -signal.SIGKILL
+        if (job.folder / "manifest.json").exists():
+            assert committed(job) == undisturbed
+        else:
+            with pytest.raises(DatasetError, match=r"nothing was committed|is not a folder"):
+                open_dataset(job.folder)
+            again = start(job)
+            again.join()
+            assert again.exitcode == 0
+        assert committed(job) == undisturbed
+        assert not [path for path in job.folder.rglob("*") if path.name.endswith(".tmp") or "_work" in path.parts]
+    assert killed >= num_kills // 2, "most kills came in time"
+
+
+MEASURE = """
+import re, sys
+from pathlib import Path
+import numpy as np
+from shards.triplet import PROVENANCE, TripletSpec, encode_triplet, extensions, picture_key, rungs
+from shards.writer import write_shard
+
+folder, megabytes = Path(sys.argv[1]), int(sys.argv[2])
+spec = TripletSpec(64)
+provenance = {name: kind() for name, kind in PROVENANCE.items()}
+count = megabytes * 1_000_000 // 64_500
+
+def samples():
+    for number in range(count):
+        clean = np.full(spec.shape, 7, np.uint8)
+        clean[0, 0, 0], clean[0, 0, 1], clean[0, 0, 2] = number % 256, number // 256 % 256, number // 65536
+        yield encode_triplet(spec, picture_key(clean), clean, 1, 0, caption="", provenance=provenance)
+
+write_shard(folder / f"train-{megabytes:06d}.tar", samples(), extensions(spec))
+peak = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())
+print(int(peak[1]) // 1024)
+"""
+
+
+def peak_megabytes(folder: Path, megabytes: int) -> int:
+    command = [sys.executable, "-c", MEASURE, str(folder), str(megabytes)]
+    return int(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+
+
+@pytest.mark.parametrize(("small", "large"), [(5, 85), pytest.param(250, 2250, marks=pytest.mark.slow, id="gigabytes")])
+def test_memory_grows_by_the_index_alone(tmp_path: Path, small: int, large: int) -> None:
+    """A row of the index takes about 1 kB while it is made: 16 bytes of memory for each kB of tar.
+
+    A worker that writes shards of 256 MB holds the index of one at a time, 4 MB, whatever the dataset's size.
+    """
+    before, after = peak_megabytes(tmp_path, small), peak_megabytes(tmp_path, large)
+    assert after - before < 0.03 * (large - small) + 5
+    assert after < 400
