@@ -63,7 +63,7 @@ def make_job(
     """The job of one stage whose inputs are committed."""
     inputs = {name: manifests[name] for name in STAGES[stage].inputs}
     hashes = {name: manifest_sha256(out / name / manifest.fingerprint) for name, manifest in inputs.items()}
-    identity = fingerprint(STAGES[stage], recipe, hashes, tombstones)
+    identity = fingerprint(STAGES[stage], recipe.stage_configuration(stage), hashes, tombstones)
     return Job(stage, recipe, out, identity, inputs, tombstones, workers or _suitable_workers(inputs))
 
 

@@ -138,6 +138,50 @@ def show(
             console.print(Text.assemble(window.before, " ", (f"[{window.next}]", "bold reverse")))
 
 
+@app.command()
+def verify(
+    path: Annotated[str, typer.Argument(metavar="PATH", help="a build, a stage of it, a dataset, or a dataset's URL")],
+    deep: Annotated[bool, typer.Option("--deep", help="read every byte, write every sample anew, compare")] = False,
+) -> None:
+    """Check manifests, hashes, indexes, formats and counts; list every fault; exit with 1 if there is one."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from pipelines.verify import print_faults  # noqa: PLC0415
+
+    raise typer.Exit(1 if print_faults(path, deep, Console(highlight=False)) else 0)
+
+
+@app.command()
+def stats(
+    path: Annotated[str, typer.Argument(metavar="PATH", help="a build, a stage of it, a dataset, or a dataset's URL")],
+) -> None:
+    """Count what is in a build or a dataset: fates, splits, sizes, levels of noise, lengths of windows."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from pipelines.stats import print_stats  # noqa: PLC0415
+
+    print_stats(path, Console(highlight=False))
+
+
+@app.command()
+def forget(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="folder of a build")],
+    url: Annotated[list[str] | None, typer.Option("--url", help="address of a page or picture")] = None,
+    host: Annotated[list[str] | None, typer.Option("--host", help="all that came from this host")] = None,
+    sha256: Annotated[list[str] | None, typer.Option("--sha256", help="a file as fetched, by its hash")] = None,
+) -> None:
+    """Take records out of everything under OUT, for good: shards, pictures, documents, tables and WARC."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from pipelines.forget import forget_and_tell  # noqa: PLC0415
+
+    wanted = {"url": url, "host": host, "sha256": sha256}
+    pairs = [(kind, value) for kind, values in wanted.items() for value in values or ()]
+    if not pairs:
+        raise typer.BadParameter("name what to forget: --url, --host or --sha256")
+    forget_and_tell(out, pairs, Console(highlight=False))
+
+
 train = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Train a model from shards.")
 generate = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Let a trained model grow something.")
 app.add_typer(train, name="train")

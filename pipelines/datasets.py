@@ -1,16 +1,14 @@
 """What the two dataset stages, triplets and windows, say when their shards are written."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipelines.errors import StageError
 from pipelines.receipts import all_receipts
 from pipelines.stages import Job, Outcome
 from pipelines.tables import write_file
-from shards.describe import CARD_NAME, CROISSANT_NAME, croissant, dataset_card
-from shards.manifest import FileEntry, canonical_json
-from shards.writer import TAR_SUFFIX, shards_files, split_of
+from shards.describe import describing_files
+from shards.writer import TAR_SUFFIX, split_of
 
 
 def count_kept(job: Job, source: str, records: str) -> int:
@@ -37,17 +35,7 @@ def dataset_outcome(job: Job, records_in: int, spec: dict[str, Any]) -> Outcome:
     splits: Counter[str] = Counter()
     for shard in shards:
         splits[split_of(shard.path)] += shard.records
-    texts = describing_files(job.recipe.name, job.recipe.published.isoformat(), spec, splits, shards)
+    configuration = {**job.recipe.stage_configuration(job.stage), "spec": spec}
+    texts = describing_files(configuration, splits, shards)
     files = tuple(write_file(job.folder, name, text.encode(), records=0) for name, text in texts.items())
     return Outcome(records_in, splits, {"spec": spec}, files)
-
-
-def describing_files(
-    name: str, published: str, spec: dict[str, Any], splits: Mapping[str, int], shards: Sequence[FileEntry]
-) -> dict[str, str]:
-    """The files that say what a dataset is, by name: the lists of its shards, its card and its Croissant."""
-    return {
-        **shards_files(f"{name}-{spec['kind']}", shards),
-        CARD_NAME: dataset_card(name, spec, splits),
-        CROISSANT_NAME: canonical_json(croissant(name, published, spec, splits, shards)),
-    }

@@ -78,13 +78,14 @@ class SegmentWriter:
     def _finish(self) -> Receipt:
         self._open.close()
         stored = sum(row["warc_offset"] >= 0 for row in self._rows)
-        warc = () if self._file is None else (_entry(self._folder, self._warc_name, stored),)
+        warc = () if self._file is None else (file_entry(self._folder, self._warc_name, stored),)
         ledger = write_table(self._folder, f"ledger-{self._segment}.parquet", self._rows, LEDGER_SCHEMA)
         links = write_table(self._folder, f"links-{self._segment}.parquet", self._links, LINK_SCHEMA)
         return Receipt((*warc, ledger, links), self._fates)
 
 
-def _entry(folder: Path, name: str, records: int) -> FileEntry:
+def file_entry(folder: Path, name: str, records: int) -> FileEntry:
+    """The entry of a file that stands."""
     with (folder / name).open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return FileEntry(name, (folder / name).stat().st_size, digest, records)

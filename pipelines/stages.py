@@ -110,11 +110,20 @@ class Outcome:
     files: tuple[FileEntry, ...] = ()
 
 
-def fingerprint(stage: Stage, recipe: Recipe, inputs: Mapping[str, str], tombstones: Tombstones) -> str:
-    """12 hex digits over everything that decides what `stage` writes; `inputs` are the manifests' SHA-256."""
+def fingerprint(
+    stage: Stage, configuration: Mapping[str, Any], inputs: Mapping[str, str], tombstones: Tombstones
+) -> str:
+    """12 hex digits over everything that decides what `stage` writes.
+
+    Args:
+        stage: the stage.
+        configuration: what the recipe says of it, see `Recipe.stage_configuration`.
+        inputs: SHA-256 of the manifest of each input.
+        tombstones: what was forgotten.
+    """
     decides = {
         "stage": stage.name,
-        "configuration": recipe.stage_configuration(stage.name),
+        "configuration": configuration,
         "inputs": dict(inputs),
         "tombstones": tombstones.digest,
         "format_version": FORMAT_VERSION,

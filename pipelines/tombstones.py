@@ -8,14 +8,17 @@ spelling of an address forgets the same.
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from crawl.urls import canonical_url, host_of
 from pipelines.errors import TombstoneError
+from shards.manifest import atomic_write
 
 FILE = "tombstones.jsonl"
 _KINDS = frozenset({"url", "host", "sha256"})
+_EXAMPLES = {"url": "https://example.org/a", "host": "example.org", "sha256": "64 hex digits"}
 _FORM = 'a line holds one of url, host or sha256, as in {"url": "https://example.org/a"}'
 
 
@@ -56,6 +59,29 @@ def read_tombstones(out: Path) -> Tombstones:
         found[kind].add(value)
     digest = hashlib.sha256(content).hexdigest()
     return Tombstones(frozenset(found["url"]), frozenset(found["host"]), frozenset(found["sha256"]), digest)
+
+
+def add_tombstones(out: Path, wanted: Iterable[tuple[str, str]]) -> None:
+    """Writes a line for each kind and value that is not there yet.
+
+    Raises:
+        TombstoneError: a value is none of its kind, or the file there cannot be read.
+    """
+    known = read_tombstones(out)
+    there = {"url": known.urls, "host": known.hosts, "sha256": known.sha256s}
+    path = out / FILE
+    content = path.read_bytes() if path.exists() else b""
+    lines = [content.rstrip(b"\n")] if content.strip() else []
+    added: set[tuple[str, str]] = set()
+    for kind, value in wanted:
+        spelt = _canonical(kind, value)
+        if not spelt:
+            raise TombstoneError(f"--{kind} {value!r} is no {kind}; give one as in {_EXAMPLES[kind]}")
+        if spelt not in there[kind] and (kind, spelt) not in added:
+            added.add((kind, spelt))
+            lines.append(json.dumps({kind: spelt}, ensure_ascii=False).encode())
+    if added:
+        atomic_write(path, b"\n".join(lines) + b"\n")
 
 
 def _read_line(line: bytes, place: str) -> tuple[str, str]:

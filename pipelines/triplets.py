@@ -5,49 +5,32 @@ makes its static and mixes it in, as `shards.triplet` defines.
 """
 
 import functools
-import io
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import apache_beam as beam
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from pipelines.datasets import count_kept, dataset_outcome
 from pipelines.engine import run_pipeline
-from pipelines.errors import StageError
 from pipelines.fates import Fates
+from pipelines.pictures import read_picture
 from pipelines.receipts import Receipt
 from pipelines.sink import SampleRef, WriteShards
 from pipelines.stages import Job, Outcome
 from pipelines.tables import read_table
-from shards.tar import members
 from shards.triplet import (
     PROVENANCE,
     TripletSpec,
     encode_triplet,
     encode_virtual,
     extensions,
-    picture_key,
     rungs,
     triplet_bytes,
     triplet_key,
     virtual_bytes,
 )
 from shards.writer import write_shard
-
-
-class Picture(NamedTuple):
-    """A clean picture as it stands in a part."""
-
-    key: str
-    pixels: NDArray[np.uint8]
-    """(S, S, C)"""
-    caption: str
-    provenance: dict[str, Any]
 
 
 def run(job: Job) -> Outcome:
@@ -122,31 +105,3 @@ def _encode(images: Path, spec: TripletSpec, samples: list[SampleRef]) -> Iterat
             yield encode_virtual(spec, picture.key, picture.pixels, **known)
         else:
             yield encode_triplet(spec, picture.key, picture.pixels, step, draw, **known)
-
-
-def read_picture(part: Path, offset: int, length: int) -> Picture:
-    """The clean picture whose sample stands at `offset` of a part of the images stage.
-
-    Raises:
-        StageError: the part is damaged there.
-    """
-    try:
-        found = _read_members(part, offset, length)
-        record = json.loads(found["json"])
-        pixels = np.array(Image.open(io.BytesIO(found["png"])))
-        if picture_key(pixels) != record["key"]:
-            raise ValueError("the pixels are not those of the key")
-        shaped = pixels.reshape(*pixels.shape[:2], -1)
-        return Picture(record["key"], shaped, found["txt"].decode(), {name: record[name] for name in PROVENANCE})
-    except (KeyError, ValueError, OSError) as error:
-        raise StageError(
-            f"triplets: {part}: the picture at offset {offset} is damaged ({type(error).__name__}: {error}); "
-            f"remove {part.parent} and build again to make it anew"
-        ) from error
-
-
-def _read_members(part: Path, offset: int, length: int) -> dict[str, bytes]:
-    """The files of one sample, by extension."""
-    with part.open("rb") as file:
-        file.seek(offset)
-        return {name.partition(".")[2]: content for name, content in members(file.read(length))}

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from shards import triplet, window
-from shards.manifest import FileEntry
+from shards.manifest import FileEntry, canonical_json
 from shards.triplet import PROVENANCE, TripletSpec
-from shards.writer import TAR_SUFFIX
+from shards.writer import TAR_SUFFIX, shards_files
 
 CARD_NAME, CROISSANT_NAME = "README.md", "croissant.json"
 
@@ -41,6 +41,25 @@ _MEANINGS = {
 }
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10**7, "1M<n<10M"))
 _CROISSANT_TYPES = {str: "sc:Text", int: "sc:Integer", float: "sc:Float"}
+
+
+def describing_files(
+    configuration: Mapping[str, Any], splits: Mapping[str, int], files: Iterable[FileEntry]
+) -> dict[str, str]:
+    """Return the files that say what a dataset is, by name: the lists of its shards, its card and its Croissant.
+
+    Args:
+        configuration: As the manifest holds it: `name` and `published` of the recipe, and `spec`.
+        splits: Samples in each.
+        files: Of the dataset; those that are no tars are passed over.
+    """
+    name, published, spec = configuration["name"], configuration["published"], configuration["spec"]
+    shards = [file for file in files if file.path.endswith(TAR_SUFFIX)]
+    return {
+        **shards_files(f"{name}-{spec['kind']}", shards),
+        CARD_NAME: dataset_card(name, spec, splits),
+        CROISSANT_NAME: canonical_json(croissant(name, published, spec, splits, shards)),
+    }
 
 
 def record_fields(spec: Mapping[str, Any]) -> dict[str, type]:

@@ -90,6 +90,12 @@ class RemoteStore:
         data: bytes = self._ask(name, lambda: file_system.cat_file(f"{root}/{name}"))
         return data
 
+    def size(self, name: str) -> int:
+        """Return a file's size in bytes; a server that does not tell it sends the file."""
+        file_system, root = self._file_system()
+        size: int | None = self._ask(name, lambda: _size(file_system, f"{root}/{name}"))
+        return len(self.read(name)) if size is None else size
+
     def map(self, entry: FileEntry) -> memoryview:
         """Return all there is of a file, from the cache, where it is put first if need be."""
         return self._cache.map(entry, partial(self._fetch, entry))

@@ -33,6 +33,13 @@ class Store(Protocol):
             FileNotFoundError: There is none.
         """
 
+    def size(self, name: str) -> int:
+        """Return a file's size in bytes.
+
+        Raises:
+            FileNotFoundError: There is none.
+        """
+
     def map(self, entry: FileEntry) -> memoryview:
         """Return all there is of a file, mapped into memory; the map lives as long as a view of it.
 
@@ -70,6 +77,10 @@ class LocalStore:
     def read(self, name: str) -> bytes:
         """Return a small file."""
         return (self.folder / name).read_bytes()
+
+    def size(self, name: str) -> int:
+        """Return a file's size in bytes."""
+        return (self.folder / name).stat().st_size
 
     def map(self, entry: FileEntry) -> memoryview:
         """Return a file, mapped into memory."""

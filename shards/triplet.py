@@ -149,6 +149,17 @@ def triplet_key(key: str, step: int, draw: int) -> str:
     return f"{key}-k{step}-d{draw}"
 
 
+def parse_triplet_key(key: str) -> tuple[str, int, int]:
+    """Return the picture's key, the step and the draw in a sample's key; step and draw are 0 in a picture's own.
+
+    >>> parse_triplet_key("0123456789abcdef0123456789abcdef-k2-d0")
+    ('0123456789abcdef0123456789abcdef', 2, 0)
+    """
+    picture, *rung = key.split("-")
+    step, draw = (int(part[1:]) for part in rung or ("k0", "d0"))
+    return picture, step, draw
+
+
 def rungs(spec: TripletSpec) -> Iterator[tuple[int, int]]:
     """Return the (step, draw) of each triplet of a picture: draws outermost, steps 1 … K."""
     return ((step, draw) for draw in range(spec.draws) for step in range(1, spec.steps + 1))

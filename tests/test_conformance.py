@@ -15,10 +15,9 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from pipelines.datasets import describing_files
 from pipelines.stages import current_manifest
 from shards import open_dataset
-from shards.describe import CARD_NAME, CROISSANT_NAME, dataset_card, record_fields
+from shards.describe import CARD_NAME, CROISSANT_NAME, dataset_card, describing_files, record_fields
 from shards.manifest import Manifest
 
 STAGES = ("triplets", "windows")
@@ -156,9 +155,7 @@ def test_card_and_croissant_follow_from_the_manifest_and_name_the_fields_there_a
     folder, manifest = committed(built, stage)
     configuration = manifest.configuration
     tars = [file for file in manifest.files if file.path.endswith(".tar")]
-    texts = describing_files(
-        configuration["name"], configuration["published"], configuration["spec"], manifest.splits, tars
-    )
+    texts = describing_files(configuration, manifest.splits, tars)
     for name, text in texts.items():
         assert (folder / name).read_text() == text, name
     front = yaml.safe_load((folder / CARD_NAME).read_text().split("---\n")[1])

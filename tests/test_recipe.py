@@ -124,7 +124,9 @@ def _fingerprints(overrides: list[str], recipe_file: Path, tombstones: Tombstone
     found: dict[str, str] = {}
     for stage in STAGE_LIST:
         inputs = {name: found[name] for name in stage.inputs}
-        found[stage.name] = fingerprint(stage, recipe, inputs, tombstones or Tombstones())
+        found[stage.name] = fingerprint(
+            stage, recipe.stage_configuration(stage.name), inputs, tombstones or Tombstones()
+        )
     return found
 
 

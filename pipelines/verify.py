@@ -1,0 +1,136 @@
+"""Whether what was built still stands: every stage in force, or one folder; what only a stage understands is read here.
+
+The formats of shards are verified by `shards.verify`; here are the folders around them, the crawl's records, the clean
+pictures and the documents.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+from rich.console import Console
+from rich.progress import Progress
+
+from crawl.warc import WarcError, read_record
+from pipelines.errors import StageError
+from pipelines.pictures import read_picture
+from pipelines.recipe import STAGE_NAMES
+from pipelines.stages import RUN_NAME
+from pipelines.tables import read_table
+from shards.committed import Committed, open_committed
+from shards.manifest import CURRENT_NAME, MANIFEST_NAME
+from shards.remote_store import open_store
+from shards.store import LocalStore
+from shards.verify import Fault, verify
+
+
+@dataclass(frozen=True)
+class Found:
+    """A fault, with the folder that it is in."""
+
+    where: str
+    fault: Fault
+
+
+def print_faults(path: str, deep: bool, console: Console) -> int:
+    """Prints every fault of what `path` means, with the file it is in, and a closing line; returns how many.
+
+    Raises:
+        ManifestError: nothing is committed there.
+    """
+    folders = committed_folders(path)
+    total = sum(file.bytes for committed in folders for file in committed.manifest.files)
+    num_faults = 0
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("verifying", total=total)
+        for committed in folders:
+            for found in verify_folder(committed, deep, lambda num_bytes: progress.advance(task, num_bytes)):
+                num_faults += 1
+                console.print(f"{found.where}/{found.fault.path}: {found.fault.what}", markup=False, soft_wrap=True)
+    num_files = sum(len(committed.manifest.files) for committed in folders)
+    told = "no fault" if not num_faults else f"{num_faults} fault{'s' if num_faults > 1 else ''}"
+    how = "every byte read" if deep else "hashes of large files not computed: --deep does"
+    stages = ", ".join(committed.manifest.stage for committed in folders)
+    console.print(f"{stages}: {num_files} files, {total / 1e6:,.1f} MB, {told} ({how})", soft_wrap=True)
+    return num_faults
+
+
+def committed_folders(path: str) -> list[Committed]:
+    """The committed folders that `path` means: itself, the one its `current` names, or those in force in a build.
+
+    Raises:
+        ManifestError: there is none, or one cannot be read.
+    """
+    store = open_store(path)
+    stages = [
+        name for name in STAGE_NAMES if isinstance(store, LocalStore) and (store.folder / name / CURRENT_NAME).exists()
+    ]
+    return [open_committed(store.at(stage)) for stage in stages] or [open_committed(store)]
+
+
+def verify_folder(committed: Committed, deep: bool, advance: Callable[[int], None]) -> Iterator[Found]:
+    """Every fault of a committed folder; see `shards.verify.verify`."""
+    for fault in verify(committed, deep=deep, advance=advance):
+        yield Found(committed.store.where, fault)
+    if isinstance(committed.store, LocalStore):
+        folder = committed.store.folder
+        for fault in (*_folder_faults(committed, folder), *(_record_faults(committed, folder) if deep else ())):
+            yield Found(committed.store.where, fault)
+
+
+def _folder_faults(committed: Committed, folder: Path) -> Iterator[Fault]:
+    """What is wrong around a committed folder: leftovers in it, its name, and the outputs it was made from."""
+    manifest = committed.manifest
+    known = {MANIFEST_NAME, RUN_NAME, *(file.path for file in manifest.files)}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name not in known:
+            yield Fault(name, "is not in the manifest: a leftover, which no reader believes")
+    if folder.resolve().name != manifest.fingerprint:
+        yield Fault(MANIFEST_NAME, f"is that of {manifest.fingerprint}, but lies in {folder.resolve().name}")
+    for source in manifest.inputs:
+        path = folder.resolve().parents[1] / source.stage / source.fingerprint / MANIFEST_NAME
+        if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() != source.manifest_sha256:
+            yield Fault(MANIFEST_NAME, f"it was made from another {path} than the one there is")
+
+
+def _record_faults(committed: Committed, folder: Path) -> Iterator[Fault]:
+    """What is wrong with the records of a stage that is no dataset: each is looked up by its reference."""
+    looks = {"ledger-": _ledger_faults, "images-": _picture_faults, "documents-": _document_faults}
+    for file in committed.manifest.files:
+        look = looks.get(file.path.partition("-")[0] + "-")
+        if look is not None and (folder / file.path).exists():
+            try:
+                yield from (Fault(file.path, what) for what in look(folder, file.path))
+            except (pa.ArrowException, KeyError, OSError) as error:
+                yield Fault(file.path, f"cannot be read ({type(error).__name__}: {error})")
+
+
+def _ledger_faults(folder: Path, table: str) -> Iterator[str]:
+    for row in read_table(f"{folder}/{table}", ("url", "sha256", "warc_file", "warc_offset")).to_pylist():
+        if row["warc_offset"] < 0:
+            continue
+        try:
+            stored = read_record(folder / row["warc_file"], row["warc_offset"])
+        except (WarcError, OSError) as error:
+            yield f"{row['url']}: {error}"
+            continue
+        if (stored.url, hashlib.sha256(stored.payload).hexdigest()) != (row["url"], row["sha256"]):
+            yield f"{row['url']}: another record stands at {row['warc_file']} {row['warc_offset']}"
+
+
+def _picture_faults(folder: Path, table: str) -> Iterator[str]:
+    for row in read_table(f"{folder}/{table}", ("key", "part", "offset", "length")).to_pylist():
+        try:
+            if read_picture(folder / row["part"], row["offset"], row["length"]).key != row["key"]:
+                yield f"picture {row['key']} is not at {row['part']} {row['offset']}"
+        except StageError as error:
+            yield f"picture {row['key']}: {error}"
+
+
+def _document_faults(folder: Path, table: str) -> Iterator[str]:
+    for row in read_table(f"{folder}/{table}", ("key", "text")).to_pylist():
+        if hashlib.sha256(row["text"].encode()).hexdigest()[:32] != row["key"]:
+            yield f"document {row['key']} has another text than its key says"
