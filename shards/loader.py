@@ -27,7 +27,10 @@ Noise = Literal["stored", "fresh"]
 OnError = Literal["fail", "quarantine"]
 
 _PLANNED_SAMPLES = 4096
-"""So many samples' places are computed at a time: arrays of that size cost little more than those of one batch."""
+"""At most so many samples' places are computed at a time: arrays of that size cost little more than those of one batch.
+
+A loader begins with one batch and doubles, so that one that is stopped early has computed little in vain.
+"""
 
 
 class Loader:
@@ -200,7 +203,7 @@ class Loader:
 
     def _plan(self, position: int, stride: int) -> Iterator[tuple[int, Places]]:
         """Yield position and places of each batch of this rank, the first at `position`, the next `stride` on."""
-        at_once = max(1, _PLANNED_SAMPLES // self.batch_size)
+        at_once, most_at_once = 1, max(1, _PLANNED_SAMPLES // self.batch_size)
         while not self.finite or position < len(self.dataset):
             starts = position + self.rank * self.batch_size + stride * np.arange(at_once)
             places = self.order.locate((starts[:, None] + np.arange(self.batch_size)).reshape(-1))
@@ -213,6 +216,7 @@ class Loader:
                     self.dataset.shards.want(self.order.ahead(start, is_endless=not self.finite))
                 yield start, places[number * self.batch_size : (number + 1) * self.batch_size]
                 position += stride
+            at_once = min(2 * at_once, most_at_once)
 
     def _mended(self, position: int, places: Places) -> Places:
         """Return the places with damaged samples replaced by the next undamaged ones of their blocks.

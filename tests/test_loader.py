@@ -1,8 +1,10 @@
 """Datasets open, read bit for bit what was meant, in the promised order, and say what is wrong."""
 
 import hashlib
+import itertools
 import json
 import pickle
+import random
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
@@ -230,6 +232,42 @@ def test_json_of_virtual_and_materialised_samples_is_the_same(folders: dict[str,
         samples = [dataset[number] for number in range(len(dataset))]
         metas.append({sample["key"]: json.dumps(sample["meta"]) for sample in samples})
     assert metas[0] == metas[1]
+
+
+COUNTS = (1, 2, 3, 5, 8)
+
+
+@pytest.mark.parametrize(("world_size", "workers"), list(itertools.product(COUNTS, COUNTS)))
+def test_stopped_anywhere_and_resumed_under_another_count_the_stream_is_that_of_an_uninterrupted_run(
+    folders: dict[str, Path], world_size: int, workers: int
+) -> None:
+    dataset = triplets(folders["materialised"])
+    assert all(len(dataset) % size for size in (5, 8, 9, 16)), "a size that nothing here divides"
+    chance = random.Random(f"{world_size} {workers}")
+    straight = [
+        key for batch in islice(dataset.loader(1, seed=4, fields=["key"]), 400) for key in batch["key"].tolist()
+    ]
+    for epoch in range(len(straight) // len(dataset)):
+        of_epoch = straight[epoch * len(dataset) : (epoch + 1) * len(dataset)]
+        assert len(set(of_epoch)) == len(dataset), "over each epoch of the stream no sample twice and none missing"
+    delivered: list[str] = []
+    state: dict[str, Any] = {}
+    others = [(world_size, workers), (chance.choice(COUNTS), chance.choice(COUNTS)), (world_size, workers)]
+    for ranks, threads in others:
+        size, steps = chance.randint(1, 4), chance.randint(1, 5)
+        loaders = [
+            dataset.loader(size, seed=4, rank=rank, world_size=ranks, workers=threads, fields=["key"])
+            for rank in range(ranks)
+        ]
+        for loader in loaders if state else []:
+            loader.load_state_dict(state)
+        batches = [list(islice(loader, steps)) for loader in loaders]
+        assert {len(of_rank) for of_rank in batches} == {steps}
+        delivered += [key for step in range(steps) for of_rank in batches for key in of_rank[step]["key"].tolist()]
+        states = [json.loads(json.dumps(loader.state_dict())) for loader in loaders]
+        assert all(found == states[0] for found in states)
+        state = states[0]
+    assert delivered == straight[: len(delivered)]
 
 
 @settings(deadline=None)
