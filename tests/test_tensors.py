@@ -125,6 +125,35 @@ def test_cuda_makes_and_mixes_the_same_bits() -> None:
     assert on_device.cpu().numpy().tobytes() == mix(clean, made.cpu(), a, b).numpy().tobytes()
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize(("size", "count"), [(1, 3), (7, 5), (64, 256), (256, 33)])
+def test_cuda_makes_the_static_of_the_cpu_for_any_size_eager_compiled_and_by_the_kernel(size: int, count: int) -> None:
+    rng = np.random.default_rng(size)
+    identities = [int(word) for word in rng.integers(0, 2**64, count, np.uint64)]
+    draws = [int(word) for word in rng.integers(0, 2**40, count)]
+    shape, table = (size, size, 3), quantiles("cuda")
+    known = statics(SEED, identities, draws, shape).tobytes()
+    seed, rows, number = (as_words(values).cuda() for values in ([SEED], identities, draws))
+    assert device_statics(SEED, identities, draws, shape, table).cpu().numpy().tobytes() == known
+    assert philox_statics(seed, rows, number, size * size * 3, table).cpu().numpy().tobytes() == known
+    compiled = torch.compile(philox_statics)
+    assert compiled(seed, rows, number, size * size * 3, table).cpu().numpy().tobytes() == known
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_pinned_batches_come_to_the_device_unchanged(folder: Path) -> None:
+    for batch in open_dataset(folder).loader(4, finite=True):
+        for name, tensor in to_tensors(batch, "cuda", pin=True).items():
+            if isinstance(tensor, torch.Tensor):
+                assert tensor.is_cuda
+                assert np.array_equal(tensor.cpu().numpy(), batch[name])
+    pinned = to_tensors(batch, pin=True)["noisy"]
+    assert isinstance(pinned, torch.Tensor)
+    assert pinned.is_pinned()
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pictures = {"train": [draw_tree(seed, 8) for seed in range(5)]}

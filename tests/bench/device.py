@@ -1,0 +1,50 @@
+"""The static made on a device, beside the CPU's, with the bytes compared: `python -m tests.bench.device`."""
+
+import time
+from collections.abc import Callable
+from statistics import median
+
+import numpy as np
+import torch
+
+from shards.noise import statics
+from shards.tensors import device_statics, philox_statics, quantiles
+
+BATCH, SHAPE, ROUNDS = 256, (64, 64, 3), 20
+
+
+def main() -> None:
+    """Prints pictures a second for each way that this machine has."""
+    identities = [int(word) for word in np.random.default_rng(0).integers(0, 2**64, BATCH, np.uint64)]
+    draws = list(range(BATCH))
+    known = statics(1, identities, draws, SHAPE).tobytes()
+    print(f"statics of {SHAPE}, batches of {BATCH}, median of {ROUNDS}")
+    _tell("numpy, one core", lambda: torch.from_numpy(statics(1, identities, draws, SHAPE)), known)
+    if not torch.cuda.is_available():
+        print("no CUDA device here")
+        return
+    table = quantiles("cuda")
+    seed, rows, number = (
+        torch.from_numpy(np.array(values, np.uint64).view(np.int64)).cuda() for values in ([1], identities, draws)
+    )
+    name = torch.cuda.get_device_name()
+    _tell(f"{name}, kernel", lambda: device_statics(1, identities, draws, SHAPE, table), known)
+    compiled = torch.compile(philox_statics)
+    _tell(f"{name}, compiled", lambda: compiled(seed, rows, number, 64 * 64 * 3, table), known)
+    _tell(f"{name}, eager", lambda: philox_statics(seed, rows, number, 64 * 64 * 3, table), known)
+
+
+def _tell(label: str, make: Callable[[], torch.Tensor], known: bytes) -> None:
+    seconds = []
+    for _ in range(ROUNDS + 3):
+        started = time.perf_counter()
+        made = make()
+        if made.is_cuda:
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - started)
+    same = "the same bytes" if made.cpu().numpy().tobytes() == known else "OTHER BYTES"
+    print(f"{label:<30} {BATCH / median(seconds[3:]):>12,.0f} pictures a second, {same}")
+
+
+if __name__ == "__main__":
+    main()
