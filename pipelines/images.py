@@ -152,7 +152,7 @@ def one_of_each_file(copies: tuple[str, Iterable[Found]], job: Job) -> Iterator[
 def one_of_each_picture(key: str, copies: Iterable[Cleaned]) -> Iterator[Any]:
     """Of the clean pictures with the same pixels, one, as a reference to be written; the rest are rejected."""
     kept, *rejects = keep_first(copies, lambda cleaned: cleaned.url, "same_pixels")
-    yield SampleRef("part", key, sample_bytes(kept.lengths), (kept.part, kept.offset, *kept.lengths))
+    yield [SampleRef("part", key, sample_bytes(kept.lengths), (kept.part, kept.offset, *kept.lengths))]
     yield from rejects
 
 

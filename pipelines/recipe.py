@@ -210,7 +210,7 @@ class TripletsConfig(Section):
     variances: list[float] = Field([], description="of the static at each step of `list`")
     corruption: Literal["gaussian", "sparse", "whiteout"] = "gaussian"
     seed: int = Field(0, ge=0, lt=2**63)
-    buckets: int = Field(4, ge=1, le=65536, description="key buckets the shards are cut from")
+    buckets: int = Field(4, ge=1, le=65536, description="key buckets the shards are cut from; one for 5 GB of shards")
     max_shard_bytes: int = Field(256 * MEBIBYTE, ge=65536)
 
     @model_validator(mode="after")

@@ -107,7 +107,7 @@ def one_of_each_file(copies: tuple[str, Iterable[Fetched]], job: Job) -> Iterato
 def one_of_each_text(key: str, copies: Iterable[Cleaned]) -> Iterator[Any]:
     """Of the documents with the same text, one, as a reference to be written; the rest are rejected."""
     kept, *rejects = keep_first(copies, lambda cleaned: cleaned.url, "same_text")
-    yield SampleRef("documents", key, sum(kept.lengths), (kept.part, kept.offset, *kept.lengths))
+    yield [SampleRef("documents", key, sum(kept.lengths), (kept.part, kept.offset, *kept.lengths))]
     yield from rejects
 
 

@@ -50,8 +50,8 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
     (
         pipeline
         | "Tables" >> beam.Create(tables)
-        | "PlanSamples" >> beam.FlatMap(plan_samples, job.input_folder("images"), spec)
-        # SampleRef
+        | "PlanSamples" >> beam.Map(plan_samples, job.input_folder("images"), spec)
+        # [SampleRef]
         | "WriteShards" >> WriteShards(job.folder, config.buckets, config.max_shard_bytes, write)
     )
 
@@ -75,18 +75,20 @@ def triplet_spec(job: Job) -> TripletSpec:
     )
 
 
-def plan_samples(table: str, images: Path, spec: TripletSpec) -> Iterator[SampleRef]:
+def plan_samples(table: str, images: Path, spec: TripletSpec) -> list[SampleRef]:
     """The samples that the pictures of one table become, with their exact sizes; no picture is opened."""
+    samples = []
     for row in read_table(f"{images}/{table}").to_pylist():
         caption, provenance = row["caption"], {name: row[name] for name in PROVENANCE}
         place = (row["part"], row["offset"], row["length"])
         if spec.mode == "virtual":
             size = virtual_bytes(spec, row["key"], caption=caption, provenance=provenance)
-            yield SampleRef(row["split"], row["key"], size, (*place, 0, 0))
+            samples.append(SampleRef(row["split"], row["key"], size, (*place, 0, 0)))
             continue
         for step, draw in rungs(spec):
             size = triplet_bytes(spec, row["key"], step, draw, caption=caption, provenance=provenance)
-            yield SampleRef(row["split"], triplet_key(row["key"], step, draw), size, (*place, step, draw))
+            samples.append(SampleRef(row["split"], triplet_key(row["key"], step, draw), size, (*place, step, draw)))
+    return samples
 
 
 def write_triplets(folder: Path, images: Path, spec: TripletSpec, name: str, samples: list[SampleRef]) -> Receipt:

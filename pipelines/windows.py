@@ -8,6 +8,7 @@ shard copies the windows' tokens together.
 import functools
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -111,8 +112,8 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         | "Place" >> beam.FlatMap(place_documents, spec, beam.pvalue.AsDict(sizes))
         # (window, Part)
         | "GroupByWindow" >> beam.GroupByKey()
-        | "PlanWindow" >> beam.Map(plan_window, spec)
-        # SampleRef
+        | "PlanWindow" >> beam.Map(lambda window: [plan_window(window, spec)])
+        # [SampleRef]
         | "WriteShards"
         >> WriteShards(
             job.folder, config.buckets, config.max_shard_bytes, functools.partial(write_windows, job.folder, spec)
@@ -206,7 +207,8 @@ def plan_window(window: tuple[str, Iterable[Part]], spec: WindowSpec) -> SampleR
     ordered = sorted(parts, key=lambda part: part.offset)
     pieces = [part.piece for part in ordered]
     size = window_bytes(spec, split, position, pieces)
-    return SampleRef(split, window_key(split, position, pieces[0]), size, (position, *ordered))
+    places = [(part.table, part.first, *astuple(part.piece)) for part in ordered]
+    return SampleRef(split, window_key(split, position, pieces[0]), size, (position, *places))
 
 
 def write_windows(folder: Path, spec: WindowSpec, name: str, samples: list[SampleRef]) -> Receipt:
@@ -220,7 +222,8 @@ def _encode(folder: Path, spec: WindowSpec, samples: list[SampleRef]) -> Iterato
         position, *parts = sample.source
         pieces: list[Piece] = []
         tokens = []
-        for _, piece, table, first in parts:
+        for table, first, *values in parts:
+            piece = Piece(*values)
             if table not in staged:
                 staged[table] = np.memmap(folder / staged_name(_staging_name(table)), spec.dtype, "r")
             tokens.append(staged[table][first : first + piece.length])

@@ -16,6 +16,9 @@ from tests.bench.peers import PeersError, peers_python, write_material
 MAX_GROWTH = 0.05
 """Of a reader's memory from epoch 1 to 20."""
 
+MAX_WORKER_BYTES = 400e6
+"""Of a worker that writes its share of 20 GB of shards."""
+
 FOLDER = ROOT / "build" / "bench"
 
 
@@ -30,9 +33,9 @@ def main() -> int:
     make_material(data)
     findings = list(_findings(data, rounds, _peers(data, console), console))
     print_table(findings, console)
-    is_flat = _print_memory(data, console)
+    is_flat, is_small = _print_memory(data, console), _print_stage_memory(data, console)
     console.print(f"{datetime.now(UTC):%d %B %Y}, {_machine()}, Python {platform.python_version()}, {rounds} rounds")
-    return 0 if is_flat and all(finding.is_enough for finding in findings) else 1
+    return 0 if is_flat and is_small and all(finding.is_enough for finding in findings) else 1
 
 
 def comparisons(peers: str | None) -> list[Comparison]:
@@ -84,6 +87,15 @@ def _print_memory(data: Path, console: Console) -> bool:
     told = f"{epochs[0] / 1e6:.0f} MB in epoch 1, {epochs[-1] / 1e6:.0f} MB in epoch {len(epochs)}"
     console.print(f"memory of a reader, mapped files apart: {told} ({growth:+.1%}; at most {MAX_GROWTH:.0%})")
     return abs(growth) <= MAX_GROWTH
+
+
+def _print_stage_memory(data: Path, console: Console) -> bool:
+    """Says how much memory the triplets stage takes, by the size of what it writes; whether that is little enough."""
+    found: list[int] = run(Side("ours", "tests.bench.memory", "stage"), data)["yielded"]
+    for written, worker, leader in zip(found[::3], found[1::3], found[2::3], strict=True):
+        told = f"{worker / 1e6:.0f} MB a worker, {leader / 1e6:.0f} MB the process that leads them"
+        console.print(f"memory of the triplets stage for {written / 1e9:.0f} GB of shards: {told}")
+    return found[-2] <= MAX_WORKER_BYTES
 
 
 def _peers(data: Path, console: Console) -> str | None:

@@ -1,14 +1,29 @@
-"""Memory of a reader from its first epoch to its twentieth: `python -m tests.bench.memory flat DATA`."""
+"""Memory of a reader over twenty epochs, of the triplets stage by size: `python -m tests.bench.memory SIDE DATA`."""
 
+import functools
+import hashlib
 import itertools
 import re
+import shutil
+import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import psutil
 
 from shards import open_dataset
+from shards.tar import TRAILER
+from shards.triplet import TripletSpec
 from tests.bench.timing import run_side_once
 
 NUM_EPOCHS, BATCH = 20, 256
+SIDE, STAGE_PICTURES, PICTURES_PER_TABLE = 64, (6_000, 60_000), 2_000
+"""Pictures of the two builds that are compared: 2 and 20 GB of shards."""
+
+WORKERS, POLL_S = 2, 0.05
 
 
 def flat(data: Path) -> Iterator[int]:
@@ -19,6 +34,95 @@ def flat(data: Path) -> Iterator[int]:
         yield max(_anonymous_bytes() for _ in itertools.islice(batches, len(dataset) // BATCH))
 
 
+def stage(data: Path) -> Iterator[int]:
+    """For each size: bytes of tar written, the most memory of a worker process, and of the process that leads them.
+
+    The stage's own graph, from tables of as many pictures as it takes; the shards are written without their content, as
+    holes of the right size: of what a worker holds only the index of the shard at hand is left out, about 4 MB.
+    """
+    from pipelines.engine import run_pipeline  # noqa: PLC0415 - Beam takes its time
+
+    for count in STAGE_PICTURES:
+        out = Path(tempfile.mkdtemp(dir=data))
+        tables = list(_write_tables(out, count))
+        with _Watch() as watch:
+            run_pipeline(functools.partial(_write_holes, out=out, tables=tables), WORKERS)
+        yield sum(path.stat().st_size for path in out.glob("*.tar"))
+        yield max(watch.workers.values())
+        yield watch.own
+        shutil.rmtree(out)
+
+
+def _write_tables(out: Path, count: int) -> Iterator[str]:
+    """Tables as the images stage writes them, of pictures that there are not."""
+    from pipelines.images import IMAGE_SCHEMA, RECORD_FIELDS  # noqa: PLC0415
+    from pipelines.tables import write_table  # noqa: PLC0415
+
+    record = {name: kind() for name, kind in RECORD_FIELDS.items()} | {"split": "train", "caption": "a tree"}
+    for number, first in enumerate(range(0, count, PICTURES_PER_TABLE)):
+        rows = [
+            record
+            | {"key": f"{hashlib.sha256(str(seed).encode()).hexdigest()[:32]}"}
+            | {"part": f"part-{number:06d}.tar", "offset": 13_824 * (seed - first), "length": 13_824}
+            for seed in range(first, min(first + PICTURES_PER_TABLE, count))
+        ]
+        yield write_table(out, f"images-{number:06d}.parquet", rows, IMAGE_SCHEMA).path
+
+
+def _write_holes(pipeline: Any, out: Path, tables: list[str]) -> None:
+    """The graph of the triplets stage, but for its last step."""
+    import apache_beam as beam  # noqa: PLC0415
+
+    from pipelines.recipe import TripletsConfig  # noqa: PLC0415
+    from pipelines.sink import WriteShards  # noqa: PLC0415
+    from pipelines.triplets import plan_samples  # noqa: PLC0415
+
+    config = TripletsConfig()
+    (
+        pipeline
+        | beam.Create(tables)
+        | beam.Map(plan_samples, out, TripletSpec(SIDE))
+        | WriteShards(out, config.buckets, config.max_shard_bytes, functools.partial(_write_hole, out))
+    )
+
+
+def _write_hole(out: Path, name: str, samples: list[Any]) -> Any:
+    from pipelines.receipts import Receipt  # noqa: PLC0415
+
+    with (out / f"{name}.tar").open("wb") as file:
+        file.truncate(sum(sample.num_bytes for sample in samples) + len(TRAILER))
+    return Receipt()
+
+
+class _Watch:
+    """Looks at the memory of this process and of those below it until the block ends."""
+
+    def __init__(self) -> None:
+        self.own = 0
+        self.workers: dict[int, int] = {}
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+
+    def __enter__(self) -> "_Watch":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        this = psutil.Process()
+        while not self._done.is_set():
+            self.own = max(self.own, this.memory_info().rss)
+            for child in this.children(recursive=True):
+                try:
+                    self.workers[child.pid] = max(self.workers.get(child.pid, 0), child.memory_info().rss)
+                except psutil.NoSuchProcess:
+                    continue
+            time.sleep(POLL_S)
+
+
 def _anonymous_bytes() -> int:
     """Memory of this process that is no file's, as Linux tells it."""
     found = re.search(r"^RssAnon:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
@@ -27,4 +131,4 @@ def _anonymous_bytes() -> int:
 
 
 if __name__ == "__main__":
-    run_side_once({"flat": flat})
+    run_side_once({"flat": flat, "stage": stage})
