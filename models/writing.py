@@ -1,5 +1,6 @@
 """From a prompt to text: words drawn one after another from the distribution a language model predicts."""
 
+import re
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ def generate_main(argv: Sequence[str]) -> int:
 
 
 def generate(run: Path, prompt: str, num_words: int, seed: int) -> str:
-    """Return a text of a trained language model: the prompt, and what it drew after it.
+    """Return a text of a trained language model: the prompt, and the whole sentences that it drew after it.
 
     Args:
         run: folder of the training run.
@@ -74,7 +75,17 @@ def generate(run: Path, prompt: str, num_words: int, seed: int) -> str:
         RunError: there is no trained language model.
     """
     settings = GenerateSettings(run=run, prompt=prompt, words=num_words, seed=seed)
-    return _write(load_writer(run, choose_device("auto")), settings)
+    return whole_sentences(_write(load_writer(run, choose_device("auto")), settings))
+
+
+def whole_sentences(text: str) -> str:
+    """Return a text without the sentence that it breaks off in; all of it where no sentence ends.
+
+    >>> whole_sentences('An oak stands. "Old," he said. It is an')
+    'An oak stands. "Old," he said.'
+    """
+    found = re.match(r"""(?s).*[.!?]["”’')]*(?=\s|$)""", text)
+    return found[0] if found else text
 
 
 def unknown_words(tokenizer: WordTokenizer | ByteTokenizer, text: str) -> list[str]:

@@ -14,11 +14,12 @@ from pathlib import Path
 from rich.console import Console
 
 from pipelines.errors import StageError
-from pipelines.inputs import check_inputs, committed_manifest
+from pipelines.folders import RUN_NAME, is_committed, manifest_sha256
+from pipelines.inputs import check_files, check_inputs, committed_manifest
 from pipelines.ledger import count_fetched
 from pipelines.progress import StageResult, stage_line, stage_progress
 from pipelines.recipe import Recipe
-from pipelines.stages import RUN_NAME, STAGES, Job, fingerprint, is_committed, manifest_sha256, tidy
+from pipelines.stages import STAGES, Job, fingerprint, tidy
 from pipelines.tombstones import Tombstones, read_tombstones
 from pipelines.watch import run_watched
 from shards.manifest import CURRENT_NAME, Manifest, atomic_write, write_current
@@ -72,7 +73,9 @@ def build_stage(job: Job, console: Console) -> StageResult:
     started = time.monotonic()
     up_to_date = is_committed(job.folder)
     if up_to_date:
-        tidy(job.folder, committed_manifest(job.folder))
+        manifest = committed_manifest(job.folder)
+        check_files(job.stage, job.folder, manifest)
+        tidy(job.folder, manifest)
     else:
         check_inputs(job)
         job.folder.mkdir(parents=True, exist_ok=True)

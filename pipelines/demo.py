@@ -16,10 +16,10 @@ from crawl.demo.server import DemoServer, serve
 from crawl.demo.site import FORBIDDEN_PAGES, FORBIDDEN_PICTURES
 from pipelines.build import build
 from pipelines.errors import StageError
+from pipelines.folders import current_manifest, manifest_sha256
 from pipelines.load_recipe import load_recipe
 from pipelines.progress import StageResult, closing_table
 from pipelines.report import verdict, write_report
-from pipelines.stages import current_manifest, manifest_sha256
 
 SEED = 0
 PROMPT = "The old oak"

@@ -20,10 +20,10 @@ from rich.table import Table
 
 from pipelines.build import locked
 from pipelines.errors import StageError
+from pipelines.folders import STAGE_NAMES, is_committed, manifest_sha256
 from pipelines.inputs import committed_manifest
-from pipelines.recipe import STAGE_NAMES
 from pipelines.redact import Forgotten, redact_folder
-from pipelines.stages import STAGES, fingerprint, is_committed, manifest_sha256
+from pipelines.stages import STAGES, fingerprint, tidy
 from pipelines.tombstones import FILE as TOMBSTONES
 from pipelines.tombstones import add_tombstones, read_tombstones
 from shards.manifest import CURRENT_NAME, InputEntry, Manifest, atomic_write, write_current, write_manifest
@@ -146,6 +146,7 @@ def _succeed(out: Path, stage: str, folder: Path, forgotten: Forgotten, before: 
         files=tuple(sorted(redacted.files, key=lambda file: file.path)),
     )
     write_manifest(target, successor)
+    tidy(target, successor)
     current = out / stage / CURRENT_NAME
     if current.is_file() and current.read_text().strip() == manifest.fingerprint:
         write_current(out / stage, after)

@@ -26,12 +26,18 @@ def check_inputs(job: Job) -> None:
         StageError: one is missing, or is longer or shorter than its manifest says.
     """
     for stage, manifest in job.inputs.items():
-        folder = job.input_folder(stage)
-        for file in manifest.files:
-            path = folder / file.path
-            found = path.stat().st_size if path.is_file() else None
-            if found != file.bytes:
-                what = "is missing" if found is None else f"has {found} bytes where its manifest says {file.bytes}"
-                raise StageError(
-                    f"{job.stage}: {path} {what}; put it back, or remove {folder} and build again to make it anew"
-                )
+        check_files(job.stage, job.input_folder(stage), manifest)
+
+
+def check_files(stage: str, folder: Path, manifest: Manifest) -> None:
+    """Checks that every file of a committed folder is there in its length.
+
+    Raises:
+        StageError: one is missing, or is longer or shorter than its manifest says.
+    """
+    for file in manifest.files:
+        path = folder / file.path
+        found = path.stat().st_size if path.is_file() else None
+        if found != file.bytes:
+            what = "is missing" if found is None else f"has {found} bytes where its manifest says {file.bytes}"
+            raise StageError(f"{stage}: {path} {what}; put it back, or remove {folder} and build again to make it anew")

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.fates import Fates
-from pipelines.receipts import read_receipt, receipt_names
+from pipelines.receipts import open_fates, read_receipt, receipt_names
 from shards.manifest import Manifest
 
 LINE_EVERY_S = 10.0
@@ -47,6 +47,7 @@ class StageProgress:
     counted: set[str] = field(default_factory=set)
     fates: Fates = field(default_factory=Fates)
     handled: int = 0
+    open: dict[str, Fates] = field(default_factory=dict)
 
     def tick(self) -> None:
         """Shows where the stage stands, not more than once a second."""
@@ -64,16 +65,18 @@ class StageProgress:
 
     def line(self, seconds: float) -> str:
         """The line after `seconds`."""
-        done = max(self.fates.total, self.handled)
+        fates = Fates().add_all([self.fates, *(fates for name, fates in self.open.items() if name not in self.counted)])
+        done = max(fates.total, self.handled)
         rate = done / seconds if seconds else 0.0
         of = f" of {self.expected}" if self.expected else ""
         left = f", about {max(0, self.expected - done) / rate:.0f} s left" if self.expected and rate else ""
-        rejected, failed = self.fates.rejected.total(), self.fates.failed.total()
-        counts = f"{done}{of} done: {self.fates.kept} kept, {rejected} rejected, {failed} failed"
+        rejected, failed = fates.rejected.total(), fates.failed.total()
+        counts = f"{done}{of} done: {fates.kept} kept, {rejected} rejected, {failed} failed"
         return f"{self.stage:<9} {counts}; {rate:.1f}/s, {seconds:.0f} s{left}"
 
     def look(self) -> None:
-        """Counts what finished since the last look."""
+        """Counts what finished since the last look, and what is under way."""
+        self.open = dict(open_fates(self.folder))
         for name in set(receipt_names(self.folder)) - self.counted:
             receipt = read_receipt(self.folder, name)
             if receipt is not None:
@@ -113,8 +116,8 @@ def closing_table(results: list[StageResult]) -> Table:
     table.add_column("stage")
     table.add_column("in", justify="right")
     table.add_column("kept", justify="right")
-    table.add_column("rejected, by reason")
-    table.add_column("failed, by reason")
+    table.add_column("rejected, by reason", overflow="fold")
+    table.add_column("failed, by reason", overflow="fold")
     table.add_column("seconds", justify="right")
     for result in results:
         counts = result.manifest.counts

@@ -19,6 +19,7 @@ from shards.manifest import FileEntry, atomic_write
 WORK = "_work"
 STAGING = "_work/staging"
 _RECEIPTS = "_work/receipts"
+_OPEN = "_work/open"
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ def finish_part(folder: Path, name: str, make: Callable[[], Receipt]) -> Receipt
     path = folder / _RECEIPTS / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(path, json.dumps(receipt.to_json(), sort_keys=True).encode())
+    (folder / _OPEN / f"{name}.json").unlink(missing_ok=True)
     return receipt
 
 
@@ -74,6 +76,20 @@ def read_receipt(folder: Path, name: str) -> Receipt | None:
 def receipt_names(folder: Path) -> list[str]:
     """The names of the parts that have a receipt, in order."""
     return sorted(path.stem for path in (folder / _RECEIPTS).glob("*.json"))
+
+
+def note_open(folder: Path, name: str, fates: Fates) -> None:
+    """Notes what a part that is not finished has got to, for whoever watches; nothing relies on it."""
+    path = folder / _OPEN / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(fates.to_json()))
+
+
+def open_fates(folder: Path) -> Iterator[tuple[str, Fates]]:
+    """What each part that is not finished has got to, as far as it was noted, with the part's name."""
+    for path in (folder / _OPEN).glob("*.json"):
+        with suppress(FileNotFoundError, ValueError):  # finished meanwhile, or just being written
+            yield path.stem, Fates.from_json(json.loads(path.read_text()))
 
 
 def all_receipts(folder: Path) -> Iterator[tuple[str, Receipt]]:

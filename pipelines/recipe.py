@@ -17,9 +17,9 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from crawl.urls import canonical_url
+from pipelines.folders import STAGE_NAMES
 from shards.schedule import ladder
 
-STAGE_NAMES = ("crawl", "images", "text", "triplets", "windows")
 """Every stage, in the order in which a build runs them."""
 
 MEBIBYTE = 1 << 20

@@ -3,11 +3,11 @@
 Everything on the page comes from the web and is treated so: text is escaped, pictures are our own PNG copies.
 """
 
+import itertools
 import json
 import math
 import os
 import shutil
-import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +17,11 @@ import jinja2
 import pyarrow.parquet as pq
 
 from pipelines.errors import StageError
-from pipelines.recipe import STAGE_NAMES
+from pipelines.folders import STAGE_NAMES, current_manifest
 from pipelines.show import ShownWindow, save_strips, shown_split, windows
-from pipelines.stages import current_manifest
+from shards.index import decode_index
 from shards.manifest import Manifest, atomic_write
+from shards.writer import INDEX_SUFFIX, TAR_SUFFIX
 
 NUM_PICTURES, NUM_STRIPS, NUM_WINDOWS, NUM_REJECTS = 24, 4, 4, 5
 
@@ -119,24 +120,33 @@ def _examples(folder: Path, manifest: Manifest) -> dict[str, list[tuple[str, str
 
 
 def _save_pictures(out: Path, folder: Path) -> list[tuple[str, str]]:
-    """Copies the first few clean pictures out of the first part; returns path and caption of each."""
+    """Copies a few clean pictures out of each part; returns path and caption of each."""
     manifest = current_manifest(out, "images")
-    parts = [file.path for file in manifest.files if file.path.endswith(".tar")] if manifest else []
+    parts = [file.path for file in manifest.files if file.path.endswith(TAR_SUFFIX)] if manifest else []
     if manifest is None or not parts:
         return []
     folder.mkdir(parents=True, exist_ok=True)
-    captions: dict[str, str] = {}
-    with tarfile.open(out / "images" / manifest.fingerprint / parts[0]) as tar:
-        for member in tar:
-            file, (key, _, extension) = tar.extractfile(member), member.name.partition(".")
-            assert file is not None, "a part holds plain files only"
-            if extension == "png":
-                atomic_write(folder / member.name, file.read())
-            elif extension == "txt":
-                captions[key] = file.read().decode()
-            if len(captions) == NUM_PICTURES:
-                break
-    return [(f"pictures/{key}.png", caption) for key, caption in captions.items()]
+    images = out / "images" / manifest.fingerprint
+    found = [pictures for part in parts if (pictures := _first_pictures(images / part))]
+    shown = [picture for turn in itertools.zip_longest(*found) for picture in turn if picture is not None]
+    for key, png, _ in shown[:NUM_PICTURES]:
+        atomic_write(folder / f"{key}.png", png)
+    return [(f"pictures/{key}.png", caption) for key, _, caption in shown[:NUM_PICTURES]]
+
+
+def _first_pictures(part: Path) -> list[tuple[str, bytes, str]]:
+    """Key, PNG and caption of the first pictures of a part, as many as a page shows."""
+    pictures = []
+    with part.open("rb") as file:
+        index = decode_index(part.with_suffix(INDEX_SUFFIX).read_bytes())
+        png, txt = (index.extensions.index(extension) for extension in ("png", "txt"))
+        for row in range(min(len(index), NUM_PICTURES)):
+            members = []
+            for column in (png, txt):
+                file.seek(int(index.offsets[row, column]))
+                members.append(file.read(int(index.lengths[row, column])))
+            pictures.append((index.keys[row].decode(), members[0], members[1].decode()))
+    return pictures
 
 
 def _save_strips(out: Path, report: Path) -> list[str]:

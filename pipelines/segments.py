@@ -10,9 +10,12 @@ from typing import Any, BinaryIO, Self
 from crawl.records import LEDGER_SCHEMA, LINK_SCHEMA, Visit
 from crawl.warc import write_info, write_visit
 from pipelines.fates import Fates
-from pipelines.receipts import Receipt, finish_part
+from pipelines.receipts import Receipt, finish_part, note_open
 from pipelines.tables import write_table
 from shards.manifest import FileEntry, atomic_open
+
+NOTE_EVERY_S = 1.0
+"""How often it is noted how far an open segment has got."""
 
 
 class SegmentWriter:
@@ -29,6 +32,7 @@ class SegmentWriter:
         self._folder, self._name = folder, name
         self._max_records, self._max_seconds = max_records, max_seconds
         self._number = 0
+        self._noted = 0.0
         self._begin()
 
     def __enter__(self) -> Self:
@@ -49,6 +53,9 @@ class SegmentWriter:
         self._rows.append(asdict(row))
         self._links.extend(asdict(link) for link in visit.links)
         self._fates.add(row.fate, row.reason)
+        if time.monotonic() - self._noted >= NOTE_EVERY_S:
+            note_open(self._folder, self._segment, self._fates)
+            self._noted = time.monotonic()
         if len(self._rows) >= self._max_records or time.monotonic() - self._since >= self._max_seconds:
             self._commit()
             self._begin()

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from pipelines.errors import StageError
-from pipelines.splits import SPLITS
-from pipelines.stages import current_manifest
+from pipelines.folders import current_manifest
 from shards.dataset import TripletDataset, WindowDataset, open_dataset
+from shards.describe import SPLITS
 from shards.manifest import CURRENT_NAME
 
 SHOWN_SIDE = 128

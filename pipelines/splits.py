@@ -4,8 +4,6 @@ import hashlib
 
 from pipelines.recipe import SplitConfig
 
-SPLITS = ("train", "val", "test")
-
 
 def draw_split(cluster: str, fractions: SplitConfig) -> str:
     """The split of every record in `cluster`: "train", "val" or "test".

@@ -15,23 +15,19 @@ from typing import Any
 
 from pipelines.errors import StageError
 from pipelines.fates import Fates
+from pipelines.folders import RUN_NAME, manifest_sha256
 from pipelines.receipts import WORK, all_receipts, remove_strays
 from pipelines.recipe import Recipe
 from pipelines.tombstones import Tombstones
 from shards.manifest import (
-    CURRENT_NAME,
     FORMAT_VERSION,
     MANIFEST_NAME,
     Counts,
     FileEntry,
     InputEntry,
     Manifest,
-    read_manifest,
     write_manifest,
 )
-
-RUN_NAME = "run.json"
-"""When, where and how a stage ran: what the manifest must not say."""
 
 
 @dataclass(frozen=True)
@@ -137,17 +133,6 @@ def _library_version(name: str) -> str:
     return unicodedata.unidata_version if name == "unicode" else importlib.metadata.version(name)
 
 
-def manifest_sha256(folder: Path) -> str:
-    """Hex SHA-256 of the manifest in `folder`, or "" where the stage is not committed."""
-    path = folder / MANIFEST_NAME
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
-
-
-def is_committed(folder: Path) -> bool:
-    """Whether the stage in `folder` is whole."""
-    return (folder / MANIFEST_NAME).exists()
-
-
 def commit(job: Job, outcome: Outcome) -> Manifest:
     """Checks that every record has one fate, writes the manifest, and clears what only the run needed.
 
@@ -179,12 +164,6 @@ def commit(job: Job, outcome: Outcome) -> Manifest:
 def tidy(folder: Path, manifest: Manifest) -> None:
     """Removes what stands in a committed folder without being in its manifest."""
     remove_strays(folder, {MANIFEST_NAME, RUN_NAME, *(f.path for f in manifest.files)})
-
-
-def current_manifest(out: Path, stage: str) -> Manifest | None:
-    """The manifest in force for `stage` in `out`, or None where none was ever committed."""
-    current = out / stage / CURRENT_NAME
-    return read_manifest(out / stage / current.read_text().strip()) if current.exists() else None
 
 
 def _stage_input(job: Job, stage: str) -> InputEntry:

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.verify import committed_folders
+from pipelines.folders import committed_folders
 from shards.committed import Committed
 from shards.stats import SplitStats, dataset_stats
 from shards.triplet import KIND, TripletSpec

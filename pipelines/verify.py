@@ -13,15 +13,12 @@ import pyarrow as pa
 from rich.console import Console
 from rich.progress import Progress
 
-from crawl.warc import WarcError, read_record
 from pipelines.errors import StageError
+from pipelines.folders import RUN_NAME, committed_folders
 from pipelines.pictures import read_picture
-from pipelines.recipe import STAGE_NAMES
-from pipelines.stages import RUN_NAME
 from pipelines.tables import read_table
-from shards.committed import Committed, open_committed
-from shards.manifest import CURRENT_NAME, MANIFEST_NAME
-from shards.remote_store import open_store
+from shards.committed import Committed
+from shards.manifest import MANIFEST_NAME
 from shards.store import LocalStore
 from shards.verify import Fault, verify
 
@@ -55,19 +52,6 @@ def print_faults(path: str, deep: bool, console: Console) -> int:
     stages = ", ".join(committed.manifest.stage for committed in folders)
     console.print(f"{stages}: {num_files} files, {total / 1e6:,.1f} MB, {told} ({how})", soft_wrap=True)
     return num_faults
-
-
-def committed_folders(path: str) -> list[Committed]:
-    """The committed folders that `path` means: itself, the one its `current` names, or those in force in a build.
-
-    Raises:
-        ManifestError: there is none, or one cannot be read.
-    """
-    store = open_store(path)
-    stages = [
-        name for name in STAGE_NAMES if isinstance(store, LocalStore) and (store.folder / name / CURRENT_NAME).exists()
-    ]
-    return [open_committed(store.at(stage)) for stage in stages] or [open_committed(store)]
 
 
 def verify_folder(committed: Committed, deep: bool, advance: Callable[[int], None]) -> Iterator[Found]:
@@ -109,6 +93,8 @@ def _record_faults(committed: Committed, folder: Path) -> Iterator[Fault]:
 
 
 def _ledger_faults(folder: Path, table: str) -> Iterator[str]:
+    from crawl.warc import WarcError, read_record  # noqa: PLC0415 - whoever has datasets alone needs no crawler
+
     for row in read_table(f"{folder}/{table}", ("url", "sha256", "warc_file", "warc_offset")).to_pylist():
         if row["warc_offset"] < 0:
             continue

@@ -14,7 +14,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from io import BufferedWriter
 from pathlib import Path
 from typing import BinaryIO
 
@@ -131,26 +130,11 @@ class DiskCache:
         """Keep others, threads and processes, from doing the same meanwhile."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / f".lock-{name}").open("wb") as lock:
-            _held.add(lock)
+            fcntl.flock(lock, fcntl.LOCK_EX)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX)
                 yield
             finally:
-                _held.discard(lock)
-
-
-_held: set[BufferedWriter] = set()
-"""The lock files that threads of this process have open."""
-
-
-def _let_go() -> None:
-    """Close, in a forked child, the locks of its parent's threads: a lock lasts until every copy of it is closed."""
-    for lock in _held:
-        lock.close()
-    _held.clear()
-
-
-os.register_at_fork(after_in_child=_let_go)
+                fcntl.flock(lock, fcntl.LOCK_UN)  # closing would not do where another thread has forked meanwhile
 
 
 def remove_forgotten(folder: Path) -> None:

@@ -74,10 +74,8 @@ class Shard:
             if row is None:
                 self.view = store.map(files.tar)
                 if len(self.view) != files.tar.bytes and not is_tolerant:
-                    raise DamageError(
-                        f"{self.path} has {len(self.view)} bytes, the manifest says {files.tar.bytes}: copy the "
-                        "dataset again"
-                    )
+                    told = f"{self.path} has {len(self.view)} bytes, the manifest says {files.tar.bytes}"
+                    raise DamageError(f"{told}: {_mend(store)}")
             else:
                 start, end = int(self.index.offsets[row, 0]), int(self.index.offsets[row, -1])
                 self.view = store.slice(files.tar, start, end + int(self.index.lengths[row, -1]) - start)
@@ -273,10 +271,14 @@ def _reading(store: Store) -> Iterator[None]:
         yield
     except (FileNotFoundError, IndexFileError) as error:
         told = f"{error.filename or error} is missing" if isinstance(error, FileNotFoundError) else error
-        raise DamageError(f"{told}: copy the dataset again, or build it again") from error
+        raise DamageError(f"{told}: {_mend(store)}") from error
     except OSError as error:
         kind = DamageError if error.errno == errno.EIO else DatasetError
         raise kind(f"{store.where}: a shard cannot be read ({error})") from error
+
+
+def _mend(store: Store) -> str:
+    return f"copy the dataset again, or remove {store.where} and build it again"
 
 
 def _read_index(store: Store, entry: FileEntry) -> Index:

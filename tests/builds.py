@@ -1,26 +1,40 @@
 """Builds for tests: the command line as a person runs it, and what stands in a folder afterwards."""
 
+import io
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import psutil
+import pytest
 
-from pipelines.stages import current_manifest
+from pipelines.cli import app
+from pipelines.failures import exit_status
+from pipelines.folders import current_manifest
 from shards.manifest import Manifest
 
 SEEDBED = str(Path(sys.executable).with_name("seedbed"))
 DATASETS = ("images", "text", "triplets", "windows")
 
 
-def seedbed(*arguments: str | Path, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
-    """Runs `seedbed …` to its end."""
-    command = [SEEDBED, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+def seedbed(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Runs `seedbed …` to its end in this process, which has Beam loaded already; stages run in children as ever."""
+    command, out, err = [SEEDBED, *map(str, arguments)], io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", command)
+        status = exit_status(app)
+    return subprocess.CompletedProcess(command, status, out.getvalue(), err.getvalue())
+
+
+def seedbed_process(*arguments: str | Path, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+    """Runs `seedbed …` to its end in a process of its own, as where the shell does not find it by its name."""
+    command, elsewhere = [SEEDBED, *map(str, arguments)], os.environ | {"PATH": os.defpath}
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False, env=elsewhere)
 
 
 def start_seedbed(*arguments: str | Path) -> subprocess.Popen[str]:

@@ -112,6 +112,24 @@ def test_training_runs_where_beam_and_pydantic_are_not_installed(module: str):
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.parametrize("module", ["pipelines.show", "pipelines.verify", "pipelines.stats"])
+def test_looking_at_a_dataset_needs_the_base_installation_alone(module: str):
+    absent = (
+        "apache_beam",
+        "aiohttp",
+        "requests",
+        "bs4",
+        "trafilatura",
+        "ada_url",
+        "lxml",
+        "psutil",
+        "jinja2",
+        "torch",
+    )
+    code = f"import sys; sys.modules.update(dict.fromkeys({absent})); import pipelines.cli, {module}"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_no_room_has_a_drawer_for_everything():
     for room in ROOMS:
         for path in _files(room):

@@ -17,7 +17,16 @@ import psutil
 import pytest
 from PIL import Image
 
-from tests.builds import SEEDBED, manifest_bytes, manifest_of, seedbed, start_seedbed, wait_for, workers_of
+from tests.builds import (
+    SEEDBED,
+    manifest_bytes,
+    manifest_of,
+    seedbed,
+    seedbed_process,
+    start_seedbed,
+    wait_for,
+    workers_of,
+)
 from tests.loopback import Answer, Site, pages, serve
 
 RECIPE = """
@@ -334,7 +343,7 @@ def test_a_disk_that_fills_up_fails_the_stage_and_more_space_finishes_it(
 
 def test_a_disk_too_full_for_a_log_does_not_hang_the_workers(recipe: Path, site: Site, tmp_path: Path):
     with mounted(tmp_path / "disk", "size=16k") as disk:
-        line = refusal(seedbed("crawl", *arguments(recipe, site, disk), "--workers", "2", timeout_s=60))
+        line = refusal(seedbed_process("crawl", *arguments(recipe, site, disk), "--workers", "2", timeout_s=60))
     assert "No space left on device" in line
 
 
@@ -434,6 +443,19 @@ def test_an_input_that_lost_or_changed_a_file_is_named(built: Path, recipe: Path
             assert told in line
             assert line.endswith(f"put it back, or remove {file.parent} and build again to make it anew")
             assert not (out / stage / "current").exists()
+
+
+def test_a_stage_that_has_lost_a_file_is_not_called_up_to_date(built: Path, recipe: Path, site: Site, tmp_path: Path):
+    out = copy_of(built, tmp_path, "crawl", "images", "triplets")
+    command = ("triplets", *arguments(recipe, site, out), *MANY_SHARDS)
+    shard = sorted(folder_of(out, "triplets").glob("train-*.tar"))[0]
+    shard.unlink()
+    line = refusal(seedbed(*command))
+    assert line.startswith(f"triplets: {shard} is missing")
+    assert line.endswith(f"put it back, or remove {shard.parent} and build again to make it anew")
+    shutil.rmtree(shard.parent)
+    assert seedbed(*command).returncode == 0
+    assert manifest_bytes(out, ("triplets",)) == manifest_bytes(built, ("triplets",))
 
 
 def test_a_flipped_bit_in_a_picture_part_is_found_and_mended_by_building_again(

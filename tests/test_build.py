@@ -271,7 +271,7 @@ def test_a_killed_worker_costs_a_restart_and_not_a_byte(built: Path, server: Dem
     assert manifest_bytes(out, (stage,)) == manifest_bytes(undisturbed, (stage,))
 
 
-@pytest.mark.parametrize("shards_before", [1, 6])
+@pytest.mark.parametrize("shards_before", [pytest.param(1, marks=pytest.mark.slow), 6])
 def test_a_killed_build_finishes_with_the_same_bytes(
     built: Path, server: DemoServer, tmp_path: Path, shards_before: int
 ):

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from pipelines.stages import current_manifest
+from pipelines.folders import current_manifest
 from shards import open_dataset
 from shards.describe import CARD_NAME, CROISSANT_NAME, dataset_card, describing_files, record_fields
 from shards.manifest import Manifest

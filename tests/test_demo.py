@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 
 from pipelines.demo import MODELS
-from tests.builds import SEEDBED, seedbed
+from tests.builds import SEEDBED, seedbed, seedbed_process
 
 
 def _demo(out: Path, seconds: int) -> str:
     """What the demo prints; it fails just where a model does not beat what stands beside it."""
-    done = seedbed("demo", "--out", out, "--train-seconds", str(seconds), timeout_s=600)
+    done = seedbed_process("demo", "--out", out, "--train-seconds", str(seconds), timeout_s=600)
     beaten = all(_results(out, model)["beats"] for model in MODELS)
     said = f"seedbed: a model does not beat what stands beside it after {seconds} s of training\n"
     assert (done.returncode, done.stderr) == ((0, "") if beaten else (1, said)), done.stdout + done.stderr

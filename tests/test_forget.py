@@ -22,7 +22,7 @@ from crawl.demo.server import DemoServer
 from crawl.warc import read_record
 from pipelines.forget import forget
 from tests.arboretum import run
-from tests.builds import SEEDBED, manifest_bytes, manifest_of, seedbed
+from tests.builds import SEEDBED, manifest_bytes, manifest_of, seedbed, seedbed_process
 from tests.test_verify import faults, folder_of
 
 STAGES = ("crawl", "images", "text", "triplets", "windows")
@@ -254,7 +254,7 @@ def test_killed_at_any_moment_the_same_command_ends_with_the_same_bytes(
     command = ("forget", "--url", picture["url"], "--url", story["url"])
     whole = Path(shutil.copytree(built, tmp_path / "whole"))
     started = time.monotonic()
-    assert seedbed(*command, whole).returncode == 0
+    assert seedbed_process(*command, whole).returncode == 0
     seconds = time.monotonic() - started
     moments = random.Random(num_kills)
     for attempt in range(num_kills):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.stages import current_manifest
+from pipelines.folders import current_manifest
 from shards.corruption import CORRUPTIONS
 from shards.describe import record_fields
 from shards.manifest import FORMAT_VERSION, FileEntry, InputEntry, Manifest

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from pipelines.fates import Fates
 from pipelines.progress import StageProgress, StageResult, closing_table, stage_line
-from pipelines.receipts import Receipt, finish_part
+from pipelines.receipts import Receipt, finish_part, note_open
 from shards.manifest import Counts, Manifest
 
 COUNTS = Counts(10, 6, {"too_small": 2, "exact_duplicate": 1}, {"broken_image": 1})
@@ -28,6 +28,16 @@ def test_the_closing_table_names_every_reason_with_its_number():
     for words in ("images", "2 too_small", "1 exact_duplicate", "1 broken_image", "25 train", "5 val", "up to date"):
         assert words in table
     assert table.index("2 too_small") < table.index("1 exact_duplicate")
+
+
+def test_the_live_line_tells_of_parts_that_are_not_finished_yet(tmp_path: Path):
+    progress = StageProgress(Console(file=io.StringIO()), "crawl", tmp_path, expected=0)
+    note_open(tmp_path, "001-00-00000", Fates(kept=7, failed=Counter(timeout=1)))
+    progress.look()
+    assert progress.line(2.0) == "crawl     8 done: 7 kept, 0 rejected, 1 failed; 4.0/s, 2 s"
+    finish_part(tmp_path, "001-00-00000", lambda: Receipt(fates=Fates(kept=9)))
+    progress.look()
+    assert progress.line(3.0) == "crawl     9 done: 9 kept, 0 rejected, 0 failed; 3.0/s, 3 s"
 
 
 def test_a_finished_stage_leaves_one_line():

@@ -171,8 +171,14 @@ def test_nothing_is_copied_on_the_way_to_a_tensor(folder: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")  # 3 workers on 2 cores
-@pytest.mark.parametrize("num_workers", [0, 1, 2, 3])
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize(
+    ("num_workers", "rank"),
+    [
+        (0, 0),
+        (2, 1),
+        *(pytest.param(count, rank, marks=pytest.mark.slow) for count, rank in [(1, 0), (2, 0), (3, 0), (3, 1)]),
+    ],
+)
 def test_torchs_loader_gives_the_loaders_own_stream(folder: Path, num_workers: int, rank: int) -> None:
     def fresh() -> TensorBatches:
         return TensorBatches(open_dataset(folder).loader(2, rank=rank, world_size=2, finite=True))

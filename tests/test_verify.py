@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.verify import committed_folders, verify_folder
+from pipelines.folders import committed_folders
+from pipelines.verify import verify_folder
 from shards.manifest import decode_manifest, encode_manifest
 from shards.reader import list_shards
 from shards.stats import dataset_stats

@@ -22,8 +22,9 @@ from crawl.demo.server import DemoServer
 from pipelines import triplets
 from pipelines.build import make_job
 from pipelines.engine import run_job
+from pipelines.folders import current_manifest
 from pipelines.load_recipe import load_recipe
-from pipelines.stages import Job, current_manifest
+from pipelines.stages import Job
 from pipelines.tombstones import Tombstones
 from shards import open_dataset
 from shards.store import DatasetError
@@ -64,7 +65,7 @@ def undisturbed(server: DemoServer, built: Path, tmp_path_factory: pytest.TempPa
     return committed(job)
 
 
-@pytest.mark.parametrize("workers", [2, 3])
+@pytest.mark.parametrize("workers", [pytest.param(2, marks=pytest.mark.slow), 3])
 def test_more_workers_write_the_same_bytes(
     server: DemoServer, built: Path, tmp_path: Path, undisturbed: bytes, workers: int
 ) -> None:

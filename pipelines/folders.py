@@ -1,0 +1,44 @@
+"""What stands in a build's folders: the versions of each stage, and which is in force. Imports nothing heavy."""
+
+import hashlib
+from pathlib import Path
+
+from shards.committed import Committed, open_committed
+from shards.manifest import CURRENT_NAME, MANIFEST_NAME, Manifest, read_manifest
+from shards.remote_store import open_store
+from shards.store import LocalStore
+
+STAGE_NAMES = ("crawl", "images", "text", "triplets", "windows")
+
+RUN_NAME = "run.json"
+"""When, where and how a stage ran: what the manifest must not say."""
+
+
+def manifest_sha256(folder: Path) -> str:
+    """Hex SHA-256 of the manifest in `folder`, or "" where the stage is not committed."""
+    path = folder / MANIFEST_NAME
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
+
+
+def is_committed(folder: Path) -> bool:
+    """Whether the stage in `folder` is whole."""
+    return (folder / MANIFEST_NAME).exists()
+
+
+def current_manifest(out: Path, stage: str) -> Manifest | None:
+    """The manifest in force for `stage` in `out`, or None where none was ever committed."""
+    current = out / stage / CURRENT_NAME
+    return read_manifest(out / stage / current.read_text().strip()) if current.exists() else None
+
+
+def committed_folders(path: str) -> list[Committed]:
+    """The committed folders that `path` means: itself, the one its `current` names, or those in force in a build.
+
+    Raises:
+        ManifestError: there is none, or one cannot be read.
+    """
+    store = open_store(path)
+    stages = [
+        name for name in STAGE_NAMES if isinstance(store, LocalStore) and (store.folder / name / CURRENT_NAME).exists()
+    ]
+    return [open_committed(store.at(stage)) for stage in stages] or [open_committed(store)]
