@@ -22,7 +22,7 @@ WHITE = np.float16(255 / 256)
 
 def mix(
     clean: NDArray[np.uint8],
-    noise: NDArray[np.float16],
+    noise: NDArray[np.float16] | NDArray[np.float32],
     a: np.float16 | NDArray[np.float16],
     b: np.float16 | NDArray[np.float16],
 ) -> NDArray[np.float16]:
@@ -33,13 +33,13 @@ def mix(
 
     Args:
         clean: u, uint8, any shape.
-        noise: n, float16, of the same shape.
+        noise: n, of the same shape: float16, or the same values as float32, which are then overwritten.
         a: The picture's factor, float16, a scalar or an array that broadcasts.
         b: The static's factor, likewise.
     """
     noisy = PIXEL_VALUES.take(clean)
     noisy *= np.asarray(a, np.float32)
-    grains = noise.astype(np.float32)
+    grains = noise.astype(np.float32, copy=False)
     grains *= np.asarray(b, np.float32)
     noisy += grains
     return noisy.astype(np.float16)

@@ -21,6 +21,11 @@ _NO_TIME = b"00000000000\0"
 _MAGIC_AND_VERSION = b"ustar\x0000"
 _DEVICE = b"0000000\0" * 2
 
+_BEFORE_SIZE = _MODE + _OWNER_AND_GROUP
+_AFTER_SIZE = b"\0" + _NO_TIME
+_REST = b"0" + bytes(100) + _MAGIC_AND_VERSION + bytes(64) + _DEVICE + bytes(155 + 12)
+_CONSTANT_SUM = sum(_BEFORE_SIZE) + sum(_AFTER_SIZE) + 8 * ord(" ") + sum(_REST)
+
 
 def member_name(key: str, extension: str) -> str:
     """Return a member's name, `key.extension`.
@@ -53,11 +58,10 @@ def header(name: str, size: int) -> bytes:
         raise ValueError(f"member name {name!r}: a name takes 1 to {MAX_NAME_BYTES} bytes, none of them zero")
     if not 0 <= size <= MAX_MEMBER_BYTES:
         raise ValueError(f"member {name!r} of {size} bytes: a member takes 0 to {MAX_MEMBER_BYTES} bytes")
-    before = encoded.ljust(100, b"\0") + _MODE + _OWNER_AND_GROUP + b"%011o\0" % size + _NO_TIME
-    after = b"0" + bytes(100) + _MAGIC_AND_VERSION + bytes(64) + _DEVICE + bytes(155 + 12)
+    length = b"%011o" % size
     # The checksum counts its own eight bytes as spaces.
-    checksum = sum(before) + 8 * ord(" ") + sum(after)
-    return before + b"%06o\0 " % checksum + after
+    checksum = _CONSTANT_SUM + sum(encoded) + sum(length)
+    return b"%b%b%b%b%06o\0 %b" % (encoded.ljust(100, b"\0"), _BEFORE_SIZE, length, _AFTER_SIZE, checksum, _REST)
 
 
 def members(data: bytes) -> Iterator[tuple[str, bytes]]:

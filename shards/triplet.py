@@ -14,7 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shards.corruption import CORRUPTIONS, corrupted_pixels, mix, replace_pixels
-from shards.noise import PIXEL_STREAM, random_rows, sample_id, statics
+from shards.noise import (
+    PIXEL_STREAM,
+    STATIC_STREAM,
+    quantile_table,
+    random_rows,
+    sample_id,
+    wide_quantile_table,
+)
 from shards.npy import npy_bytes, npy_length
 from shards.schedule import ladder
 from shards.tar import sample_bytes
@@ -181,10 +188,11 @@ def corrupt(
         draws: Which static of each picture, 0 or more.
         step: k of each, 1 to K, `(B,)`.
     """
-    noise = statics(spec.seed, identities, draws, spec.shape)
+    words = random_rows(spec.seed, identities, draws, STATIC_STREAM, clean[0].size).reshape(clean.shape)
+    noise: NDArray[np.float16] = quantile_table().take(words)
     if spec.corruption == "gaussian":
         a, b = (factor[step - 1, None, None, None] for factor in spec.factors)
-        return noise, mix(clean, noise, a, b)
+        return noise, mix(clean, wide_quantile_table().take(words), a, b)
     words = random_rows(spec.seed, identities, draws, PIXEL_STREAM, spec.size * spec.size)
     return replace_pixels(spec.corruption, clean, noise, corrupted_pixels(words, step, spec.steps))
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -9,9 +10,12 @@ import crc32c
 
 from shards.index import Index, encode_index
 from shards.manifest import FileEntry, atomic_open, atomic_write, canonical_json
-from shards.tar import BLOCK_BYTES, TRAILER, header, member_name, padding
+from shards.tar import BLOCK_BYTES, TRAILER, header, member_bytes, member_name, padding
 
 TAR_SUFFIX, INDEX_SUFFIX = ".tar", ".idx"
+
+WRITTEN_BYTES = 2**20
+"""Of samples that are hashed and written at a time: few enough to be held twice, enough for threads to seldom meet."""
 
 
 def shard_name(split: str, number: int) -> str:
@@ -81,8 +85,8 @@ def write_shard(
     Raises:
         ValueError: A sample has other extensions, an impossible key, or a key seen before; nothing is written.
     """
-    with atomic_open(path) as file:
-        writer = _TarWriter(file, extensions)
+    with atomic_open(path) as file, ThreadPoolExecutor(1) as behind:
+        writer = _TarWriter(file, extensions, behind)
         for key, members in samples:
             writer.add(key, members)
         writer.close()
@@ -130,9 +134,9 @@ def split_of(shard: str) -> str:
 
 
 class _TarWriter:
-    """A tar in the making, its hash and its index."""
+    """A tar in the making, its hash and its index; a thread behind it hashes and writes, a mebibyte at a time."""
 
-    def __init__(self, file: BinaryIO, extensions: Sequence[str]) -> None:
+    def __init__(self, file: BinaryIO, extensions: Sequence[str], behind: Executor) -> None:
         self.file = file
         self.extensions = tuple(extensions)
         self.digest = hashlib.sha256()
@@ -141,6 +145,10 @@ class _TarWriter:
         self.offsets: list[list[int]] = []
         self.lengths: list[list[int]] = []
         self.crcs: list[list[int]] = []
+        self._behind = behind
+        self._pieces: list[bytes] = []
+        self._num_bytes = 0
+        self._written: Future[None] | None = None
 
     def add(self, key: str, members: Mapping[str, bytes]) -> None:
         if members.keys() != set(self.extensions):
@@ -148,25 +156,45 @@ class _TarWriter:
         if key in self.keys:
             raise ValueError(f"sample {key!r} is there twice")
         self.keys[key] = None
-        data = [members[extension] for extension in self.extensions]
-        self.offsets.append(
-            [self._put(member_name(key, name), part) for name, part in zip(self.extensions, data, strict=True)]
-        )
-        self.lengths.append([len(part) for part in data])
-        self.crcs.append([crc32c.crc32c(part) for part in data])
+        pieces: list[bytes] = []
+        offsets: list[int] = []
+        position = self.position
+        for extension in self.extensions:
+            data = members[extension]
+            pieces += (header(member_name(key, extension), len(data)), data, padding(len(data)))
+            offsets.append(position + BLOCK_BYTES)
+            position += member_bytes(len(data))
+        self.offsets.append(offsets)
+        self.lengths.append([len(members[extension]) for extension in self.extensions])
+        self.crcs.append([crc32c.crc32c(members[extension]) for extension in self.extensions])
+        self._put(pieces, position - self.position)
 
     def close(self) -> None:
-        self._write(TRAILER)
+        self._put([TRAILER], len(TRAILER))
+        self._hand_over()
+        self._wait()
 
     def index(self) -> Index:
         return Index.of(self.extensions, list(self.keys), self.offsets, self.lengths, self.crcs)
 
-    def _put(self, name: str, data: bytes) -> int:
-        offset = self.position + BLOCK_BYTES
-        self._write(header(name, len(data)) + data + padding(len(data)))
-        return offset
+    def _put(self, pieces: Iterable[bytes], num_bytes: int) -> None:
+        self._pieces += pieces
+        self.position += num_bytes
+        self._num_bytes += num_bytes
+        if self._num_bytes >= WRITTEN_BYTES:
+            self._hand_over()
 
-    def _write(self, data: bytes) -> None:
+    def _hand_over(self) -> None:
+        """Gives what has come together to the thread, and waits for what it was given before that."""
+        self._wait()
+        self._written = self._behind.submit(self._write, self._pieces)
+        self._pieces, self._num_bytes = [], 0
+
+    def _wait(self) -> None:
+        if self._written is not None:
+            self._written.result()
+
+    def _write(self, pieces: list[bytes]) -> None:
+        data = b"".join(pieces)
         self.file.write(data)
         self.digest.update(data)
-        self.position += len(data)
