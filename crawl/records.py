@@ -8,6 +8,9 @@ import pyarrow as pa
 UNKNOWN = "unknown"
 """Stands where a licence, an author, a language or a rule could not be read; it never counts as permission."""
 
+NO_EXTRA = "{}"
+"""Stands where a source carried no further columns along: an empty JSON object."""
+
 Kind = Literal["page", "image"]
 Fate = Literal["kept", "rejected", "failed"]
 
@@ -27,6 +30,9 @@ class Target:
         licence: as in `LinkRow`.
         licence_url: as in `LinkRow`.
         author: as in `LinkRow`.
+        source: as in `LinkRow`.
+        extra: as in `LinkRow`.
+        expected_hash: as in `LinkRow`.
     """
 
     url: str
@@ -39,6 +45,9 @@ class Target:
     licence: str = UNKNOWN
     licence_url: str = UNKNOWN
     author: str = UNKNOWN
+    source: str = ""
+    extra: str = NO_EXTRA
+    expected_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +109,9 @@ class LinkRow:
         licence_url: where that licence stands, "unknown" where none was linked.
         author: author named beside it, "unknown" where none was.
         depth: depth of the target, as in `Target`.
+        source: name of the recipe's source that led here, directly or over other links.
+        extra: further columns that the source carried along, as a JSON object, "{}" where there are none.
+        expected_hash: what the source says of the file, as "sha256:…" (or sha1, md5) in hex, "" where it says nothing.
     """
 
     from_url: str
@@ -111,6 +123,9 @@ class LinkRow:
     licence_url: str = UNKNOWN
     author: str = UNKNOWN
     depth: int = 0
+    source: str = ""
+    extra: str = NO_EXTRA
+    expected_hash: str = ""
 
 
 def target_of(link: LinkRow) -> Target:
@@ -125,6 +140,9 @@ def target_of(link: LinkRow) -> Target:
         licence=link.licence,
         licence_url=link.licence_url,
         author=link.author,
+        source=link.source,
+        extra=link.extra,
+        expected_hash=link.expected_hash,
     )
 
 
@@ -140,6 +158,9 @@ def link_of(target: Target, to_url: str) -> LinkRow:
         licence_url=target.licence_url,
         author=target.author,
         depth=target.depth,
+        source=target.source,
+        extra=target.extra,
+        expected_hash=target.expected_hash,
     )
 
 

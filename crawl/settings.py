@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
 
 from crawl.records import Kind, LinkRow
 from crawl.urls import is_within
@@ -19,17 +20,47 @@ class HostSpent:
     pictures: int = 0
 
 
+Follow = Literal["nothing", "pictures", "links"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """How far one source of a crawl reaches.
+
+    Attributes:
+        hosts: hosts whose pages are asked for, each with and without "www."; None is any host.
+        domains: domains whose pages are asked for, on every host below them too.
+        path_prefix: path under which pages are asked for.
+        picture_hosts: hosts whose pictures are asked for; None is any host.
+        max_depth: links a page may be away from the nearest of those that the source names.
+        follow: what is asked for besides what the source names: what its pages show, what they link to as well, or
+            nothing.
+    """
+
+    hosts: tuple[str, ...] | None = ()
+    domains: tuple[str, ...] = ()
+    path_prefix: str = "/"
+    picture_hosts: tuple[str, ...] | None = None
+    max_depth: int = 10
+    follow: Follow = "links"
+
+    def covers(self, link: LinkRow) -> bool:
+        """Return whether what a link leads to is to be asked for."""
+        if link.kind == "image":
+            is_followed = link.depth == 0 or self.follow != "nothing"
+            return is_followed and (self.picture_hosts is None or is_within(link.to_url, self.picture_hosts))
+        if link.depth > 0 and (self.follow != "links" or link.depth > self.max_depth):
+            return False
+        return self.hosts is None or is_within(link.to_url, self.hosts, self.path_prefix, self.domains)
+
+
 @dataclass(frozen=True, slots=True)
 class FetchSettings:
     """How hosts are asked, what is asked for, and where to stop.
 
     Attributes:
         contact: address or URL at which whoever runs this crawl can be reached; sent with each request.
-        scope_hosts: hosts whose pages are asked for, each with and without "www.".
-        path_prefix: path under which pages are asked for.
-        picture_hosts: hosts whose pictures are asked for; None is any host.
-        follow_links: whether what pages link to and show is asked for too, or only what the crawl began with.
-        max_depth: links a page may be away from the nearest seed.
+        scopes: how far each source reaches, by its name.
         max_pages_per_host: pages asked of one host over all rounds.
         max_pictures_per_host: pictures asked of one host over all rounds.
         max_urls_per_host: URLs asked of one host in one round; the rest stays due.
@@ -49,11 +80,7 @@ class FetchSettings:
     """
 
     contact: str
-    scope_hosts: tuple[str, ...] = ()
-    path_prefix: str = "/"
-    picture_hosts: tuple[str, ...] | None = None
-    follow_links: bool = True
-    max_depth: int = 10
+    scopes: Mapping[str, Scope] = field(default_factory=dict)
     max_pages_per_host: int = 1_000
     max_pictures_per_host: int = 10_000
     max_urls_per_host: int = 1_000
@@ -95,12 +122,9 @@ class FetchSettings:
 
 
 def is_wanted(link: LinkRow, settings: FetchSettings) -> bool:
-    """Return whether what a link leads to is to be asked for at all: scope and depth of pages, hosts of pictures."""
-    if link.depth > 0 and not settings.follow_links:
-        return False
-    if link.kind == "page":
-        return link.depth <= settings.max_depth and is_within(link.to_url, settings.scope_hosts, settings.path_prefix)
-    return settings.picture_hosts is None or is_within(link.to_url, settings.picture_hosts)
+    """Return whether what a link leads to is to be asked for: whether the source that led to it reaches there."""
+    scope = settings.scopes.get(link.source)
+    return scope is not None and scope.covers(link)
 
 
 def _installed_version() -> str:

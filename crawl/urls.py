@@ -68,14 +68,20 @@ def port_of(url: str) -> int:
     return int(parsed.port) if parsed.port else {"http:": 80, "https:": 443}[parsed.protocol]
 
 
-def is_within(url: str, hosts: Collection[str], path_prefix: str = "/") -> bool:
-    """Return whether a canonical URL lies on one of the hosts and under the path.
+def is_within(url: str, hosts: Collection[str], path_prefix: str = "/", domains: Collection[str] = ()) -> bool:
+    """Return whether a canonical URL lies on one of the hosts, or below one of the domains, and under the path.
 
-    A host stands for itself with and without a leading "www.".
+    A host stands for itself with and without a leading "www.", a domain for itself and every host below it.
 
     >>> is_within("http://www.trees.example/walk/1", ["trees.example"], "/walk/")
     True
+    >>> is_within("http://old.trees.example/", [], domains=["trees.example"])
+    True
     """
-    bare_hosts = {host.lower().removeprefix("www.") for host in hosts}
-    path: str = ada_url.URL(url).pathname
-    return host_of(url).removeprefix("www.") in bare_hosts and path.startswith(path_prefix)
+    if not ada_url.URL(url).pathname.startswith(path_prefix):
+        return False
+    host = host_of(url)
+    bare = host.removeprefix("www.")
+    return any(bare == named.lower().removeprefix("www.") for named in hosts) or any(
+        host == domain or host.endswith(f".{domain}") for domain in domains
+    )

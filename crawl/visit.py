@@ -110,8 +110,19 @@ def judge(target: Target, response: Response, asked: Asked, settings: FetchSetti
         return _opted_out(_answered(target, response, asked, "rejected", ""), target, signals)
     if _is_unwanted_type(target, response):
         return _answered(target, response, asked, "rejected", "unwanted_type", response.media_type or "no media type")
+    if fault := _hash_fault(target, response):
+        return _answered(target, response, asked, "rejected", "hash_mismatch", fault)
     kept = _answered(target, response, asked, "kept", "")
     return _judge_page(kept, target, response, settings) if target.kind == "page" else kept
+
+
+def _hash_fault(target: Target, response: Response) -> str:
+    """Return how a file differs from what its source says of it, "" where it does not or nothing is said."""
+    algorithm, _, expected = target.expected_hash.partition(":")
+    if not algorithm or response.body is None:
+        return ""
+    found = hashlib.new(algorithm, response.body, usedforsecurity=False).hexdigest()
+    return "" if found == expected.lower() else f"expected {target.expected_hash}, it is {algorithm}:{found}"
 
 
 def _judge_page(kept: Visit, target: Target, response: Response, settings: FetchSettings) -> Visit:
@@ -129,7 +140,8 @@ def _judge_page(kept: Visit, target: Target, response: Response, settings: Fetch
     except PageError as error:
         return replace(kept, row=replace(kept.row, fate="rejected", reason=str(error)), payload=None)
     signals = (page.robots | directives) & _PICTURE_OPT_OUTS.keys()
-    visit = replace(kept, row=replace(kept.row, opt_out=_joined(signals)), links=page.links)
+    links = tuple(replace(link, source=target.source) for link in page.links)
+    visit = replace(kept, row=replace(kept.row, opt_out=_joined(signals)), links=links)
     return _opted_out(visit, target, signals) if signals & _PAGE_OPT_OUTS.keys() else visit
 
 

@@ -15,19 +15,18 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 
-from crawl.http import FetchError, request_json
 from crawl.lane import visit_lane
 from crawl.records import LINK_SCHEMA, LinkRow, Target, target_of
-from crawl.settings import FetchSettings, HostSpent, is_wanted
-from crawl.urls import canonical_url, host_of
+from crawl.settings import HostSpent, is_wanted
+from crawl.urls import host_of
 from crawl.visit import Asked, unasked
-from crawl.wikimedia import WikimediaSettings, discover
 from pipelines.engine import run_pipeline
 from pipelines.errors import StageError
+from pipelines.fetching import fetch_settings
 from pipelines.nothing_fetched import what_happened
 from pipelines.receipts import Receipt, all_receipts, finish_part, remove_strays
-from pipelines.recipe import CrawlConfig
 from pipelines.segments import SegmentWriter
+from pipelines.sources import source_links
 from pipelines.stages import Job, Outcome
 from pipelines.tables import read_row, read_table, write_table
 from pipelines.tombstones import FILE as TOMBSTONES
@@ -68,7 +67,8 @@ def run(job: Job) -> Outcome:
     Raises:
         StageError: nothing at all could be fetched; the message says why for each seed.
     """
-    finish_part(job.folder, SEEDS, lambda: find_seeds(job))
+    for name in job.recipe.crawl.sources:
+        finish_part(job.folder, f"{SEEDS}-{name}", functools.partial(find_seeds, job, name))
     number = _next_round(job)
     while True:
         run_pipeline(functools.partial(build_round, job=job, number=number), job.workers)
@@ -82,30 +82,10 @@ def run(job: Job) -> Outcome:
     return Outcome(records_in=found)
 
 
-def find_seeds(job: Job) -> Receipt:
-    """Writes where the crawl begins, as links found nowhere: the recipe's seeds, or what an API lists."""
-    config = job.recipe.crawl
-    links = [_seed_link(seed) for seed in config.seeds] if config.wikimedia is None else _ask_wikimedia(job)
-    rows = [asdict(link) for link in links]
-    return Receipt((write_table(job.folder, f"links-{SEEDS}.parquet", rows, LINK_SCHEMA),))
-
-
-def _ask_wikimedia(job: Job) -> list[LinkRow]:
-    """The pictures and articles that the API of Wikimedia Commons lists.
-
-    Raises:
-        StageError: the API could not be had, or knows nothing of the categories.
-    """
-    assert job.recipe.crawl.wikimedia is not None
-    wanted = WikimediaSettings(**job.recipe.crawl.wikimedia.model_dump())
-    try:
-        links = list(discover(wanted, functools.partial(request_json, settings=fetch_settings(job))))
-    except FetchError as error:
-        raise StageError(f"crawl: {wanted.api}: {error}; see that it can be reached, and run again") from error
-    if not links:
-        categories = ", ".join(wanted.categories)
-        raise StageError(f"crawl: {wanted.api} lists no picture under {categories}; check crawl.wikimedia.categories")
-    return links
+def find_seeds(job: Job, name: str) -> Receipt:
+    """Writes where the crawl begins in one source, as links found nowhere."""
+    rows = [asdict(link) for link in source_links(name, job)]
+    return Receipt((write_table(job.folder, f"links-{SEEDS}-{name}.parquet", rows, LINK_SCHEMA),))
 
 
 def build_round(pipeline: beam.Pipeline, job: Job, number: int) -> None:
@@ -194,47 +174,6 @@ async def _visit(targets: list[Target], known: set[str], spent: dict[str, Counte
             segments.add(visit)
             settled += 1
     return settled
-
-
-def fetch_settings(job: Job) -> FetchSettings:
-    """How the recipe wants things fetched."""
-    config = job.recipe.crawl
-    return FetchSettings(
-        contact=job.recipe.contact,
-        scope_hosts=_scope_hosts(config),
-        path_prefix=config.path_prefix,
-        follow_links=config.source == "site",
-        picture_hosts=None if config.picture_hosts is None else tuple(config.picture_hosts),
-        max_depth=config.max_depth,
-        max_pages_per_host=config.max_pages_per_host,
-        max_pictures_per_host=config.max_pictures_per_host,
-        max_urls_per_host=config.max_urls_per_host,
-        round_time_s=config.round_time_s,
-        num_hosts=config.num_hosts,
-        delay_s=config.delay_s,
-        max_delay_s=config.max_delay_s,
-        max_attempts=config.max_attempts,
-        max_redirects=config.max_redirects,
-        timeout_s=config.timeout_s,
-        max_page_bytes=config.max_page_bytes,
-        max_picture_bytes=config.max_picture_bytes,
-        picture_width=config.picture_width,
-        allow_hosts=tuple(config.allow_hosts),
-        connect_to=config.connect_to,
-    )
-
-
-def _scope_hosts(config: CrawlConfig) -> tuple[str, ...]:
-    """The hosts whose pages are asked for: those named, else those the crawl begins at."""
-    if config.wikimedia is not None:
-        return config.wikimedia.wikis
-    return tuple(config.hosts or sorted({host_of(_seed_link(seed).to_url) for seed in config.seeds}))
-
-
-def _seed_link(seed: str) -> LinkRow:
-    url = canonical_url(seed)
-    assert url is not None, "the recipe was checked"
-    return LinkRow(from_url="", to_url=url, kind="page")
 
 
 def _targets(due: Iterable[Due], job: Job) -> list[Target]:

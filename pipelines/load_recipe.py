@@ -4,13 +4,19 @@ import difflib
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from pipelines.errors import RecipeError
 from pipelines.recipe import Recipe
+from pipelines.source_recipes import Source
+
+_SOURCES: dict[str, type[BaseModel]] = {
+    get_args(model.model_fields["source"].annotation)[0]: model for model in get_args(get_args(Source)[0])
+}
+"""The section of each kind of source."""
 
 
 def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
@@ -102,12 +108,16 @@ def _override(data: dict[str, Any], override: str) -> None:
 
 def _explain(problem: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails is a loose TypedDict
     """One line: the place, the value that stands there, and what would do."""
-    place = ".".join(str(part) for part in problem["loc"])
+    parts, section = _place(problem["loc"])
+    place = ".".join(parts)
     if problem["type"] == "extra_forbidden":
-        return f"{place}: unknown key; {_known_keys(problem['loc'])}"
+        return f"{place}: unknown key; {_known_keys(parts[-1], section)}"
     if problem["type"] == "missing":
-        return f"{place}: missing; every recipe needs it"
-    if problem["type"] == "model_type":
+        return f"{place}: missing; {_needed_by(problem['loc'])} needs it"
+    if problem["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        kinds = ", ".join(sorted(_SOURCES))
+        return f"{place}.source: {problem['input'].get('source')!r} is no kind of source; it may be one of: {kinds}"
+    if problem["type"] in ("model_type", "model_attributes_type"):
         return f"{place}: {problem['input']!r} will not do: should be a section, as in {place}: {{}}"
     message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if isinstance(problem["input"], dict):
@@ -115,12 +125,34 @@ def _explain(problem: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails is 
     return f"{place}: {problem['input']!r} will not do: {message}"
 
 
-def _known_keys(loc: Sequence[str | int]) -> str:
-    """The keys that the section of an unknown key has, the likeliest meant one first."""
-    model: type[BaseModel] = Recipe
-    for part in loc[:-1]:
-        annotation = model.model_fields[str(part)].annotation
-        model = next(t for t in (annotation, *get_args(annotation)) if isinstance(t, type) and issubclass(t, BaseModel))
-    close = difflib.get_close_matches(str(loc[-1]), model.model_fields, n=1)
+def _place(loc: Sequence[str | int]) -> tuple[list[str], type[BaseModel]]:
+    """The keys that lead to a problem, without pydantic's tags of unions, and the section that the last stands in."""
+    parts: list[str] = []
+    section: type[BaseModel] = Recipe
+    kind: Any = Recipe
+    for part in map(str, loc):
+        if kind is Source:
+            kind = _SOURCES[part]  # the tag: no key of the recipe
+            continue
+        parts.append(part)
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            section = kind
+            kind = kind.model_fields[part].annotation if part in kind.model_fields else None
+            sections = [each for each in get_args(kind) if isinstance(each, type) and issubclass(each, BaseModel)]
+            kind = sections[0] if sections else kind
+        elif get_origin(kind) is dict:
+            kind = get_args(kind)[1]
+    return parts, section
+
+
+def _known_keys(key: str, section: type[BaseModel]) -> str:
+    """The keys that a section has, the likeliest meant one first."""
+    close = difflib.get_close_matches(key, section.model_fields, n=1)
     hint = f"did you mean '{close[0]}'? " if close else ""
-    return f"{hint}it may be one of: {', '.join(model.model_fields)}"
+    return f"{hint}it may be one of: {', '.join(section.model_fields)}"
+
+
+def _needed_by(loc: Sequence[str | int]) -> str:
+    """Who needs a key: a kind of source, or every recipe."""
+    kinds = [str(part) for part in loc if part in _SOURCES]
+    return f"source '{kinds[-1]}'" if loc[0] == "crawl" and kinds else "every recipe"

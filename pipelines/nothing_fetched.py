@@ -11,7 +11,7 @@ _WOULD_DO = {
     "connection_failed": "is the server up? run again when it is",
     "crawl_delay_too_long": "raise crawl.max_delay_s",
     "dns_failed": "check the spelling, and the network",
-    "redirected": "put the address it leads to under crawl.seeds",
+    "redirected": "put the address it leads to under the seeds",
     "robots_disallowed": "the site asks not to be crawled; choose another",
     "timeout": "run again later, or raise crawl.timeout_s",
     "tls_failed": "its certificate does not hold; check the address",

@@ -2,7 +2,7 @@
 
     name: my-trees
     contact: https://example.org/crawler
-    crawl: {source: site, seeds: ["https://example.org/"]}
+    crawl: {sources: {example: {source: site, seeds: ["https://example.org/"]}}}
     images: {size: 64}
     triplets: {}
 
@@ -14,22 +14,14 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from crawl.urls import canonical_url
 from pipelines.folders import STAGE_NAMES
+from pipelines.section import TRANSPORT, Section
+from pipelines.source_recipes import Source, check_names
 from shards.schedule import ladder
 
-"""Every stage, in the order in which a build runs them."""
-
 MEBIBYTE = 1 << 20
-
-
-TRANSPORT: dict[str, JsonValue] = {"fingerprint": False}
-"""Marks a field that says how something is fetched, not what: it never makes a stage out of date.
-
-Without it a shorter delay or a new contact address would ask every site for everything again.
-"""
 
 
 def _is_plain(text: str) -> bool:
@@ -37,41 +29,11 @@ def _is_plain(text: str) -> bool:
     return text.isascii() and text.isprintable() and " " not in text
 
 
-class Section(BaseModel):
-    """A part of the recipe: unknown keys are errors, values do not change once read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    def configuration(self) -> dict[str, Any]:
-        """The values that decide what comes out, as plain JSON values: what a fingerprint is made from."""
-        how = {n for n, f in type(self).model_fields.items() if isinstance(f.json_schema_extra, dict)}
-        return self.model_dump(mode="json", exclude=how)
-
-
-class WikimediaConfig(Section):
-    """Where pictures come from when `crawl.source` is `wikimedia`: categories, walked through the MediaWiki API."""
-
-    categories: tuple[str, ...] = Field(min_length=1, description="category names, without 'Category:'")
-    max_category_depth: int = Field(1, ge=0, le=10)
-    max_categories: int = Field(200, ge=1)
-    max_files: int = Field(500, ge=1)
-    max_articles: int = Field(100, ge=0)
-    wikis: tuple[str, ...] = Field(default=("en.wikipedia.org",), description="Wikipedias whose articles use the files")
-    thumbnail_width: int = Field(640, ge=64, le=4096, description="pixels; the API makes the smaller copy")
-    api: str = Field("https://commons.wikimedia.org/w/api.php", description="the API's address")
-
-
 class CrawlConfig(Section):
     """What to fetch, and how gently."""
 
-    source: Literal["site", "wikimedia"] = "site"
+    sources: dict[str, Source] = Field(description="where things come from, by a name of your own")
     snapshot: str = Field("first", pattern=r"^[A-Za-z0-9._-]{1,64}$", description="a new name crawls again")
-    seeds: list[str] = Field(default=[], description="where a site crawl begins")
-    hosts: list[str] = Field(default=[], description="whose pages are followed; empty: the hosts of the seeds")
-    path_prefix: str = Field("/", pattern=r"^/", description="only pages below this path are followed")
-    picture_hosts: list[str] | None = Field(None, description="where pictures may lie; none given: anywhere")
-    wikimedia: WikimediaConfig | None = None
-    max_depth: int = Field(10, ge=0, description="links followed from a seed")
     max_pages_per_host: int = Field(1_000, ge=1)
     max_pictures_per_host: int = Field(10_000, ge=0)
     max_page_bytes: int = Field(8 * MEBIBYTE, ge=1024, description="of a page, decoded")
@@ -109,13 +71,11 @@ class CrawlConfig(Section):
         30.0, gt=0, description="after which a segment is committed as it is", json_schema_extra=TRANSPORT
     )
 
-    @field_validator("seeds")
+    @field_validator("sources")
     @classmethod
-    def _seeds_can_be_fetched(cls, seeds: list[str]) -> list[str]:
-        for seed in seeds:
-            if canonical_url(seed) is None:
-                raise ValueError(f"{seed!r} is not an address to fetch; write it as https://example.org/")
-        return seeds
+    def _names_can_stand_in_file_names(cls, sources: dict[str, Source]) -> dict[str, Source]:
+        check_names(sources)
+        return sources
 
     @field_validator("connect_to")
     @classmethod
@@ -125,14 +85,6 @@ class CrawlConfig(Section):
             if not address or not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
                 raise ValueError(f"{place!r} is no place to connect to for {host}; write it as 127.0.0.1:8080")
         return places
-
-    @model_validator(mode="after")
-    def _source_has_what_it_needs(self) -> Self:
-        if self.source == "site" and not self.seeds:
-            raise ValueError("source 'site' needs at least one address under seeds")
-        if (self.source == "wikimedia") != (self.wikimedia is not None):
-            raise ValueError("source 'wikimedia' and a section 'wikimedia' with categories go together")
-        return self
 
 
 class ImagesConfig(Section):

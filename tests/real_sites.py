@@ -89,6 +89,7 @@ def built(
             manners = {"allow_hosts": [host], "connect_to": {host: f"127.0.0.1:{site.port}"}, "delay_s": 0}
             seeds = [f"http://{host}{start}" for start in starts]
             data = {"name": "real-site", "contact": "https://seedbed.example/about", **stages}
-            recipe = check_recipe({**data, "crawl": {"seeds": seeds, **manners, **crawl}}, archive)
+            sources = {"site": {"source": "site", "seeds": seeds}}
+            recipe = check_recipe({**data, "crawl": {"sources": sources, **manners, **crawl}}, archive)
             build(recipe, Path(name) / "out", recipe.stages(), 1, Console(quiet=True))
         yield Built(files / root, Path(name) / "out", host, [path for _, path in site.requests])

@@ -32,7 +32,12 @@ from tests.loopback import Answer, Site, pages, serve
 RECIPE = """
 name: grove
 contact: gardener@example.org
-crawl: {seeds: ["http://grove.example/"], allow_hosts: [grove.example], delay_s: 0, timeout_s: 5, max_attempts: 1}
+crawl:
+  sources: {grove: {source: site, seeds: ["http://grove.example/"]}}
+  allow_hosts: [grove.example]
+  delay_s: 0
+  timeout_s: 5
+  max_attempts: 1
 images: {size: 16}
 text: {min_words: 20, min_sentences: 1}
 triplets: {}
@@ -178,7 +183,7 @@ def test_a_server_that_is_down_is_named_and_the_same_command_works_once_it_is_up
 
 def test_seeds_out_of_reach_are_named(recipe: Path, site: Site, tmp_path: Path):
     asked = len(site.requests)
-    seeds = "crawl.seeds=['http://grove.invalid/', 'http://grove.example/']"
+    seeds = "crawl.sources.grove.seeds=['http://grove.invalid/', 'http://grove.example/']"
     more = ("--set", seeds, "--set", "crawl.allow_hosts=[]")
     line = refusal(seedbed("crawl", *arguments(recipe, site, tmp_path), *more))
     assert line.startswith("crawl: nothing could be fetched; ")
@@ -202,7 +207,7 @@ def test_sites_that_give_nothing_say_why(recipe: Path, tmp_path: Path):
         settings = (
             empty.connect_to(*hosts),
             "crawl.allow_hosts=[grove.example, closed.example]",
-            "crawl.seeds=['http://grove.example/', 'http://closed.example/']",
+            "crawl.sources.grove.seeds=['http://grove.example/', 'http://closed.example/']",
         )
         more = [part for setting in settings for part in ("--set", setting)]
         line = refusal(seedbed("crawl", recipe, "--out", tmp_path, *more))
@@ -250,7 +255,10 @@ def test_a_site_without_pictures_or_prose_says_what_to_do(
     [
         (["--set", "images.sise=3"], "images.sise: unknown key; did you mean 'size'? it may be one of: size, min_side"),
         (["--set", "images.size=0"], "images.size: 0 will not do: should be greater than or equal to 8"),
-        (["--set", "crawl.seeds=[oak]"], "'oak' is not an address to fetch; write it as https://example.org/"),
+        (
+            ["--set", "crawl.sources.grove.seeds=[oak]"],
+            "'oak' is not an address to fetch; write it as https://example.org/",
+        ),
         (["--set", "crawl.connect_to={grove.example: '80'}"], "'80' is no place to connect to for grove.example"),
         (["--set", "nonsense"], "--set nonsense: write it as section.key=value, as in images.size=64"),
         (["--runner", "magic"], "Invalid value for --runner: 'magic' is not known: use 'local'"),

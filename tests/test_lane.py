@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 
 from crawl.lane import visit_lane
-from crawl.records import LinkRow, Target, Visit, link_of, target_of
-from crawl.settings import FetchSettings, HostSpent, is_wanted
+from crawl.records import Kind, LinkRow, Target, Visit, link_of, target_of
+from crawl.settings import FetchSettings, Follow, HostSpent, Scope, is_wanted
 from tests.loopback import NOT_FOUND, Answer, Site, serve
 
 HTML = {"Content-Type": "text/html; charset=utf-8"}
@@ -32,7 +32,7 @@ def _settings(site: Site, *hosts: str) -> FetchSettings:
     names = hosts or (HOST,)
     return FetchSettings(
         contact="gardener@trees.example",
-        scope_hosts=names,
+        scopes={"": Scope(names)},
         delay_s=0,
         allow_hosts=names,
         connect_to=dict.fromkeys(names, f"127.0.0.1:{site.port}"),
@@ -336,7 +336,7 @@ def test_known_urls_are_never_visited_again():
 
 def test_scope_and_depth_bound_what_is_followed():
     content = {"/w/": _page('<a href="/w/1">x</a><a href="/v">x</a>'), "/w/1": _page('<a href="/w/2">x</a>')}
-    visits, _ = _crawl(content, _target(f"{HOME}w/"), path_prefix="/w/", max_depth=1)
+    visits, _ = _crawl(content, _target(f"{HOME}w/"), scopes={"": Scope((HOST,), path_prefix="/w/", max_depth=1)})
     assert [visit.row.url for visit in visits] == [f"{HOME}w/", f"{HOME}w/1"]
     assert [link.to_url for link in visits[1].links] == [f"{HOME}w/2"]
 
@@ -354,16 +354,29 @@ def test_scope_and_depth_bound_what_is_followed():
     ],
 )
 def test_what_is_wanted(kind: str, url: str, depth: int, wanted: bool):
-    settings = FetchSettings(
-        contact="x",
-        scope_hosts=("trees.example",),
-        path_prefix="/walk/",
-        max_depth=2,
-        picture_hosts=("pictures.example",),
-    )
-    link = LinkRow(HOME, url, "image" if kind == "image" else "page", depth=depth)
+    walk = Scope(("trees.example",), path_prefix="/walk/", max_depth=2, picture_hosts=("pictures.example",))
+    scopes = {"walk": walk, "anywhere": replace(walk, picture_hosts=None)}
+    settings = FetchSettings(contact="x", scopes=scopes)
+    link = LinkRow(HOME, url, "image" if kind == "image" else "page", depth=depth, source="walk")
     assert is_wanted(link, settings) is wanted
-    assert is_wanted(link, replace(settings, picture_hosts=None)) is (wanted or kind == "image")
+    assert is_wanted(replace(link, source="anywhere"), settings) is (wanted or kind == "image")
+    assert not is_wanted(replace(link, source="elsewhere"), settings)
+
+
+@pytest.mark.parametrize(
+    ("follow", "kind", "depth", "wanted"),
+    [
+        ("nothing", "page", 0, True),
+        ("nothing", "image", 0, True),
+        ("nothing", "image", 1, False),
+        ("pictures", "image", 1, True),
+        ("pictures", "page", 1, False),
+        ("links", "page", 1, True),
+    ],
+)
+def test_what_a_source_follows(follow: Follow, kind: Kind, depth: int, wanted: bool):
+    settings = FetchSettings(contact="x", scopes={"listed": Scope(None, follow=follow)})
+    assert is_wanted(LinkRow("", "http://anywhere.example/", kind, depth=depth, source="listed"), settings) is wanted
 
 
 def test_a_host_is_asked_one_thing_at_a_time_with_pauses_and_others_meanwhile():

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.recipe import CrawlConfig, ImagesConfig, Section, SplitConfig, TextConfig, TripletsConfig, WindowsConfig
+from pipelines.recipe import CrawlConfig, ImagesConfig, SplitConfig, TextConfig, TripletsConfig, WindowsConfig
+from pipelines.section import Section
 from tests.builds import manifest_of, seedbed
 
 ROOT = Path(__file__).parents[1]

@@ -13,7 +13,7 @@ from pipelines.tombstones import Tombstones, read_tombstones
 MINIMAL = """
 name: trees
 contact: gardener@example.org
-crawl: {seeds: ["https://example.org/"]}
+crawl: {sources: {walk: {source: site, seeds: ["https://example.org/"]}}}
 images: {}
 text: {}
 triplets: {}
@@ -57,8 +57,13 @@ def test_a_section_left_out_leaves_its_stage_out(recipe_file: Path):
         ("contact=nobody", "contact: 'nobody' will not do: give a web page"),
         ("contact=null", "contact: None will not do"),
         ("name=a/b", "name: 'a/b' will not do"),
-        ("crawl.seeds=[]", "crawl: source 'site' needs at least one address under seeds"),
-        ("crawl.source=wikimedia", "crawl: source 'wikimedia' and a section 'wikimedia' with categories go together"),
+        ("crawl.sources.walk.seeds=[]", "crawl.sources.walk: source 'site' needs at least one address under seeds"),
+        ("crawl.sources={}", "crawl.sources: no source is named; write one as in walk"),
+        ("crawl.sources.walk.source=gopher", "crawl.sources.walk.source: 'gopher' is no kind of source; it may be one"),
+        ("crawl.sources.walk.max_dept=3", "crawl.sources.walk.max_dept: unknown key; did you mean 'max_depth'?"),
+        ("crawl.sources.walk.max_depth=-1", "crawl.sources.walk.max_depth: -1 will not do"),
+        ("crawl.sources.list={source: urls}", "crawl.sources.list.files: missing; source 'urls' needs it"),
+        ("crawl.sources={'a/b': {source: folder, path: x}}", "crawl.sources: source 'a/b': name it with up to 32"),
         ("crawl.delay_s=-1", "crawl.delay_s: -1 will not do"),
         ("text.min_words=200000", "text: min_words 200000 is above max_words 100000: nothing would pass"),
     ],
@@ -81,7 +86,7 @@ def test_every_problem_gets_its_line(recipe_file: Path):
     [
         ("crawl: [", "not YAML"),
         ("just words", "a recipe is a YAML mapping"),
-        ("crawl: {seeds: [https://example.org/]}", "name: missing"),
+        ("crawl: {sources: {walk: {source: site, seeds: [https://example.org/]}}}", "name: missing"),
         (MINIMAL + "images: {size: 32}", "not YAML: 'images' stands twice in .* line 9"),
         ("[" * 5000, "not YAML: maximum recursion depth"),
     ],
@@ -108,7 +113,7 @@ def test_every_bundled_recipe_is_valid_once_it_knows_whom_to_contact():
     for name in bundled_recipes():
         overrides = ["contact=gardener@example.org"]
         if name == "site":
-            overrides.append('crawl.seeds=["https://example.org/"]')
+            overrides.append('crawl.sources.site.seeds=["https://example.org/"]')
         assert load_recipe(name, overrides).name == name
 
 
@@ -196,5 +201,6 @@ def test_a_damaged_tombstone_stops_the_build(tmp_path: Path, line: str):
 
 
 def test_a_recipe_can_be_checked_without_a_file():
+    crawl = {"sources": {"walk": {"source": "folder", "path": "."}}}
     with pytest.raises(RecipeError, match="here: name: missing"):
-        check_recipe({"contact": "a@example.org", "crawl": {"seeds": ["https://example.org"]}}, "here")
+        check_recipe({"contact": "a@example.org", "crawl": crawl}, "here")

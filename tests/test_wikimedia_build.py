@@ -71,7 +71,7 @@ def _answer(host: str, path: str) -> Answer:
 def _build(site: Site, out: Path, category: str = "Oaks") -> None:
     overrides = [
         "contact=gardener@example.org",
-        f"crawl.wikimedia={{categories: [{category}], wikis: [{WIKI}], api: 'http://127.0.0.1:{site.port}/w/api.php'}}",
+        f"crawl.sources.commons={{source: wikimedia, categories: [{category}], wikis: [{WIKI}], api: 'http://127.0.0.1:{site.port}/w/api.php'}}",
         f"crawl.allow_hosts=[127.0.0.1, {COMMONS}, {UPLOADS}, {WIKI}]",
         site.connect_to(COMMONS, UPLOADS, WIKI),
         "crawl.delay_s=0",

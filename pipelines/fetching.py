@@ -1,0 +1,28 @@
+"""How a recipe wants things fetched."""
+
+from crawl.settings import FetchSettings
+from pipelines.stages import Job
+
+
+def fetch_settings(job: Job) -> FetchSettings:
+    """The settings of whoever fetches for a job."""
+    config = job.recipe.crawl
+    return FetchSettings(
+        contact=job.recipe.contact,
+        scopes={name: source.scope() for name, source in config.sources.items()},
+        max_pages_per_host=config.max_pages_per_host,
+        max_pictures_per_host=config.max_pictures_per_host,
+        max_urls_per_host=config.max_urls_per_host,
+        round_time_s=config.round_time_s,
+        num_hosts=config.num_hosts,
+        delay_s=config.delay_s,
+        max_delay_s=config.max_delay_s,
+        max_attempts=config.max_attempts,
+        max_redirects=config.max_redirects,
+        timeout_s=config.timeout_s,
+        max_page_bytes=config.max_page_bytes,
+        max_picture_bytes=config.max_picture_bytes,
+        picture_width=config.picture_width,
+        allow_hosts=tuple(config.allow_hosts),
+        connect_to=config.connect_to,
+    )

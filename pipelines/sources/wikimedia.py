@@ -1,0 +1,31 @@
+"""Wikimedia Commons: what its API lists by category."""
+
+import functools
+from collections.abc import Iterator
+
+from crawl.http import FetchError, request_json
+from crawl.records import LinkRow
+from crawl.wikimedia import WikimediaSettings, discover
+from pipelines.errors import StageError
+from pipelines.fetching import fetch_settings
+from pipelines.source_recipes import WikimediaSource
+from pipelines.stages import Job
+
+
+def links(source: WikimediaSource, job: Job) -> Iterator[LinkRow]:
+    """Yields the pictures and articles that the API lists.
+
+    Raises:
+        StageError: the API could not be had, or knows nothing of the categories.
+    """
+    wanted = WikimediaSettings(**source.model_dump(exclude={"source"}))
+    num_found = 0
+    try:
+        for link in discover(wanted, functools.partial(request_json, settings=fetch_settings(job))):
+            num_found += 1
+            yield link
+    except FetchError as error:
+        raise StageError(f"crawl: {wanted.api}: {error}; see that it can be reached, and run again") from error
+    if not num_found:
+        categories = ", ".join(wanted.categories)
+        raise StageError(f"crawl: {wanted.api} lists no picture under {categories}; check the source's categories")
