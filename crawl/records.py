@@ -66,13 +66,18 @@ class LedgerRow:
         media_type: media type of the answer without parameters, lower case, "" if unknown.
         num_bytes: length of the decoded payload, 0 where none was read.
         sha256: hex digest of the decoded payload, "" where none was read.
-        warc_file: name of the WARC file holding the payload, "" where none was stored.
+        warc_file: WARC file holding the payload, "" where none was stored: a name in the crawl's folder, or a path to
+            that of an earlier snapshot ("../FINGERPRINT/NAME") where the payload has not changed since.
         warc_offset: where its gzip member begins in that file, -1 where none was stored.
         fetched_at: time of the answer, ISO 8601 in UTC to the second, "" if never asked.
         attempts: requests made for this URL, 0 if none.
         robots_rule: rule of robots.txt that decided, "none" where none applied, "unknown" if never looked up.
         opt_out: "none", or the opt-out signals seen, sorted, joined with commas.
         depth: as in `Target`.
+        source: name of the recipe's source that led here.
+        etag: the answer's ETag header, "" where there was none.
+        last_modified: the answer's Last-Modified header, "" where there was none.
+        unchanged_since: when the payload was fetched, where an earlier snapshot had the same; else "".
     """
 
     url: str
@@ -93,6 +98,31 @@ class LedgerRow:
     robots_rule: str
     opt_out: str
     depth: int
+    source: str = ""
+    etag: str = ""
+    last_modified: str = ""
+    unchanged_since: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What an earlier snapshot has of a URL.
+
+    Attributes:
+        etag: as in `LedgerRow`.
+        last_modified: as in `LedgerRow`.
+        sha256: as in `LedgerRow`.
+        warc_file: where its payload is, as `LedgerRow` of the new snapshot would name it.
+        warc_offset: as in `LedgerRow`.
+        fetched_at: when that payload was fetched.
+    """
+
+    etag: str
+    last_modified: str
+    sha256: str
+    warc_file: str
+    warc_offset: int
+    fetched_at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,12 +203,14 @@ class Visit:
         payload: decoded body, only where the fate is "kept".
         http_head: status line and headers as received, ending with an empty line; b"" where none came.
         links: links and pictures found on it, in document order.
+        earlier: what an earlier snapshot has of it, where the payload is still that.
     """
 
     row: LedgerRow
     payload: bytes | None
     http_head: bytes
     links: tuple[LinkRow, ...]
+    earlier: Earlier | None = None
 
 
 def _schema(row_type: type) -> pa.Schema:

@@ -7,14 +7,18 @@ from datetime import UTC, datetime
 from crawl.html import PageError, read_page
 from crawl.http import FetchError
 from crawl.pictures import READABLE_TYPES
-from crawl.records import UNKNOWN, Fate, LedgerRow, Target, Visit, link_of
+from crawl.records import UNKNOWN, Earlier, Fate, LedgerRow, Target, Visit, link_of
 from crawl.response import Response
 from crawl.robots import robots_directives
 from crawl.settings import PRODUCT, FetchSettings
 from crawl.urls import canonical_url, host_of
+from crawl.warc import StoredResponse
 
 PAGE_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 """Media types of pages that are asked for and kept."""
+
+_MAX_VALIDATOR = 1024
+"""Characters of an ETag or Last-Modified header that are remembered."""
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -68,6 +72,7 @@ def unasked(target: Target, fate: Fate, reason: str, detail: str, asked: Asked) 
         robots_rule=asked.robots_rule,
         opt_out="none",
         depth=target.depth,
+        source=target.source,
     )
     return Visit(row=row, payload=None, http_head=b"", links=())
 
@@ -94,6 +99,40 @@ def misdirected(target: Target, response: Response, location: str, reason: str, 
     """Return the visit of a URL whose redirect is not followed, such as one in a loop."""
     visit = _answered(target, response, asked, "failed", reason, f"redirects to {location}")
     return replace(visit, row=replace(visit.row, final_url=location))
+
+
+def conditions(earlier: Earlier) -> dict[str, str]:
+    """Return the headers that ask for a URL only if it is not what an earlier snapshot has.
+
+    Source: RFC 9110, sections 13.1.2 and 13.1.3.
+    """
+    named = {"If-None-Match": earlier.etag, "If-Modified-Since": earlier.last_modified}
+    return {name: value for name, value in named.items() if value}
+
+
+def revived(response: Response, earlier: StoredResponse) -> Response:
+    """Return the answer that "304 Not Modified" stands for: the stored one, its headers brought up to date.
+
+    Source: RFC 9111, section 4.3.4.
+    """
+    renewed = {name for name, _ in response.headers}
+    kept = tuple((name, value) for name, value in earlier.headers if name not in renewed)
+    return Response(200, response.head, kept + response.headers, earlier.payload)
+
+
+def unchanged(visit: Visit, earlier: Earlier) -> Visit:
+    """Return a visit that was kept as a revisit, where its payload is still what an earlier snapshot has."""
+    if visit.row.fate != "kept" or visit.row.sha256 != earlier.sha256:
+        return visit
+    row = replace(
+        visit.row,
+        warc_file=earlier.warc_file,
+        warc_offset=earlier.warc_offset,
+        unchanged_since=earlier.fetched_at,
+        etag=visit.row.etag or earlier.etag,
+        last_modified=visit.row.last_modified or earlier.last_modified,
+    )
+    return replace(visit, row=row, payload=None, earlier=earlier)
 
 
 def judge(target: Target, response: Response, asked: Asked, settings: FetchSettings) -> Visit:
@@ -161,8 +200,16 @@ def _answered(target: Target, response: Response, asked: Asked, fate: Fate, reas
         media_type=response.media_type,
         num_bytes=len(body or b""),
         sha256="" if body is None else hashlib.sha256(body).hexdigest(),
+        etag=_validator(response, "etag"),
+        last_modified=_validator(response, "last-modified"),
     )
     return Visit(row=row, payload=body if fate == "kept" else None, http_head=response.head, links=())
+
+
+def _validator(response: Response, name: str) -> str:
+    """Return a header that a later snapshot can ask with: printable and short, else ""."""
+    value = response.header(name) or ""
+    return value if len(value) <= _MAX_VALIDATOR and value.isascii() and value.isprintable() else ""
 
 
 def _is_unwanted_type(target: Target, response: Response) -> bool:

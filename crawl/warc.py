@@ -39,17 +39,17 @@ class StoredResponse:
     Attributes:
         url: URL that was asked.
         payload: its decoded body.
-        content_type: its Content-Type header as sent, "" where there was none.
+        headers: as in `Response`; those about length and coding, which speak of what was sent, stand under other names.
     """
 
     url: str
     payload: bytes
-    content_type: str
+    headers: tuple[tuple[str, str], ...]
 
     @property
     def charset(self) -> str | None:
         """Character encoding named by HTTP, None where none was."""
-        return charset_of(self.content_type)
+        return charset_of(dict(reversed(self.headers)).get("content-type", ""))
 
 
 def write_info(file: BinaryIO, filename: str) -> int:
@@ -97,6 +97,31 @@ def write_visit(file: BinaryIO, visit: Visit) -> int:
     ]
     level = 0 if visit.row.media_type in _COMPRESSED_MEDIA else 6
     return _write_record(file, headers, head + visit.payload, level)
+
+
+def write_revisit(file: BinaryIO, visit: Visit) -> int:
+    """Write that a URL still has the payload which an earlier snapshot holds, without it; return the member's offset.
+
+    Args:
+        file: open for binary writing, at its end.
+        visit: one with `earlier`.
+
+    Source: WARC 1.1, section 6.7, with its profiles "server-not-modified" and "identical-payload-digest".
+    """
+    assert visit.earlier is not None, f"{visit.row.url} is no revisit"
+    profile = "server-not-modified" if visit.row.status == 304 else "identical-payload-digest"
+    headers = [
+        ("WARC-Type", "revisit"),
+        ("WARC-Record-ID", _record_id(f"{visit.row.url} {visit.row.fetched_at} {file.tell()}")),
+        ("WARC-Date", visit.row.fetched_at),
+        ("WARC-Target-URI", visit.row.url),
+        ("WARC-Profile", f"http://netpreserve.org/warc/1.1/revisit/{profile}"),
+        ("WARC-Refers-To-Target-URI", visit.row.url),
+        ("WARC-Refers-To-Date", visit.earlier.fetched_at),
+        ("WARC-Payload-Digest", _digest_text(bytes.fromhex(visit.earlier.sha256))),
+        ("Content-Type", "application/http; msgtype=response"),
+    ]
+    return _write_record(file, headers, visit.http_head, level=6)
 
 
 def copy_without(source: Path, target: BinaryIO, offsets: Collection[int]) -> None:
@@ -194,9 +219,7 @@ def read_record(source: Path | str | BinaryIO, offset: int) -> StoredResponse:
     http_head, _, payload = block[: int(fields.get("content-length", "0"))].partition(b"\r\n\r\n")
     if fields.get("warc-type") != "response" or fields.get("warc-payload-digest") != _digest(payload):
         raise WarcError(f"{name}: no response record with an intact payload; fetch it again")
-    return StoredResponse(
-        url=fields.get("warc-target-uri", ""), payload=payload, content_type=_fields(http_head).get("content-type", "")
-    )
+    return StoredResponse(fields.get("warc-target-uri", ""), payload, _header_lines(http_head))
 
 
 def _read_member(file: BinaryIO) -> bytes:
@@ -217,11 +240,13 @@ def _read_member(file: BinaryIO) -> bytes:
 
 def _fields(head: bytes) -> dict[str, str]:
     """Return the header fields after a first line, names in lower case; the first of a name counts."""
-    fields: dict[str, str] = {}
-    for line in head.split(b"\r\n")[1:]:
-        name, _, value = line.partition(b":")
-        fields.setdefault(name.decode("latin-1").strip().lower(), value.decode("latin-1").strip())
-    return fields
+    return dict(reversed(_header_lines(head)))
+
+
+def _header_lines(head: bytes) -> tuple[tuple[str, str], ...]:
+    """Return the header fields after a first line in their order, names in lower case."""
+    lines = (line.decode("latin-1").partition(":") for line in head.split(b"\r\n")[1:])
+    return tuple((name.strip().lower(), value.strip()) for name, _, value in lines)
 
 
 def _stored_head(head: bytes, payload_bytes: int) -> bytes:
@@ -249,4 +274,8 @@ def _record_id(name: str) -> str:
 
 
 def _digest(data: bytes) -> str:
-    return "sha256:" + base64.b32encode(hashlib.sha256(data).digest()).decode()
+    return _digest_text(hashlib.sha256(data).digest())
+
+
+def _digest_text(digest: bytes) -> str:
+    return "sha256:" + base64.b32encode(digest).decode()

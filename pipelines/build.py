@@ -19,6 +19,7 @@ from pipelines.inputs import check_files, check_inputs, committed_manifest
 from pipelines.ledger import count_fetched
 from pipelines.progress import StageResult, stage_line, stage_progress
 from pipelines.recipe import Recipe
+from pipelines.snapshots import snapshot_before
 from pipelines.stages import STAGES, Job, fingerprint, tidy
 from pipelines.tombstones import Tombstones, read_tombstones
 from pipelines.watch import run_watched
@@ -63,9 +64,12 @@ def make_job(
 ) -> Job:
     """The job of one stage whose inputs are committed."""
     inputs = {name: manifests[name] for name in STAGES[stage].inputs}
+    before = snapshot_before(out, recipe.crawl.snapshot) if stage == "crawl" else None
+    if before is not None:
+        inputs["crawl"] = before
     hashes = {name: manifest_sha256(out / name / manifest.fingerprint) for name, manifest in inputs.items()}
     identity = fingerprint(STAGES[stage], recipe.stage_configuration(stage), hashes, tombstones)
-    return Job(stage, recipe, out, identity, inputs, tombstones, workers or _suitable_workers(inputs))
+    return Job(stage, recipe, out, identity, inputs, tombstones, workers or _suitable_workers(stage, inputs))
 
 
 def build_stage(job: Job, console: Console) -> StageResult:
@@ -132,11 +136,13 @@ def _expected(job: Job) -> int:
     """Records that will go into a stage; 0 for a crawl, which finds out on the way."""
     if job.stage in ("images", "text"):
         return count_fetched(job, "image" if job.stage == "images" else "page")
-    return sum(manifest.counts.kept for manifest in job.inputs.values())
+    return sum(manifest.counts.kept for manifest in job.inputs.values() if job.stage != "crawl")
 
 
-def _suitable_workers(inputs: Mapping[str, Manifest]) -> int:
+def _suitable_workers(stage: str, inputs: Mapping[str, Manifest]) -> int:
     """One worker for little work and for a crawl, which waits rather than works; one a core for more."""
+    if stage == "crawl":
+        return 1
     records = sum(manifest.counts.kept for manifest in inputs.values())
     return 1 if records <= SMALL_STAGE else os.cpu_count() or 1
 

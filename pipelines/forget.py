@@ -97,9 +97,8 @@ def forget(out: Path, wanted: Sequence[tuple[str, str]]) -> list[Successor]:
         forgotten = Forgotten(read_tombstones(out))
         successors: list[Successor] = []
         for stage in STAGE_NAMES:
-            for folder in sorted((out / stage).glob("*")):
-                if is_committed(folder):
-                    successors += _succeed(out, stage, folder, forgotten, successors)
+            for folder in _committed(out, stage):
+                successors += _succeed(out, stage, folder, forgotten, successors)
         if successors:
             _write_receipt(out, wanted, successors)
         _remove(out, successors)
@@ -113,6 +112,21 @@ def trained_on(out: Path, successors: Sequence[Successor]) -> list[Path]:
     return [path.parent for path in configs if json.loads(path.read_bytes()).get("manifest_sha256") in changed]
 
 
+def _committed(out: Path, stage: str) -> list[Path]:
+    """The committed folders of a stage, each behind the one it began from.
+
+    Raises:
+        StageError: a manifest of one cannot be read.
+    """
+    waiting = {folder.name: folder for folder in sorted((out / stage).glob("*")) if is_committed(folder)}
+    before = {name: [entry.fingerprint for entry in committed_manifest(waiting[name]).inputs] for name in waiting}
+    found: list[Path] = []
+    while waiting:
+        ready = [name for name in waiting if not any(needed in waiting for needed in before[name])]
+        found += [waiting.pop(name) for name in ready]
+    return found
+
+
 def _succeed(out: Path, stage: str, folder: Path, forgotten: Forgotten, before: Sequence[Successor]) -> list[Successor]:
     """Gives a committed folder its successor, unless it was made after the tombstones.
 
@@ -123,7 +137,12 @@ def _succeed(out: Path, stage: str, folder: Path, forgotten: Forgotten, before: 
     sha256 = manifest_sha256(folder)
     inputs = tuple(_input(out, entry, before) for entry in manifest.inputs)
     if stage == "crawl":
-        after = fingerprint(STAGES[stage], manifest.configuration, {}, forgotten.tombstones)
+        after = fingerprint(
+            STAGES[stage],
+            manifest.configuration,
+            {entry.stage: entry.manifest_sha256 for entry in inputs},
+            forgotten.tombstones,
+        )
     else:
         told = f"{sha256} without {forgotten.tombstones.digest}"
         after = hashlib.sha256(told.encode()).hexdigest()[:12]
@@ -132,6 +151,8 @@ def _succeed(out: Path, stage: str, folder: Path, forgotten: Forgotten, before: 
     if is_from_after and not is_orphan:
         return []
     target = out / stage / after
+    if stage == "crawl":
+        forgotten.crawls[manifest.fingerprint] = after
     redacted = redact_folder(manifest, folder, target, forgotten)
     if is_orphan and not redacted.rewritten:  # it was made after the tombstones, or holds nothing of what they cover
         shutil.rmtree(target)

@@ -51,11 +51,20 @@ class Forgotten:
         tombstones: of the build.
         urls: addresses of the records that went from a crawl, whatever covered them.
         documents: keys of the documents that went.
+        crawls: what the fingerprint of each crawl has become.
     """
 
     tombstones: Tombstones
     urls: set[str] = field(default_factory=set)
     documents: set[str] = field(default_factory=set)
+    crawls: dict[str, str] = field(default_factory=dict)
+
+    def moved(self, warc_file: str) -> str:
+        """Where a WARC file is found that a ledger names: one of an earlier snapshot lies in its successor now."""
+        if "/" not in warc_file:
+            return warc_file
+        _, crawl, name = warc_file.split("/")
+        return f"../{self.crawls.get(crawl, crawl)}/{name}"
 
     def cover(self, url: str, sha256: str = "") -> bool:
         """Whether the record of `url`, with this content, is to go; what is no address is covered by none."""
@@ -190,6 +199,7 @@ def _without(counts: Counter[str], gone: Counter[str]) -> dict[str, int]:
 
 def _redact_crawl(work: _Work) -> None:
     """The ledger's rows become those of addresses never asked, their WARC records are blotted out, links emptied."""
+    # A payload that an earlier snapshot holds is blotted out there, where its own row is.
     blots: dict[str, list[int]] = {}
     fates = Fates()
     ledgers = work.entries("ledger-")
@@ -200,10 +210,11 @@ def _redact_crawl(work: _Work) -> None:
 
     def forget_row(row: Row) -> Row:
         if row["url"] in work.forgotten.urls and row["reason"] != "forgotten":
-            if row["warc_offset"] >= 0:
+            if row["warc_offset"] >= 0 and "/" not in row["warc_file"]:
                 blots.setdefault(row["warc_file"], []).append(row["warc_offset"])
             work.redacted.num_removed += 1
             row = _never_asked(LedgerRow(**row))
+        row["warc_file"] = work.forgotten.moved(row["warc_file"])
         fates.add(row["fate"], row["reason"])
         return row
 
@@ -212,7 +223,8 @@ def _redact_crawl(work: _Work) -> None:
             return None
         if not work.forgotten.cover(row["from_url"]):
             return row
-        return asdict(LinkRow(from_url="", to_url=row["to_url"], kind=row["kind"], depth=row["depth"]))
+        told = {name: row[name] for name in ("to_url", "kind", "depth", "source")}
+        return asdict(LinkRow(from_url="", **told))
 
     for entry in ledgers:
         work.table(entry, forget_row)
@@ -230,7 +242,7 @@ def _redact_crawl(work: _Work) -> None:
 
 def _never_asked(row: LedgerRow) -> Row:
     """The ledger row of an address that a later crawl would write, which leaves it alone."""
-    target = target_of(LinkRow(from_url="", to_url=row.url, kind=row.kind, depth=row.depth))
+    target = target_of(LinkRow(from_url="", to_url=row.url, kind=row.kind, depth=row.depth, source=row.source))
     return asdict(unasked(target, "rejected", "forgotten", TOMBSTONES, Asked()).row)
 
 

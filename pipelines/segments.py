@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from crawl.records import LEDGER_SCHEMA, LINK_SCHEMA, Visit
-from crawl.warc import write_info, write_visit
+from crawl.warc import write_info, write_revisit, write_visit
 from pipelines.fates import Fates
 from pipelines.receipts import Receipt, finish_part, note_open
 from pipelines.tables import write_table
@@ -48,7 +48,11 @@ class SegmentWriter:
     def add(self, visit: Visit) -> None:
         """Stores one visit."""
         row = visit.row
-        if visit.payload is not None:
+        if visit.earlier is not None:
+            write_revisit(self._warc(), visit)
+            self._stored += 1
+        elif visit.payload is not None:
+            self._stored += 1
             row = replace(row, warc_file=self._warc_name, warc_offset=write_visit(self._warc(), visit))
         self._rows.append(asdict(row))
         self._links.extend(asdict(link) for link in visit.links)
@@ -69,6 +73,7 @@ class SegmentWriter:
         self._rows: list[dict[str, Any]] = []
         self._links: list[dict[str, Any]] = []
         self._fates = Fates()
+        self._stored = 0
         self._since = time.monotonic()
 
     def _warc(self) -> BinaryIO:
@@ -84,8 +89,7 @@ class SegmentWriter:
 
     def _finish(self) -> Receipt:
         self._open.close()
-        stored = sum(row["warc_offset"] >= 0 for row in self._rows)
-        warc = () if self._file is None else (file_entry(self._folder, self._warc_name, stored),)
+        warc = () if self._file is None else (file_entry(self._folder, self._warc_name, self._stored),)
         ledger = write_table(self._folder, f"ledger-{self._segment}.parquet", self._rows, LEDGER_SCHEMA)
         links = write_table(self._folder, f"links-{self._segment}.parquet", self._links, LINK_SCHEMA)
         return Receipt((*warc, ledger, links), self._fates)

@@ -48,8 +48,8 @@ class Stage:
 
 
 STAGE_LIST = (
-    Stage("crawl", (), 1, ()),
-    Stage("images", ("crawl",), 1, ("numpy", "pillow", "pyarrow")),
+    Stage("crawl", (), 2, ()),
+    Stage("images", ("crawl",), 2, ("numpy", "pillow", "pyarrow")),
     Stage("text", ("crawl",), 1, ("lxml", "pyarrow", "resiliparse", "trafilatura", "unicode")),
     Stage("triplets", ("images",), 2, ("numpy", "pillow", "pyarrow")),
     Stage("windows", ("text",), 2, ("numpy", "pyarrow", "unicode")),
@@ -66,7 +66,7 @@ class Job:
         recipe: the whole recipe.
         out: the build's folder.
         fingerprint: 12 hex digits; the stage's folder is `out/stage/fingerprint`.
-        inputs: manifest of each input stage.
+        inputs: manifest of each input stage; of a crawl, that of the snapshot before it, where there is one.
         tombstones: what was forgotten.
         workers: worker processes; decides nothing but the speed.
     """
@@ -151,7 +151,7 @@ def commit(job: Job, outcome: Outcome) -> Manifest:
         stage=job.stage,
         fingerprint=job.fingerprint,
         configuration={**job.recipe.stage_configuration(job.stage), **outcome.configuration},
-        inputs=tuple(_stage_input(job, stage) for stage in STAGES[job.stage].inputs),
+        inputs=tuple(_stage_input(job, stage) for stage in job.inputs),
         counts=Counts(outcome.records_in, **fates.to_json()),
         splits=dict(outcome.splits),
         files=tuple(sorted(files, key=lambda f: f.path)),

@@ -1,0 +1,34 @@
+"""Snapshots of a crawl: a new name crawls again, and asks only for what has changed since the snapshot before it."""
+
+from pathlib import Path
+
+from pipelines.folders import current_manifest, is_committed
+from pipelines.inputs import committed_manifest
+from shards.manifest import Manifest
+
+
+def snapshot_before(out: Path, snapshot: str) -> Manifest | None:
+    """The crawl that the snapshot of this name begins from, or None where it is the first.
+
+    It is the one in force; or where that is of this name itself, or began from one that is, the one before that: a
+    build of a snapshot that stands finds the snapshot it began from, whatever was built since.
+
+    Raises:
+        StageError: a crawl on the way there cannot be read.
+    """
+    newest = current_manifest(out, "crawl")
+    manifest = newest
+    while manifest is not None:
+        before = _input(out, manifest)
+        if manifest.configuration["snapshot"] == snapshot:
+            return before
+        manifest = before
+    return newest
+
+
+def _input(out: Path, manifest: Manifest) -> Manifest | None:
+    """The snapshot that a crawl began from, as far as it still stands."""
+    for entry in manifest.inputs:
+        folder = out / entry.stage / entry.fingerprint
+        return committed_manifest(folder) if is_committed(folder) else None
+    return None
