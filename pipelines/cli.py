@@ -164,6 +164,19 @@ def stats(
 
 
 @app.command()
+def explain(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="folder of a build")],
+    url: Annotated[str, typer.Argument(metavar="URL", help="of a page or picture")],
+) -> None:
+    """Tell the story of a URL: found where, robots, opt-outs, attempts, what became of it; exit with 1 if unknown."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from pipelines.story import tell  # noqa: PLC0415
+
+    raise typer.Exit(0 if tell(out, url, Console(highlight=False)) else 1)
+
+
+@app.command()
 def forget(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="folder of a build")],
     url: Annotated[list[str] | None, typer.Option("--url", help="address of a page or picture")] = None,
