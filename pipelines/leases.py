@@ -1,0 +1,167 @@
+"""Leases of host slots: whoever fetches from the hosts of a slot holds its lease, so that nobody else does meanwhile.
+
+Where a cluster may run a slot twice (a worker cut off from it goes on fetching), two fetchers would ask one host at the
+same time. A lease is a file that only one of them can create: `slot-07.000003`, the third holder of slot 7. It is good
+for a while and renewed by touching; whoever wants the slot waits until the newest file has not changed for that long
+by his own clock, and creates the next one. So no two machines have to agree on the time. The holder begins no request
+that might not be over before his lease is.
+
+Source: Gray & Cheriton, "Leases: an efficient fault-tolerant mechanism for distributed file cache consistency", 1989.
+"""
+
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+from pipelines.receipts import WORK
+
+FOLDER = f"{WORK}/leases"
+
+LEASE_S = 120.0
+"""Seconds that a lease is good for after it was last renewed; longer than the longest request and its pauses."""
+
+_POLL_S = 0.2
+
+
+class LeaseLostError(Exception):
+    """A slot is not ours any more; the message says which. What was not committed is another's to fetch."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A process that holds a lease: where it runs, and since when, which tells it from a later one of its number."""
+
+    machine: str
+    pid: int
+    started: float
+
+    @classmethod
+    def this(cls) -> Self:
+        """The process that asks."""
+        return cls(_machine(), os.getpid(), psutil.Process().create_time())
+
+    def is_gone(self) -> bool:
+        """Whether it is known to have ended: only whoever runs on the same machine can tell."""
+        if self.machine != _machine():
+            return False
+        try:
+            return psutil.Process(self.pid).create_time() != self.started
+        except psutil.NoSuchProcess:
+            return True
+
+
+class SlotLeases:
+    """The leases of some slots, held from the beginning of a `with` block to its end.
+
+    Args:
+        folder: the crawl's folder, on a disk that all fetchers see.
+        slots: numbers of the slots.
+        lease_s: seconds that a lease is good for.
+        clock: seconds that only go up.
+    """
+
+    def __init__(
+        self, folder: Path, slots: Iterable[int], lease_s: float = LEASE_S, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._folder, self._slots, self._lease_s, self._clock = folder / FOLDER, sorted(slots), lease_s, clock
+        self._held: dict[int, Path] = {}
+        self._renewed = clock()
+
+    def __enter__(self) -> Self:
+        """Waits for each slot in turn, in one order for everybody, so that no two wait for each other."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for slot in self._slots:
+            self._held[slot] = self._claim(slot)
+        self._renewed = self._clock()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Lets the slots go: whoever waits need not wait for the leases to end."""
+        for path in self._held.values():
+            if _newest(path.parent, _slot_of(path)) == path:
+                path.write_text("")
+
+    def seconds_left(self) -> float:
+        """Seconds for which the slots are ours for certain, below 0 where they are not."""
+        return self._renewed + self._lease_s - self._clock()
+
+    def renew(self) -> None:
+        """Makes the leases good for as long again, if a third of the time has passed.
+
+        Raises:
+            LeaseLostError: a slot is another's by now.
+        """
+        if self.seconds_left() > self._lease_s * 2 / 3:
+            return
+        began = self._clock()
+        for slot, path in self._held.items():
+            if self.seconds_left() <= 0 or _newest(self._folder, slot) != path:
+                raise LeaseLostError(f"slot {slot} is another's: this process was away for too long")
+            os.utime(path)
+        self._renewed = began
+
+    def _claim(self, slot: int) -> Path:
+        """Waits until a slot is free, and takes it."""
+        seen: tuple[Path, int] | None = None
+        since = self._clock()
+        while True:
+            newest = _newest(self._folder, slot)
+            if newest is None or _is_free(newest):
+                taken = _create(self._folder, slot, newest)
+                if taken is not None:
+                    return taken
+                continue
+            state = (newest, newest.stat().st_mtime_ns)
+            if state != seen:
+                seen, since = state, self._clock()
+            elif self._clock() - since > self._lease_s:
+                taken = _create(self._folder, slot, newest)
+                if taken is not None:
+                    return taken
+            time.sleep(_POLL_S)
+
+
+def _create(folder: Path, slot: int, newest: Path | None) -> Path | None:
+    """The file of a slot's next holder, which is this process; None where another was quicker."""
+    number = 1 + (0 if newest is None else int(newest.suffix[1:]))
+    path = folder / f"slot-{slot:02d}.{number:06d}"
+    holder = Holder.this()
+    whole = folder / f".{path.name}.{holder.machine}.{holder.pid}"
+    whole.write_text(json.dumps(holder.__dict__))
+    try:
+        os.link(whole, path)  # unlike a rename, it fails where the file is there
+    except FileExistsError:
+        return None
+    finally:
+        whole.unlink()
+    return path
+
+
+def _is_free(path: Path) -> bool:
+    """Whether the holder let a slot go, or is known to have ended."""
+    text = path.read_text()
+    return not text or Holder(**json.loads(text)).is_gone()
+
+
+def _newest(folder: Path, slot: int) -> Path | None:
+    return max(folder.glob(f"slot-{slot:02d}.*"), default=None)
+
+
+def _slot_of(path: Path) -> int:
+    return int(path.stem.removeprefix("slot-"))
+
+
+def _machine() -> str:
+    """What tells this machine, and this boot of it, from all others."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    return f"{socket.gethostname()}-{boot.read_text().strip() if boot.exists() else ''}"
