@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import Any, BinaryIO, Self
 from crawl.records import LEDGER_SCHEMA, LINK_SCHEMA, Visit
 from crawl.warc import write_info, write_revisit, write_visit
 from pipelines.fates import Fates
-from pipelines.receipts import Receipt, finish_part, note_open
-from pipelines.tables import write_table
+from pipelines.receipts import Receipt, all_receipts, finish_part, note_open
+from pipelines.tables import read_table, write_table
 from shards.manifest import FileEntry, atomic_open
 
 NOTE_EVERY_S = 1.0
@@ -93,6 +94,15 @@ class SegmentWriter:
         ledger = write_table(self._folder, f"ledger-{self._segment}.parquet", self._rows, LEDGER_SCHEMA)
         links = write_table(self._folder, f"links-{self._segment}.parquet", self._links, LINK_SCHEMA)
         return Receipt((*warc, ledger, links), self._fates)
+
+
+def ledger_rows(folder: Path, prefix: str, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """Some columns of the ledger rows in all finished segments whose name begins with `prefix`."""
+    for name, receipt in all_receipts(folder):
+        if name.startswith(prefix):
+            for file in receipt.files:
+                if file.path.startswith("ledger-"):
+                    yield from read_table(f"{folder}/{file.path}", columns).to_pylist()
 
 
 def file_entry(folder: Path, name: str, records: int) -> FileEntry:

@@ -1,0 +1,212 @@
+"""What need not be asked for: records of web archives and files on disk become part of a crawl as they lie there.
+
+    parts of a source → list what each holds → of each URL the newest → read, judge, store
+
+A source that holds records is listed part by part (a split of a file, a page of an index); the lists, on disk, are what
+everything else refers to. Of a URL that is there more than once the newest record counts. It is judged as an answer
+from the web would be, and gets its ledger row; a robots.txt is not asked, since nobody is.
+"""
+
+import hashlib
+import json
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import pyarrow as pa
+
+from crawl.records import LINK_SCHEMA, LinkRow, Visit, link_of, target_of
+from crawl.response import Response
+from crawl.settings import FetchSettings
+from crawl.visit import Asked, judge, unasked
+from pipelines.fetching import fetch_settings
+from pipelines.receipts import STAGING, Receipt, finish_part, receipt_names
+from pipelines.segments import SegmentWriter, ledger_rows
+from pipelines.stages import Job
+from pipelines.tables import read_table, write_table
+from pipelines.tombstones import FILE as TOMBSTONES
+
+BUCKETS = 64
+"""In which URLs are compared; each is held in memory by itself."""
+
+NOT_ASKED = "not_asked"
+"""Stands as robots rule where nothing was asked for."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A record that a source holds.
+
+    Attributes:
+        link: to its URL, with all that the source says of it; found nowhere.
+        date: when it was fetched, ISO 8601 in UTC, "" where nobody knows.
+        place: where it lies, as its source understands it.
+        reason: why it cannot be read, a snake_case fact; "" where it seems whole.
+        detail: what exactly is wrong.
+    """
+
+    link: LinkRow
+    date: str
+    place: str
+    reason: str = ""
+    detail: str = ""
+
+
+class RecordError(Exception):
+    """A record that cannot be read.
+
+    Attributes:
+        reason: a snake_case fact, such as "digest_mismatch".
+        detail: what exactly is wrong.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason, self.detail = reason, detail
+
+
+class Archive(NamedTuple):
+    """How one source is read.
+
+    Attributes:
+        parts: names of what is listed by itself.
+        records: what a part holds, in the order in which it is best read.
+        read: the answer that stands at a place; raises `RecordError`.
+    """
+
+    parts: tuple[str, ...]
+    records: Callable[[str], Iterator[Listed]]
+    read: Callable[[str], Response]
+
+
+class Part(NamedTuple):
+    """One part of a source: the source's name, the part's number, and what the source calls it."""
+
+    source: str
+    number: int
+    name: str
+
+
+_BESIDES = ("date", "place", "reason", "detail")
+"""What is listed of a record besides its link."""
+
+LISTED_SCHEMA: pa.Schema = pa.schema(
+    [*LINK_SCHEMA, *(pa.field(name, pa.string(), nullable=False) for name in _BESIDES)]
+)
+
+
+class ImportArchives(beam.PTransform):
+    """Reads everything that the sources hold into segments of the crawl.
+
+    Args:
+        job: the crawl.
+        open_archive: how a source is read, by its name in the recipe.
+    """
+
+    def __init__(self, job: Job, open_archive: Callable[[str, Job], Archive]) -> None:
+        super().__init__()
+        self._job, self._open = job, open_archive
+
+    def expand(self, parts: beam.PCollection) -> beam.PCollection:
+        """The graph from `Part` to finished segments."""
+        return (
+            parts
+            | "Spread" >> beam.Reshuffle()
+            | "List" >> beam.FlatMap(list_part, self._job, self._open)
+            # (bucket, packed (URL, date, part, row))
+            | "GroupByBucket" >> beam.GroupByKey()
+            | "NewestOfEachUrl" >> beam.FlatMapTuple(lambda _, packed: newest_of_each(packed))
+            # (part as JSON, packed rows)
+            | "GroupByPart" >> beam.GroupByKey()
+            | "Read" >> beam.MapTuple(self._read)
+        )
+
+    def _read(self, part: str, packed: Iterable[bytes]) -> str:
+        rows = sorted(row for each in packed for row in _unpack(each))
+        read_part(Part(*json.loads(part)), rows, self._job, self._open)
+        return part
+
+
+def list_part(part: Part, job: Job, open_archive: Callable[[str, Job], Archive]) -> Iterator[tuple[int, bytes]]:
+    """Lists what a part holds, once, and yields its URLs and dates by bucket."""
+    name = _list_name(part)
+
+    def make() -> Receipt:
+        rows = [
+            asdict(replace(listed.link, source=part.source)) | {name: getattr(listed, name) for name in _BESIDES}
+            for listed in open_archive(part.source, job).records(part.name)
+        ]
+        return Receipt((write_table(job.folder, f"{STAGING}/{name}.parquet", rows, LISTED_SCHEMA),))
+
+    finish_part(job.folder, name, make)
+    columns = read_table(f"{job.folder}/{STAGING}/{name}.parquet", ("to_url", "date"))
+    buckets: defaultdict[int, list[Any]] = defaultdict(list)
+    for row, (url, date) in enumerate(zip(*(columns[each].to_pylist() for each in ("to_url", "date")), strict=True)):
+        buckets[_bucket_of(url)].append((url, date, part, row))
+    for bucket, urls in buckets.items():
+        yield bucket, _pack(urls)
+
+
+def newest_of_each(packed: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
+    """Yields, by part, the rows that hold the newest record of their URL; of equally new ones the first counts."""
+    best: dict[str, tuple[str, Part, int]] = {}
+    for url, date, part, row in sorted((entry for each in packed for entry in _unpack(each)), key=lambda e: e[2:]):
+        if url not in best or date > best[url][0]:
+            best[url] = (date, Part(*part), row)
+    rows: defaultdict[Part, list[int]] = defaultdict(list)
+    for _, part, row in best.values():
+        rows[part].append(row)
+    for part, numbers in rows.items():
+        yield json.dumps(part), _pack(numbers)
+
+
+def read_part(part: Part, rows: list[int], job: Job, open_archive: Callable[[str, Job], Archive]) -> None:
+    """Reads some of the records that a part holds into segments, but for those that a killed run has read."""
+    name = f"archive-{part.source}-{part.number:05d}"
+    known = {row["url"] for row in ledger_rows(job.folder, f"{name}-", ("url",))}
+    table = read_table(f"{job.folder}/{STAGING}/{_list_name(part)}.parquet")
+    archive, settings = open_archive(part.source, job), fetch_settings(job)
+    config = job.recipe.crawl
+    attempt = sum(found.startswith(f"{name}-") for found in receipt_names(job.folder))
+    with SegmentWriter(
+        job.folder, f"{name}-{attempt:05d}", config.records_per_segment, config.segment_time_s
+    ) as segments:
+        for values in table.take(rows).to_pylist():
+            listed = Listed(LinkRow(**{key: values.pop(key) for key in LINK_SCHEMA.names}), **values)
+            if listed.link.to_url not in known:
+                segments.add(_visit(listed, archive, settings, job))
+
+
+def _visit(listed: Listed, archive: Archive, settings: FetchSettings, job: Job) -> Visit:
+    """What a record amounts to; the link to it is what tells later stages where it was found."""
+    target, asked = target_of(listed.link), Asked(robots_rule=NOT_ASKED, fetched_at=listed.date)
+    if listed.reason:
+        return unasked(target, "failed", listed.reason, listed.detail, asked)
+    if job.tombstones.cover(target.url):
+        return unasked(target, "rejected", "forgotten", TOMBSTONES, asked)
+    try:
+        response = archive.read(listed.place)
+    except RecordError as error:
+        return unasked(target, "failed", error.reason, error.detail, asked)
+    visit = judge(target, response, asked, settings)
+    return replace(visit, links=(link_of(target, target.url), *visit.links))
+
+
+def _bucket_of(url: str) -> int:
+    return int.from_bytes(hashlib.sha256(url.encode()).digest()[:8], "big") % BUCKETS
+
+
+def _list_name(part: Part) -> str:
+    return f"list-{part.source}-{part.number:05d}"
+
+
+def _pack(values: list[Any]) -> bytes:
+    return zlib.compress(json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode(), 1)
+
+
+def _unpack(packed: bytes) -> list[Any]:
+    found: list[Any] = json.loads(zlib.decompress(packed))
+    return found
