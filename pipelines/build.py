@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -20,6 +21,7 @@ from pipelines.ledger import count_fetched
 from pipelines.progress import StageResult, stage_line, stage_progress
 from pipelines.recipe import Recipe
 from pipelines.snapshots import snapshot_before
+from pipelines.sources.files import identities
 from pipelines.stages import STAGES, Job, fingerprint, tidy
 from pipelines.tombstones import Tombstones, read_tombstones
 from pipelines.watch import run_watched
@@ -68,8 +70,9 @@ def make_job(
     if before is not None:
         inputs["crawl"] = before
     hashes = {name: manifest_sha256(out / name / manifest.fingerprint) for name, manifest in inputs.items()}
-    identity = fingerprint(STAGES[stage], recipe.stage_configuration(stage), hashes, tombstones)
-    return Job(stage, recipe, out, identity, inputs, tombstones, workers or _suitable_workers(stage, inputs))
+    files = identities(recipe) if stage == "crawl" else {}
+    job = Job(stage, recipe, out, "", inputs, tombstones, workers or _suitable_workers(stage, inputs), files)
+    return replace(job, fingerprint=fingerprint(STAGES[stage], job.configuration, hashes, tombstones))
 
 
 def build_stage(job: Job, console: Console) -> StageResult:

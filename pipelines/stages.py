@@ -69,6 +69,7 @@ class Job:
         inputs: manifest of each input stage; of a crawl, that of the snapshot before it, where there is one.
         tombstones: what was forgotten.
         workers: worker processes; decides nothing but the speed.
+        files: what tells the files that a crawl's sources read from others, by source.
     """
 
     stage: str
@@ -78,6 +79,13 @@ class Job:
     inputs: Mapping[str, Manifest]
     tombstones: Tombstones
     workers: int = 1
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """All that decides what the stage writes, but for its inputs and the tombstones."""
+        files = {"files": dict(self.files)} if self.files else {}
+        return {**self.recipe.stage_configuration(self.stage), **files}
 
     @property
     def folder(self) -> Path:
@@ -150,7 +158,7 @@ def commit(job: Job, outcome: Outcome) -> Manifest:
     manifest = Manifest(
         stage=job.stage,
         fingerprint=job.fingerprint,
-        configuration={**job.recipe.stage_configuration(job.stage), **outcome.configuration},
+        configuration={**job.configuration, **outcome.configuration},
         inputs=tuple(_stage_input(job, stage) for stage in job.inputs),
         counts=Counts(outcome.records_in, **fates.to_json()),
         splits=dict(outcome.splits),

@@ -1,0 +1,86 @@
+"""The files that a crawl's sources read, and what tells whether they are still the same."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import fsspec
+
+from pipelines.errors import StageError
+from pipelines.recipe import Recipe
+from pipelines.source_recipes import FolderSource, UrlsSource, WarcSource
+from shards.store import is_url
+
+
+def find_files(name: str, patterns: Iterable[str]) -> list[str]:
+    """The paths and URLs that the patterns of a source stand for, each once, sorted.
+
+    Raises:
+        StageError: a pattern stands for none.
+    """
+    found: set[str] = set()
+    for pattern in patterns:
+        matches = _matches(pattern)
+        if not matches:
+            raise StageError(f"crawl: source '{name}': {pattern}: no such file; check the source's files")
+        found.update(matches)
+    return sorted(found)
+
+
+def identities(recipe: Recipe) -> dict[str, str]:
+    """What tells the files of a recipe's sources from others, by source: part of the crawl's fingerprint.
+
+    Lists are told by their bytes. Archives and folders, which may be large, by the names and sizes of their files: one
+    that is changed in place without a change in size is read anew only by a new snapshot.
+
+    Raises:
+        StageError: a file is missing or cannot be read.
+    """
+    found = {}
+    for name, source in recipe.crawl.sources.items():
+        try:
+            if isinstance(source, UrlsSource):
+                found[name] = _digest(_sha256(path) for path in find_files(name, source.files))
+            elif isinstance(source, WarcSource):
+                files = find_files(name, source.files)
+                found[name] = _digest(f"{Path(path).name} {_size(path)}" for path in files)
+            elif isinstance(source, FolderSource):
+                found[name] = _digest(_listing(name, Path(source.path)))
+        except OSError as error:
+            raise StageError(f"crawl: source '{name}': {error}; check the source's files") from error
+    return found
+
+
+def _listing(name: str, folder: Path) -> list[str]:
+    if not folder.is_dir():
+        raise StageError(f"crawl: source '{name}': {folder} is no folder; check the source's path")
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [f"{path.relative_to(folder).as_posix()} {path.stat().st_size}" for path in paths]
+
+
+def _matches(pattern: str) -> list[str]:
+    if not is_url(pattern):
+        path = Path(pattern)
+        if path.is_file():
+            return [pattern]
+        anchor = Path(path.anchor) if path.is_absolute() else Path()
+        relative = str(path.relative_to(anchor)) if path.is_absolute() else pattern
+        return [str(each) for each in anchor.glob(relative) if each.is_file()]
+    if "*" not in pattern:
+        return [pattern]
+    files, protocol = fsspec.open_files(pattern), pattern.partition("://")[0]
+    return [f"{protocol}://{file.path}" if not is_url(file.path) else file.path for file in files]
+
+
+def _sha256(path: str) -> str:
+    with fsspec.open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _size(path: str) -> int:
+    filesystem, where = fsspec.url_to_fs(path)
+    return int(filesystem.size(where) or 0)
+
+
+def _digest(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
