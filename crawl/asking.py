@@ -2,19 +2,47 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
-from crawl.http import Client, FetchError
+from crawl.gates import Gate, Pauses
+from crawl.http import FetchError
 from crawl.response import Response, retry_delay_s
 from crawl.robots import MAX_ROBOTS_BYTES, MAX_ROBOTS_REDIRECTS, Robots, parse_robots
 from crawl.settings import FetchSettings
-from crawl.urls import host_of, origin_of
+from crawl.urls import host_of, origin_of, port_of
 from crawl.visit import redirect_location
+
+_ROBOTS_AGE_S = 24 * 3600.0
+"""Seconds after which a robots.txt is asked for again. Source: RFC 9309, section 2.4."""
 
 _PASSING_FAULTS = frozenset({"timeout", "connection_failed", "incomplete_body"})
 _HOST_FAULTS = frozenset({"timeout", "connection_failed", "dns_failed", "tls_failed"})
+
+
+class AskingOverError(Exception):
+    """No further request may begin; whatever was due stays due."""
+
+
+class Fetcher(Protocol):
+    """Whoever makes requests: `crawl.http.Client`, or a simulated web."""
+
+    async def fetch(
+        self,
+        url: str,
+        *,
+        accept: str,
+        max_bytes: int,
+        is_body_wanted: Callable[[Response], bool],
+        cut: bool = False,
+        conditions: Mapping[str, str] | None = None,
+    ) -> Response:
+        """Return the answer of one GET request, whatever its status; raises `FetchError`."""
+
+    async def address_of(self, host: str, port: int) -> str | None:
+        """Return the address that requests to a host go to, None where its load is nobody's concern or it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +59,30 @@ def is_host_down(answer: Answer) -> bool:
 
 
 class Asker:
-    """Asks for URLs with manners; hosts share nothing but the client."""
+    """Asks for URLs with manners; hosts share nothing but the fetcher, and the room at an address they share.
 
-    def __init__(self, client: Client, settings: FetchSettings) -> None:
-        self._client, self._settings = client, settings
-        self._gates: dict[str, _Gate] = {}
-        self._robots: dict[str, Robots | FetchError] = {}
+    Args:
+        fetcher: makes the requests.
+        settings: manners.
+        pauses: what hosts have asked for.
+        may_ask: says before each request whether it may still begin.
+        is_asked_before: whether another process may have asked these hosts a moment ago.
+    """
+
+    def __init__(
+        self,
+        fetcher: Fetcher,
+        settings: FetchSettings,
+        pauses: Pauses,
+        may_ask: Callable[[], bool] = lambda: True,
+        *,
+        is_asked_before: bool = False,
+    ) -> None:
+        self._fetcher, self._settings, self._pauses, self._may_ask = fetcher, settings, pauses, may_ask
+        self._is_asked_before = is_asked_before
+        self._gates: dict[str, Gate] = {}
+        self._robots: dict[str, tuple[float, Robots | FetchError]] = {}
+        self._rooms: dict[str, asyncio.Semaphore] = {}
 
     async def ask(
         self,
@@ -46,57 +92,85 @@ class Asker:
         max_bytes: int,
         is_body_wanted: Callable[[Response], bool],
         cut: bool = False,
+        conditions: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Return the answer to a URL, asked again a few times over faults that may pass; see `Client.fetch`."""
+        """Return the answer to a URL, asked again a few times over faults that may pass; see `Fetcher.fetch`.
+
+        Raises:
+            AskingOverError: a request would have had to begin too late.
+        """
         gate = self._gate(host_of(url))
         attempts = 0
         while True:
             attempts += 1
-            async with gate.turn():
-                answer = await self._try(url, accept, max_bytes, is_body_wanted, cut, attempts)
-            if not _may_pass(answer) or attempts >= self._settings.max_attempts:
+            async with gate.turn(), self._room_at(url):
+                if not self._may_ask():
+                    raise AskingOverError(url)
+                began = _now()
+                try:
+                    outcome: Response | FetchError = await self._fetcher.fetch(
+                        url,
+                        accept=accept,
+                        max_bytes=max_bytes,
+                        is_body_wanted=is_body_wanted,
+                        cut=cut,
+                        conditions=conditions,
+                    )
+                except FetchError as error:
+                    outcome = error
+                gate.answered(outcome.status if isinstance(outcome, Response) else 0, _now() - began)
+            answer = Answer(outcome, attempts)
+            if not _may_pass(answer):
                 return answer
-            header = answer.outcome.header("retry-after") if isinstance(answer.outcome, Response) else None
+            header = outcome.header("retry-after") if isinstance(outcome, Response) else None
             delay_s = retry_delay_s(header, self._settings.delay_s * 2**attempts, time.time())
-            if delay_s > self._settings.max_delay_s:
+            gate.hold(delay_s if header else 0.0)
+            if attempts >= self._settings.max_attempts or delay_s > self._settings.max_delay_s:
                 return answer
-            gate.wait_s(delay_s)
+            gate.hold(delay_s)
 
     async def robots(self, url: str) -> Robots | FetchError:
-        """Return what the robots.txt of a URL's origin says, asked for once, or why it could not be had."""
-        origin = origin_of(url)
-        if origin not in self._robots:
-            self._robots[origin] = await self._ask_robots(f"{origin}/robots.txt")
-        return self._robots[origin]
+        """Return what the robots.txt of a URL's origin says, asked for once a day, or why it could not be had.
+
+        Raises:
+            AskingOverError: as `ask`.
+        """
+        origin, now = origin_of(url), _now()
+        asked_at, robots = self._robots.get(origin, (float("-inf"), None))
+        if robots is None or now - asked_at > _ROBOTS_AGE_S:
+            robots = await self._ask_robots(f"{origin}/robots.txt")
+            self._robots[origin] = (now, robots)
+        return robots
 
     def slow_down(self, host: str, delay_s: float) -> None:
         """Make the pauses on a host at least that long, in seconds; the one that has begun too."""
-        gate = self._gate(host)
-        gate.delay_s = max(gate.delay_s, delay_s)
+        self._gate(host).slow_down(delay_s)
 
-    def hold(self, host: str) -> None:
-        """Begin with a pause on a host, as after a request."""
-        self._gate(host).wait_s(self._settings.delay_s)
+    def held_s(self, host: str) -> float:
+        """Return for how many seconds a host said that it is not to be asked."""
+        return self._gate(host).held_s
 
-    def _gate(self, host: str) -> "_Gate":
-        return self._gates.setdefault(host, _Gate(self._settings.delay_s))
+    def forget(self, host: str) -> None:
+        """Let go of what was kept for a host that is not asked any more in this round."""
+        self._gates.pop(host, None)
+        for origin in [origin for origin in self._robots if host_of(origin) == host]:
+            del self._robots[origin]
 
-    async def _try(
-        self,
-        url: str,
-        accept: str,
-        max_bytes: int,
-        is_body_wanted: Callable[[Response], bool],
-        cut: bool,
-        attempts: int,
-    ) -> Answer:
-        try:
-            outcome: Response | FetchError = await self._client.fetch(
-                url, accept=accept, max_bytes=max_bytes, is_body_wanted=is_body_wanted, cut=cut
-            )
-        except FetchError as error:
-            outcome = error
-        return Answer(outcome, attempts)
+    def _gate(self, host: str) -> Gate:
+        if host not in self._gates:
+            self._gates[host] = Gate(host, self._settings, self._pauses, is_asked_before=self._is_asked_before)
+        return self._gates[host]
+
+    @asynccontextmanager
+    async def _room_at(self, url: str) -> AsyncIterator[None]:
+        """Wait until fewer than `connections_per_address` requests are under way to the address of a URL's host."""
+        address = await self._fetcher.address_of(host_of(url), port_of(url))
+        if address is None:
+            yield
+            return
+        room = self._rooms.setdefault(address, asyncio.Semaphore(self._settings.connections_per_address))
+        async with room:
+            yield
 
     async def _ask_robots(self, url: str) -> Robots | FetchError:
         for _ in range(MAX_ROBOTS_REDIRECTS + 1):
@@ -116,6 +190,11 @@ class Asker:
         return FetchError("robots_unavailable", f"robots.txt: more than {MAX_ROBOTS_REDIRECTS} redirects")
 
 
+def _now() -> float:
+    """Return the seconds of the event loop's clock."""
+    return asyncio.get_running_loop().time()
+
+
 def _robots_of(response: Response) -> Robots | FetchError:
     robots = parse_robots(response.status, response.body or b"")
     if robots.state == "unavailable":
@@ -128,27 +207,3 @@ def _may_pass(answer: Answer) -> bool:
     if isinstance(answer.outcome, Response):
         return answer.outcome.status == 429 or answer.outcome.status >= 500
     return answer.outcome.reason in _PASSING_FAULTS
-
-
-class _Gate:
-    """Lets one request at a time through to a host, with a pause between the end of one and the start of the next."""
-
-    def __init__(self, delay_s: float) -> None:
-        self.delay_s = delay_s
-        self._lock = asyncio.Lock()
-        self._ended_at = self._held_until = float("-inf")
-
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait for its turn; the pause begins when the request is over."""
-        async with self._lock:
-            free_at = max(self._ended_at + self.delay_s, self._held_until)
-            await asyncio.sleep(max(0.0, free_at - time.monotonic()))
-            try:
-                yield
-            finally:
-                self._ended_at = time.monotonic()
-
-    def wait_s(self, delay_s: float) -> None:
-        """Keep the host from being asked for so many seconds from now."""
-        self._held_until = max(self._held_until, time.monotonic() + delay_s)

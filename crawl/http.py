@@ -50,12 +50,11 @@ class Client:
 
     def __init__(self, settings: FetchSettings) -> None:
         self._settings = settings
+        self._resolver = CheckedResolver(settings.allow_hosts, settings.connect_to)
 
     async def __aenter__(self) -> Self:
         settings = self._settings
-        connector = aiohttp.TCPConnector(
-            resolver=CheckedResolver(settings.allow_hosts, settings.connect_to), limit=0, limit_per_host=1
-        )
+        connector = aiohttp.TCPConnector(resolver=self._resolver, use_dns_cache=False, limit=0, limit_per_host=1)
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -82,6 +81,7 @@ class Client:
         max_bytes: int,
         is_body_wanted: Callable[[Response], bool],
         cut: bool = False,
+        conditions: Mapping[str, str] | None = None,
     ) -> Response:
         """Return the answer of one GET request, whatever its status.
 
@@ -91,6 +91,7 @@ class Client:
             max_bytes: bytes the body may have, both as sent and decoded.
             is_body_wanted: decides from status and headers whether the body is read.
             cut: end a longer body there instead of failing.
+            conditions: headers that make the request conditional.
 
         Raises:
             FetchError: with reason "address_refused", "dns_failed", "connection_failed", "tls_failed", "timeout",
@@ -100,7 +101,7 @@ class Client:
             check_url(url, self._settings.allow_hosts)
             async with self._session.get(
                 URL(url, encoded=True),
-                headers={"Accept": accept},
+                headers={"Accept": accept, **(conditions or {})},
                 allow_redirects=False,
                 ssl=_tls_context() if url.startswith("https:") else True,
             ) as answer:
@@ -116,6 +117,15 @@ class Client:
             raise FetchError("bad_encoding", str(error)) from error
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise _fetch_error(error) from error
+
+    async def address_of(self, host: str, port: int) -> str | None:
+        """Return the address that requests to a host go to; None where it has none, or its load is nobody's concern."""
+        if host in self._settings.allow_hosts or host in self._settings.connect_to:
+            return None
+        try:
+            return next((answer["host"] for answer in await self._resolver.resolve(host, port)), None)
+        except (AddressRefusedError, OSError):
+            return None  # the request says why
 
 
 @functools.cache

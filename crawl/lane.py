@@ -2,31 +2,37 @@
 
 A host is asked one thing at a time, robots.txt first, with a pause between the end of one request and the start of
 the next. Links that stay on a host are followed in the same call, breadth first, in the order found; all others come
-out as link rows, for the next round.
+out as link rows, for the next round. What an earlier snapshot has is asked for on the condition that it has changed.
 """
 
 import asyncio
-import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
-from crawl.asking import Answer, Asker, is_host_down
+from crawl.asking import Answer, Asker, AskingOverError, Fetcher, is_host_down
+from crawl.gates import Pauses
 from crawl.http import Client, FetchError
-from crawl.records import Target, Visit, target_of
+from crawl.records import Earlier, Target, Visit, link_of, target_of
 from crawl.settings import PRODUCT, FetchSettings, HostSpent, is_wanted
 from crawl.urls import host_of
 from crawl.visit import (
     Asked,
+    conditions,
     is_body_wanted,
     judge,
     misdirected,
     redirect_location,
     redirected,
+    revived,
     timestamp,
     unanswered,
     unasked,
+    unchanged,
 )
+from crawl.warc import StoredResponse
 
 _MAX_WAITING_VISITS = 32
 """Visits that may wait for whoever stores them; each may hold a payload."""
@@ -40,22 +46,64 @@ _ACCEPT = {
 }
 
 
+class HostWork(NamedTuple):
+    """What there is to do on one host.
+
+    Attributes:
+        host: its name.
+        targets: URLs that are due, in the order in which they are asked for.
+        known: URLs that have their ledger row already; they are never visited again.
+        spent: what it was asked for in earlier rounds.
+        earlier: what the snapshot before this one has, by URL.
+        carried: URLs of targets that only the snapshot before links to; their links come out with their visits.
+    """
+
+    host: str
+    targets: list[Target]
+    known: Collection[str] = frozenset()
+    spent: HostSpent = HostSpent()
+    earlier: Mapping[str, Earlier] = {}
+    carried: Collection[str] = frozenset()
+
+
+def _recall_nothing(earlier: Earlier) -> StoredResponse:
+    raise KeyError(earlier.warc_file)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a lane has to do with besides the web.
+
+    Attributes:
+        fetcher: makes the requests; None is a `Client` of the lane's own.
+        pauses: what hosts have asked for, before and in this lane.
+        is_forgotten: tells whether a URL is not to be met any more.
+        may_ask: says before each request whether it may still begin.
+        is_asked_before: whether another process may have asked these hosts a moment ago: each then begins with a pause.
+        recall: reads what an earlier snapshot has of a URL.
+    """
+
+    fetcher: Fetcher | None = None
+    pauses: Pauses = field(default_factory=dict)
+    is_forgotten: Callable[[str], bool] = lambda url: False
+    may_ask: Callable[[], bool] = lambda: True
+    is_asked_before: bool = False
+    recall: Callable[[Earlier], StoredResponse] = _recall_nothing
+
+
 async def visit_lane(
-    targets: Iterable[Target],
-    known: Callable[[str], bool],
-    settings: FetchSettings,
-    spent: Mapping[str, HostSpent],
+    work: Iterable[HostWork], settings: FetchSettings, around: Surroundings | None = None
 ) -> AsyncGenerator[Visit, None]:
     """Yield one visit for each URL asked for, in a fixed order for each host.
 
     Args:
-        targets: URLs that are due, all of a host's together in one lane.
-        known: tells whether a URL has its ledger row already; such are never visited again.
+        work: hosts, each once; the next is taken when there is room for it.
         settings: manners and limits.
-        spent: what each host was asked for in earlier rounds.
+        around: what else the lane has to do with.
 
     URLs beyond `settings.max_urls_per_host` or `settings.round_time_s` get no visit: they stay due.
     """
+    around = around or Surroundings()
     visits: asyncio.Queue[Visit | None] = asyncio.Queue()
     room = asyncio.Semaphore(_MAX_WAITING_VISITS)
 
@@ -63,9 +111,12 @@ async def visit_lane(
         await room.acquire()
         visits.put_nowait(visit)
 
-    async with Client(settings) as client:
-        hosts = _hosts(targets, known, Asker(client, settings), settings, spent)
-        runner = asyncio.create_task(_visit_hosts(hosts, settings, emit))
+    async with AsyncExitStack() as stack:
+        fetcher = around.fetcher
+        if fetcher is None:
+            fetcher = await stack.enter_async_context(Client(settings))
+        asker = Asker(fetcher, settings, around.pauses, around.may_ask, is_asked_before=around.is_asked_before)
+        runner = asyncio.create_task(_visit_hosts(work, asker, settings, around, emit))
         runner.add_done_callback(lambda _: visits.put_nowait(None))
         try:
             while (visit := await visits.get()) is not None:
@@ -78,52 +129,50 @@ async def visit_lane(
 
 
 async def _visit_hosts(
-    hosts: "Iterable[_Host]", settings: FetchSettings, emit: Callable[[Visit], Awaitable[None]]
-) -> None:
-    """Visit all hosts, `settings.num_hosts` at a time."""
-    deadline = time.monotonic() + settings.round_time_s
-    room = asyncio.Semaphore(settings.num_hosts)
-
-    async def visit_one(host: _Host) -> None:
-        async with room:
-            await host.visit_all(emit, deadline)
-
-    async with asyncio.TaskGroup() as group:
-        for host in hosts:
-            group.create_task(visit_one(host))
-
-
-def _hosts(
-    targets: Iterable[Target],
-    known: Callable[[str], bool],
+    work: Iterable[HostWork],
     asker: Asker,
     settings: FetchSettings,
-    spent: Mapping[str, HostSpent],
-) -> "list[_Host]":
-    hosts: dict[str, _Host] = {}
-    for target in targets:
-        name = host_of(target.url)
-        if name not in hosts:
-            hosts[name] = _Host(name, known, asker, settings, spent.get(name, HostSpent()))
-        hosts[name].add(target)
-    return list(hosts.values())
+    around: Surroundings,
+    emit: Callable[[Visit], Awaitable[None]],
+) -> None:
+    """Visit all hosts, `settings.num_hosts` at a time."""
+    deadline = _now() + settings.round_time_s
+    room = asyncio.Semaphore(settings.num_hosts)
+
+    async def visit_one(item: HostWork) -> None:
+        try:
+            await _Host(item, asker, settings, around).visit_all(emit, deadline)
+        finally:
+            asker.forget(item.host)
+            room.release()
+
+    async with asyncio.TaskGroup() as group:
+        for item in work:
+            await room.acquire()
+            if _now() >= deadline or not around.may_ask():
+                break
+            group.create_task(visit_one(item))
+
+
+def _now() -> float:
+    """Return the seconds of the event loop's clock."""
+    return asyncio.get_running_loop().time()
 
 
 class _Host:
     """What is due on one host, and how far we are with it."""
 
-    def __init__(
-        self, name: str, known: Callable[[str], bool], asker: Asker, settings: FetchSettings, spent: HostSpent
-    ) -> None:
-        self._name, self._known, self._asker, self._settings = name, known, asker, settings
+    def __init__(self, work: HostWork, asker: Asker, settings: FetchSettings, around: Surroundings) -> None:
+        self._name, self._known, self._earlier, self._carried = work.host, work.known, work.earlier, work.carried
+        self._asker, self._settings, self._around = asker, settings, around
         self._due: OrderedDict[str, Target] = OrderedDict()
         self._seen: set[str] = set()
         self._moved: dict[str, str] = {}
-        self._spent = {"page": spent.pages, "image": spent.pictures}
+        self._spent = {"page": work.spent.pages, "image": work.spent.pictures}
         self._num_asked = 0
         self._num_failures = 0
-        if spent != HostSpent():
-            asker.hold(name)  # an earlier round may have asked a moment ago
+        for target in work.targets:
+            self.add(target)
 
     def add(self, target: Target, *, first: bool = False) -> None:
         """Put a URL among those due, unless it has been met before.
@@ -134,7 +183,7 @@ class _Host:
         due = self._due.get(target.url)
         if due is not None and (due.kind, target.kind) == ("page", "image"):
             self._due[target.url] = target
-        if target.url in self._seen or self._known(target.url):
+        if target.url in self._seen or target.url in self._known or self._around.is_forgotten(target.url):
             return
         self._seen.add(target.url)
         self._due[target.url] = target
@@ -145,15 +194,20 @@ class _Host:
         """Visit what is due, and what it leads to on this host, until nothing is left or the round is over."""
         while self._due and self._may_go_on(deadline):
             _, target = self._due.popitem(last=False)
-            visit = await self._visit(target)
+            try:
+                visit = await self._visit(target)
+            except AskingOverError:
+                return
             self._follow(target, visit)
+            if target.url in self._carried:
+                visit = replace(visit, links=(link_of(target, target.url), *visit.links))
             await emit(visit)
 
     def _may_go_on(self, deadline: float) -> bool:
         return (
             self._num_asked < self._settings.max_urls_per_host
             and self._num_failures < _MAX_HOST_FAILURES
-            and time.monotonic() < deadline
+            and _now() < deadline
         )
 
     def _follow(self, target: Target, visit: Visit) -> None:
@@ -171,16 +225,23 @@ class _Host:
         refused, rule = await self._ask_robots(target)
         if refused is not None:
             return refused
+        held_s, longest_s = self._asker.held_s(self._name), self._settings.max_delay_s
+        if held_s > longest_s:
+            detail = f"the host asks for {held_s:.0f} s; the longest accepted is {longest_s:g} s"
+            return unasked(target, "failed", "retry_after_too_long", detail, Asked(robots_rule=rule))
+        earlier = self._earlier.get(target.url)
         answer = await self._asker.ask(
             target.url,
             accept=_ACCEPT[target.kind],
             max_bytes=self._settings.max_bytes(target.kind),
             is_body_wanted=lambda response: is_body_wanted(target, response),
+            conditions=None if earlier is None else conditions(earlier),
         )
         self._spent[target.kind] += 1
         self._num_asked += 1
         self._num_failures = self._num_failures + 1 if is_host_down(answer) else 0
-        return self._judge(target, answer, Asked(answer.attempts, rule, timestamp()))
+        visit = self._judge(target, answer, Asked(answer.attempts, rule, timestamp()), earlier)
+        return visit if earlier is None else unchanged(visit, earlier)
 
     async def _ask_robots(self, target: Target) -> tuple[Visit | None, str]:
         """Return the visit of a URL that must not be asked for, else None; and the rule that decided."""
@@ -197,10 +258,13 @@ class _Host:
         self._asker.slow_down(self._name, delay_s)
         return None, decision.rule
 
-    def _judge(self, target: Target, answer: Answer, asked: Asked) -> Visit:
+    def _judge(self, target: Target, answer: Answer, asked: Asked, earlier: Earlier | None) -> Visit:
         response = answer.outcome
         if isinstance(response, FetchError):
             return unanswered(target, response, asked)
+        if response.status == 304 and earlier is not None:
+            visit = judge(target, revived(response, self._around.recall(earlier)), asked, self._settings)
+            return replace(visit, row=replace(visit.row, status=304))
         location = redirect_location(response, target.url)
         if location is None:
             return judge(target, response, asked, self._settings)

@@ -67,6 +67,10 @@ class FetchSettings:
         round_time_s: seconds after which a round begins no further request; the rest stays due.
         num_hosts: hosts asked at the same time.
         delay_s: seconds between the end of one request to a host and the start of the next.
+        response_time_multiple: pauses are at least so many times as long as the host took to answer, up to
+            `max_delay_s`. Heritrix waits five times as long, but never less than three seconds.
+        connections_per_address: requests under way at one time to hosts that share an address; hosts in `allow_hosts`
+            and `connect_to` are whoever runs the crawl's own concern.
         max_delay_s: longest delay accepted from robots.txt or Retry-After.
         max_attempts: requests made for one URL before giving up on a fault that may pass.
         max_redirects: redirects followed for one URL; browsers follow 20. Source: Fetch Standard, 4.3.
@@ -87,6 +91,8 @@ class FetchSettings:
     round_time_s: float = 900.0
     num_hosts: int = 64
     delay_s: float = 1.0
+    response_time_multiple: float = 2.0
+    connections_per_address: int = 4
     max_delay_s: float = 60.0
     max_attempts: int = 3
     max_redirects: int = 10

@@ -7,58 +7,42 @@ round, so that one fetcher alone asks it.
 
 import asyncio
 import functools
-import hashlib
+import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
+import pyarrow.parquet as pq
 
-from crawl.lane import visit_lane
-from crawl.records import LINK_SCHEMA, LinkRow, Target, target_of
-from crawl.settings import HostSpent, is_wanted
-from crawl.urls import host_of
+from crawl.lane import HostWork, Surroundings, visit_lane
+from crawl.records import LINK_SCHEMA, Earlier
 from crawl.visit import Asked, unasked
+from crawl.warc import StoredResponse, read_record
 from pipelines.engine import run_pipeline
 from pipelines.errors import StageError
 from pipelines.fetching import fetch_settings
+from pipelines.frontier import SLOTS, Tables, Totals, host_works, split_tables
+from pipelines.leases import LEASE_S, LeaseLostError, SlotLeases
 from pipelines.nothing_fetched import what_happened
-from pipelines.receipts import Receipt, all_receipts, finish_part, remove_strays
+from pipelines.pauses import PausesFile
+from pipelines.receipts import STAGING, WORK, Receipt, all_receipts, finish_part, remove_strays
 from pipelines.segments import SegmentWriter
 from pipelines.sources import source_links
 from pipelines.stages import Job, Outcome
-from pipelines.tables import read_row, read_table, write_table
+from pipelines.tables import read_table, write_table
 from pipelines.tombstones import FILE as TOMBSTONES
 
 SEEDS = "seeds"
-SLOTS = 64
-"""Slots that hosts are put in by their hash; a host never leaves its slot, however many lanes share the slots."""
 
+BATCH_ROWS = 20_000
+"""Rows of tables that are sorted together in memory."""
 
-class Due(NamedTuple):
-    """A URL that a link leads to, and that link."""
-
-    rank: tuple[int, str, bool, str]
-    """Depth, kind (`image` before `page`), no caption, page it stands on: the smallest is the best link."""
-    table: str
-    row: int
-
-
-class Answered(NamedTuple):
-    """A URL that has its ledger row: never asked for again in this snapshot."""
-
-    host: str
-    kind: str
-    attempts: int
-
-
-class Entry(NamedTuple):
-    """One URL of a lane: due if there is a link to follow, else already asked."""
-
-    url: str
-    due: Due | None
-    answered: Answered | None
+ASKED = f"{WORK}/asked"
+"""Stands in the folder of a crawl as soon as it may have asked anybody."""
 
 
 def run(job: Job) -> Outcome:
@@ -72,6 +56,7 @@ def run(job: Job) -> Outcome:
     number = _next_round(job)
     while True:
         run_pipeline(functools.partial(build_round, job=job, number=number), job.workers)
+        shutil.rmtree(job.folder / _runs(number), ignore_errors=True)
         found, due, asked = _round_totals(job, number)
         if not due:
             break
@@ -90,99 +75,122 @@ def find_seeds(job: Job, name: str) -> Receipt:
 
 def build_round(pipeline: beam.Pipeline, job: Job, number: int) -> None:
     """Adds the graph of one round to `pipeline`."""
-    links = (
-        pipeline | "Links" >> beam.Create(_tables(job, "links-")) | "ReadLinks" >> beam.FlatMap(read_links, job)
-        # (url, Due)
-    )
-    answered = (
-        pipeline | "Ledgers" >> beam.Create(_tables(job, "ledger-")) | "ReadLedgers" >> beam.FlatMap(read_answered, job)
-        # (url, Answered)
-    )
     (
-        {"links": links, "answered": answered}
-        | "JoinByUrl" >> beam.CoGroupByKey()
-        | "Compare" >> beam.MapTuple(compare)
-        # Entry
-        | "KeyByLane" >> beam.Map(lambda entry: (lane_of(entry.url, job.workers), entry))
+        pipeline
+        | "Batches" >> beam.Create(list(enumerate(_batches(job))))
+        | "SplitTables" >> beam.FlatMap(_split, job, number)
+        # (lane, run)
         | "GroupByLane" >> beam.GroupByKey()
-        # (lane, [Entry])
+        # (lane, [run])
         | "Fetch" >> beam.Map(fetch_lane, job, number)
     )
 
 
-def read_links(table: str, job: Job) -> Iterator[tuple[str, Due]]:
-    """The links of one table that the recipe wants followed, by the URL they lead to."""
-    settings = fetch_settings(job)
-    for row, values in enumerate(read_table(f"{job.folder}/{table}").to_pylist()):
-        link = LinkRow(**values)
-        if is_wanted(link, settings):
-            yield link.to_url, Due((link.depth, link.kind, not link.caption, link.from_url), table, row)
+def _split(batch: tuple[int, Tables], job: Job, number: int) -> list[tuple[int, str]]:
+    folder = job.folder / _runs(number)
+    folder.mkdir(parents=True, exist_ok=True)
+    return split_tables(batch[1], folder, f"{batch[0]:06d}", job.workers, fetch_settings(job))
 
 
-def read_answered(table: str, job: Job) -> Iterator[tuple[str, Answered]]:
-    """The URLs of one ledger table."""
-    columns = read_table(f"{job.folder}/{table}", ("url", "host", "kind", "attempts"))
-    for url, *answered in zip(*(columns[name].to_pylist() for name in columns.column_names), strict=True):
-        yield url, Answered(*answered)
-
-
-def compare(url: str, known: dict[str, Iterable[Any]]) -> Entry:
-    """What one URL means to this round."""
-    answered = list(known["answered"])
-    assert len(answered) <= 1, f"{url} has {len(answered)} ledger rows"
-    return Entry(url, None, answered[0]) if answered else Entry(url, min(known["links"]), None)
-
-
-def lane_of(url: str, lanes: int) -> int:
-    """The lane in which a URL's host is asked."""
-    digest = hashlib.sha256(host_of(url).encode()).digest()
-    return int.from_bytes(digest[:8], "big") % SLOTS % lanes
-
-
-def fetch_lane(lane: tuple[int, Iterable[Entry]], job: Job, number: int) -> None:
+def fetch_lane(lane: tuple[int, Iterable[str]], job: Job, number: int) -> None:
     """Asks for what is due in one lane, segment by segment, and notes how much there was to do."""
-    known: set[str] = set()
-    spent: dict[str, Counter[str]] = {}
-    due: list[Due] = []
-    for entry in lane[1]:
-        if entry.due is not None:
-            due.append(entry.due)
-        elif entry.answered is not None:
-            known.add(entry.url)
-            spent.setdefault(entry.answered.host, Counter())[entry.answered.kind] += entry.answered.attempts > 0
-    targets = _targets(due, job)
+    runs = [job.folder / _runs(number) / run for run in sorted(lane[1])]
     name = f"{number:03d}-{lane[0]:02d}"
-    asked = asyncio.run(_visit(targets, known, spent, job, name)) if targets else 0
-    notes = {"found": len(known) + len(due), "due": len(due), "asked": asked}
+    totals = Totals()
+    works = host_works(runs, job.recipe.crawl.max_urls_per_host, totals)
+    asked = asyncio.run(_visit(works, job, lane[0], name))
+    for _ in works:  # hosts that the round had no time for are counted all the same
+        continue
+    notes = {"found": totals.found, "due": totals.due, "asked": asked}
     finish_part(job.folder, f"round-{name}", lambda: Receipt(notes=notes))
 
 
-async def _visit(targets: list[Target], known: set[str], spent: dict[str, Counter[str]], job: Job, name: str) -> int:
-    """Visits the targets and what they link to on their hosts; returns how many URLs were settled."""
-    config, settled = job.recipe.crawl, 0
-    budgets = {host: HostSpent(pages=counts["page"], pictures=counts["image"]) for host, counts in spent.items()}
-    forgotten = job.tombstones.cover
-
-    def is_known(url: str) -> bool:
-        return url in known or forgotten(url)
-
-    with SegmentWriter(job.folder, name, config.records_per_segment, config.segment_time_s) as segments:
-        for target in filter(lambda target: forgotten(target.url), targets):
-            segments.add(unasked(target, "rejected", "forgotten", TOMBSTONES, Asked()))
-            settled += 1
-        async for visit in visit_lane(targets, is_known, fetch_settings(job), budgets):
-            segments.add(visit)
-            settled += 1
+async def _visit(works: Iterator[HostWork], job: Job, lane: int, name: str) -> int:
+    """Visits what is due, and what it links to on its hosts; returns how many URLs were settled."""
+    config, settings, settled = job.recipe.crawl, fetch_settings(job), 0
+    marker = job.folder / ASKED
+    is_asked_before = marker.exists()
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    marker.touch()
+    slots = [slot for slot in range(SLOTS) if slot % job.workers == lane]
+    async with _leased(job.folder, slots) as leases:
+        around = Surroundings(
+            pauses=PausesFile(job.folder, name),
+            is_forgotten=job.tombstones.cover,
+            may_ask=lambda: leases.seconds_left() > settings.timeout_s,
+            is_asked_before=is_asked_before,
+            recall=functools.partial(_recall, job.folder),
+        )
+        limits = (config.records_per_segment, config.segment_time_s)
+        with SegmentWriter(job.folder, name, *limits, leases.check) as segments:
+            work = _without_forgotten(works, segments, job)
+            async for visit in visit_lane(work, settings, around):
+                segments.add(visit)
+            settled = segments.num_added
     return settled
 
 
-def _targets(due: Iterable[Due], job: Job) -> list[Target]:
-    """What is due, the best links first; the links are read table by table."""
-    found = []
-    for item in sorted(due, key=lambda item: (item.table, item.row)):
-        link = LinkRow(**read_row(f"{job.folder}/{item.table}", item.row))
-        found.append((item.rank, link.to_url, target_of(link)))
-    return [target for _, _, target in sorted(found, key=lambda entry: entry[:2])]
+@asynccontextmanager
+async def _leased(folder: Path, slots: Iterable[int]) -> AsyncIterator[SlotLeases]:
+    """The leases of some slots, renewed for as long as the block takes."""
+
+    async def renew() -> None:
+        with suppress(LeaseLostError):  # whoever asks or commits next sees that it is lost
+            while True:
+                await asyncio.sleep(LEASE_S / 4)
+                leases.renew()
+
+    with SlotLeases(folder, slots) as leases:
+        renewing = asyncio.create_task(renew())
+        try:
+            yield leases
+        finally:
+            renewing.cancel()
+
+
+def _without_forgotten(works: Iterator[HostWork], segments: SegmentWriter, job: Job) -> Iterator[HostWork]:
+    """The works without what was forgotten, which is settled at once."""
+    for work in works:
+        for target in work.targets:
+            if job.tombstones.cover(target.url):
+                segments.add(unasked(target, "rejected", "forgotten", TOMBSTONES, Asked()))
+        yield work
+
+
+def _recall(folder: Path, earlier: Earlier) -> StoredResponse:
+    """What an earlier snapshot has of a URL."""
+    return read_record(folder / earlier.warc_file, earlier.warc_offset)
+
+
+def _batches(job: Job) -> Iterator[Tables]:
+    """The tables of the crawl so far and of the snapshot before it, those together that are sorted together."""
+    earlier = job.inputs.get("crawl")
+    if earlier is not None:
+        folder = job.input_folder("crawl")
+        names = [file.path for file in earlier.files if file.path.startswith(("links-", "ledger-"))]
+        yield from (Tables(str(folder), batch, is_earlier=True) for batch in _small(folder, names))
+    names = _tables(job, "links-") + _tables(job, "ledger-")
+    yield from (Tables(str(job.folder), batch, is_earlier=False) for batch in _small(job.folder, names))
+
+
+def _small(folder: Path, names: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    """The names of tables, as many together as have `BATCH_ROWS` rows, or one that has more."""
+    batch: list[str] = []
+    num_rows = 0
+    for name in names:
+        rows = pq.read_metadata(folder / name).num_rows
+        if batch and num_rows + rows > BATCH_ROWS:
+            yield tuple(batch)
+            batch, num_rows = [], 0
+        batch.append(name)
+        num_rows += rows
+    if batch:
+        yield tuple(batch)
+
+
+def _runs(number: int) -> str:
+    """Where the sorted runs of a round stand, relative to the crawl's folder."""
+    return f"{STAGING}/round-{number:03d}"
 
 
 def _tables(job: Job, prefix: str) -> list[str]:

@@ -16,6 +16,8 @@ def fetch_settings(job: Job) -> FetchSettings:
         round_time_s=config.round_time_s,
         num_hosts=config.num_hosts,
         delay_s=config.delay_s,
+        response_time_multiple=config.response_time_multiple,
+        connections_per_address=config.connections_per_address,
         max_delay_s=config.max_delay_s,
         max_attempts=config.max_attempts,
         max_redirects=config.max_redirects,

@@ -95,6 +95,15 @@ class SlotLeases:
         """Seconds for which the slots are ours for certain, below 0 where they are not."""
         return self._renewed + self._lease_s - self._clock()
 
+    def check(self) -> None:
+        """Checks that the slots are ours still.
+
+        Raises:
+            LeaseLostError: that is not certain.
+        """
+        if self.seconds_left() <= 0:
+            raise LeaseLostError(f"slots {self._slots}: this process was away for too long; another may have them")
+
     def renew(self) -> None:
         """Makes the leases good for as long again, if a third of the time has passed.
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -27,10 +27,22 @@ class SegmentWriter:
         name: begins the names of all segments written here; nobody else uses it.
         max_records: a segment is committed when it holds this many visits…
         max_seconds: …or when it has been open this long, and at the end.
+        check: raises an error where a segment must not be committed.
+
+    Attributes:
+        num_added: visits stored so far.
     """
 
-    def __init__(self, folder: Path, name: str, max_records: int, max_seconds: float) -> None:
-        self._folder, self._name = folder, name
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        max_records: int,
+        max_seconds: float,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._folder, self._name, self._check = folder, name, check
+        self.num_added = 0
         self._max_records, self._max_seconds = max_records, max_seconds
         self._number = 0
         self._noted = 0.0
@@ -48,6 +60,7 @@ class SegmentWriter:
 
     def add(self, visit: Visit) -> None:
         """Stores one visit."""
+        self.num_added += 1
         row = visit.row
         if visit.earlier is not None:
             write_revisit(self._warc(), visit)
@@ -86,6 +99,7 @@ class SegmentWriter:
 
     def _commit(self) -> None:
         if self._rows:
+            self._check()
             finish_part(self._folder, self._segment, self._finish)
 
     def _finish(self) -> Receipt:

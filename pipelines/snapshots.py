@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from pipelines.folders import current_manifest, is_committed
+from pipelines.folders import is_committed
 from pipelines.inputs import committed_manifest
-from shards.manifest import Manifest
+from shards.manifest import CURRENT_NAME, Manifest
 
 
 def snapshot_before(out: Path, snapshot: str) -> Manifest | None:
@@ -16,7 +16,7 @@ def snapshot_before(out: Path, snapshot: str) -> Manifest | None:
     Raises:
         StageError: a crawl on the way there cannot be read.
     """
-    newest = current_manifest(out, "crawl")
+    newest = _in_force(out)
     manifest = newest
     while manifest is not None:
         before = _input(out, manifest)
@@ -24,6 +24,13 @@ def snapshot_before(out: Path, snapshot: str) -> Manifest | None:
             return before
         manifest = before
     return newest
+
+
+def _in_force(out: Path) -> Manifest | None:
+    """The crawl that `current` names, as far as it stands."""
+    current = out / "crawl" / CURRENT_NAME
+    folder = out / "crawl" / current.read_text().strip() if current.exists() else None
+    return committed_manifest(folder) if folder is not None and is_committed(folder) else None
 
 
 def _input(out: Path, manifest: Manifest) -> Manifest | None:

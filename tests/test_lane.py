@@ -9,9 +9,10 @@ from dataclasses import replace
 
 import pytest
 
-from crawl.lane import visit_lane
+from crawl.lane import HostWork, visit_lane
 from crawl.records import Kind, LinkRow, Target, Visit, link_of, target_of
 from crawl.settings import FetchSettings, Follow, HostSpent, Scope, is_wanted
+from crawl.urls import host_of
 from tests.loopback import NOT_FOUND, Answer, Site, serve
 
 HTML = {"Content-Type": "text/html; charset=utf-8"}
@@ -50,8 +51,13 @@ def _visit_all(
     known: frozenset[str] = frozenset(),
     spent: Mapping[str, HostSpent] | None = None,
 ) -> list[Visit]:
+    hosts: dict[str, list[Target]] = {}
+    for target in targets:
+        hosts.setdefault(host_of(target.url), []).append(target)
+    works = [HostWork(host, due, known, (spent or {}).get(host, HostSpent())) for host, due in hosts.items()]
+
     async def visit_all() -> list[Visit]:
-        return [visit async for visit in visit_lane(targets, known.__contains__, settings, spent or {})]
+        return [visit async for visit in visit_lane(works, settings)]
 
     return asyncio.run(visit_all())
 
@@ -442,7 +448,7 @@ def test_the_order_on_a_host_does_not_depend_on_other_hosts():
 
 def test_leaving_early_stops_the_asking():
     async def first() -> Visit:
-        lane = visit_lane([_target()], frozenset().__contains__, settings, {})
+        lane = visit_lane([HostWork(HOST, [_target()])], settings)
         try:
             async for visit in lane:
                 return visit
