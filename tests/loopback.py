@@ -29,10 +29,12 @@ class Site:
     Attributes:
         port: on 127.0.0.1.
         requests: host and path of every request, as they came.
+        unchanged: paths of those that were answered "304 Not Modified".
     """
 
     port: int
     requests: list[tuple[str, str]] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
 
     def connect_to(self, *hosts: str) -> str:
         """The override that makes a recipe find `hosts` here."""
@@ -41,7 +43,10 @@ class Site:
 
 @contextmanager
 def serve(answer: Callable[[str, str], Answer], port: int = 0) -> Iterator[Site]:
-    """Serves `answer(host, path)` on a port of 127.0.0.1, a free one if none is given, until the block ends."""
+    """Serves `answer(host, path)` on a port of 127.0.0.1, a free one if none is given, until the block ends.
+
+    Who asks on the condition that an ETag or a time of change is another one than the answer's gets "304 Not Modified".
+    """
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -52,12 +57,20 @@ def serve(answer: Callable[[str, str], Answer], port: int = 0) -> Iterator[Site]
             host = self.headers.get("Host", "").partition(":")[0]
             site.requests.append((host, self.path))
             status, headers, body = answer(host, self.path)
+            if self._is_known(headers):
+                status, body = 304, b""
+                site.unchanged.append(self.path)
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+        def _is_known(self, headers: Mapping[str, str]) -> bool:
+            asked = {"If-None-Match": headers.get("ETag"), "If-Modified-Since": headers.get("Last-Modified")}
+            given = [name for name in asked if name in self.headers]  # an ETag alone decides where there are both
+            return bool(given) and self.headers[given[0]] == asked[given[0]]
 
         def log_message(self, *_: Any) -> None:
             pass
