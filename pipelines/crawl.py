@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 
-from crawl.http import FetchError, request_json
+from crawl.api import request_json
+from crawl.http import FetchError
 from crawl.lane import visit_lane
 from crawl.records import LINK_SCHEMA, LinkRow, Target, target_of
 from crawl.settings import FetchSettings, HostSpent, is_wanted

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crawl.api import request_json
 from crawl.content_coding import BodyDecoder, CodingError
-from crawl.http import Client, FetchError, request_json
+from crawl.http import Client, FetchError
 from crawl.response import Response, charset_of, retry_delay_s
 from crawl.settings import FetchSettings
 
