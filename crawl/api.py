@@ -25,6 +25,7 @@ Params = Mapping[str, str | Sequence[str]]
 
 _PIECE_BYTES = 64 * 1024
 _MAX_JSON_BYTES = 16 * 2**20
+_MAX_BYTES = 64 * 2**20
 _PASSING_STATUSES = frozenset({429, 502, 503, 504})
 _OK = frozenset({200})
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(?:\d{1,18}|\*)")
@@ -69,11 +70,7 @@ def request_json(endpoint: str, params: Params, settings: FetchSettings) -> dict
 
 
 def request_bytes(
-    endpoint: str,
-    params: Params,
-    settings: FetchSettings,
-    statuses: Collection[int] = _OK,
-    max_bytes: int = _MAX_JSON_BYTES,
+    endpoint: str, params: Params, statuses: Collection[int], settings: FetchSettings, max_bytes: int = _MAX_BYTES
 ) -> ApiAnswer:
     """Return what an API answers, asked no faster than `settings.delay_s` allows.
 
@@ -83,8 +80,8 @@ def request_bytes(
     Args:
         endpoint: canonical URL of the API.
         params: query parameters.
-        settings: user agent, time-outs, delays and number of attempts.
         statuses: HTTP statuses that are answers.
+        settings: user agent, time-outs, delays and number of attempts.
         max_bytes: decoded bytes the body may have.
 
     Raises:
