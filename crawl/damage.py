@@ -22,5 +22,9 @@ class Damage(NamedTuple):
 
 
 def damage(source: str, row: int, reason: str, text: str) -> Damage:
-    """Return a `Damage` whose text is cut to length and fit to be written as UTF-8."""
-    return Damage(source, row, reason, text[:_MAX_TEXT].encode("utf-8", "replace").decode("utf-8"))
+    """Return a `Damage` whose text is cut to length, all of it fit to be written as UTF-8."""
+    return Damage(_writable(source), row, reason, _writable(text[:_MAX_TEXT]))
+
+
+def _writable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")
