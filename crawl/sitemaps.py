@@ -21,7 +21,7 @@ MAX_SITEMAP_BYTES = 52_428_800
 
 _MAX_ROBOTS_BYTES = 512_000
 _GZIP_MAGIC = b"\x1f\x8b"
-_SITEMAP_LINE = re.compile(r"^[ \t]*site-?map[ \t]*:[ \t]*(\S+)", re.I | re.M)
+_SITEMAP_LINE = re.compile(r"^[^\S\n]*site-?map[^\S\n]*:[^\S\n]*(\S+)", re.I | re.M)
 _W3C_TIME = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d))?)?)?")
 
 

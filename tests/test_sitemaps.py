@@ -180,7 +180,7 @@ def test_a_bomb_does_not_fill_the_memory():
     ("robots", "expected"),
     [
         (b"", []),
-        (b"\xef\xbb\xbfSITEMAP:https://a.example/s.xml", ["https://a.example/s.xml"]),
+        (b"\xef\xbb\xbfSITEMAP:\xc2\xa0https://a.example/s.xml", ["https://a.example/s.xml"]),
         (b"User-agent: *\rSitemap: http://a.example/1\rSite-Map : http://a.example/2\r\nSitemap: http://a.example/1",
          ["http://a.example/1", "http://a.example/2"]),
         (b"Sitemap: /s.xml\nSitemap:\nSitemap: ftp://a.example/\n# Sitemap: http://a.example/", []),
