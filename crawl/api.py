@@ -26,7 +26,7 @@ Params = Mapping[str, str | Sequence[str]]
 _PIECE_BYTES = 64 * 1024
 _MAX_JSON_BYTES = 16 * 2**20
 _MAX_BYTES = 64 * 2**20
-_PASSING_STATUSES = frozenset({429, 502, 503, 504})
+_PASSING_STATUSES = frozenset({429, 500, 502, 503, 504})  # Common Crawl hands 503 of its store on as 500
 _OK = frozenset({200})
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(?:\d{1,18}|\*)")
 
@@ -74,7 +74,7 @@ def request_bytes(
 ) -> ApiAnswer:
     """Return what an API answers, asked no faster than `settings.delay_s` allows.
 
-    A connection that fails, a time-out and an answer of 429, 502, 503 or 504 are asked again, after the time the
+    A connection that fails, a time-out and an answer of 429, 500, 502, 503 or 504 are asked again, after the time the
     answer names, and after twice as long each time where it names none or less.
 
     Args:

@@ -61,6 +61,18 @@ class CommonCrawlSettings:
     index: str = "https://index.commoncrawl.org/collinfo.json"
     data: str = "https://data.commoncrawl.org/"
 
+    def __post_init__(self) -> None:
+        """Check what would send every request to the wrong place.
+
+        Raises:
+            ValueError: an address is not canonical, or that of the data has no slash at its end.
+        """
+        for name, url in (("index", self.index), ("data", self.data)):
+            if canonical_url(url) != url:
+                raise ValueError(f"{name} is {url!r}; give an http or https URL, such as {canonical_url(url)!r}")
+        if not self.data.endswith("/"):
+            raise ValueError(f"data is {self.data!r}; give it a slash at its end")
+
 
 class IndexedRecord(NamedTuple):
     """Where a capture is stored.

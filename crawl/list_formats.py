@@ -106,7 +106,7 @@ def rows_of_parquet(
         ListError: a column is missing or there twice, or the file is damaged.
     """
     try:
-        table = pq.ParquetFile(file, buffer_size=2**20, pre_buffer=False)
+        table = pq.ParquetFile(file, buffer_size=2**20, pre_buffer=False, page_checksum_verification=True)
         _check_columns(columns, table.schema_arrow.names, name)
         for batch in table.iter_batches(_BATCH_ROWS, row_groups=row_groups, columns=list(columns)):
             yield from _without_nanoseconds(batch).to_pylist()

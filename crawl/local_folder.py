@@ -81,8 +81,8 @@ class _UnusableError(Exception):
 def read_folder(folder: Path, name: str | None = None) -> Iterator[LocalFile | Damage]:
     """Yield the pictures and documents of a folder and of those below it, and every file nothing comes of.
 
-    Files come before the folders beside them, both sorted by name. A link to a folder is not followed, and a link to a
-    file only where that lies in the folder too.
+    Files come before the folders beside them, both sorted by name, the ending last. A link to a folder is not followed,
+    and a link to a file only where that lies in the folder too.
 
     Args:
         folder: where to look.
@@ -130,7 +130,7 @@ def path_of_local_url(url: str) -> str | None:
     ('old oaks/1.jpg', None)
     """
     parts = urlsplit(url)
-    path = unquote(parts.path).removeprefix("/").partition("/")[2]
+    path = unquote(parts.path.removeprefix("/").partition("/")[2])
     is_local = parts.scheme == "file" and not parts.netloc and not parts.query and not parts.fragment
     return path if is_local and path and ".." not in PurePosixPath(path).parts else None
 

@@ -43,6 +43,7 @@ ENDINGS = tuple(f".{name}" for name in FORMATS) + tuple(f".{name}.gz" for name i
 
 _HEX_DIGITS: dict[str, int] = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,12 +263,13 @@ def _hash(value: Any, algorithm: str) -> str | None:  # noqa: ANN401 - whatever 
 def _text(value: Any) -> str:  # noqa: ANN401 - whatever a column holds
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
-    return "" if value is None else str(value)
+    is_missing = value is None or (isinstance(value, float) and math.isnan(value))
+    return "" if is_missing else str(value)
 
 
 def _json(values: Mapping[str, Any]) -> str:
     plain = {name: _plain(value) for name, value in values.items()}
-    return _LONE_SURROGATE.sub("\ufffd", json.dumps(plain, ensure_ascii=False, sort_keys=True))
+    return _LONE_SURROGATE.sub("\ufffd", _encode(plain))
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever a column holds

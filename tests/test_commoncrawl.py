@@ -181,6 +181,12 @@ def test_an_unknown_crawl_is_told_with_the_newest(crawl: CommonCrawl):
         _find(_settings(crawl, "wikipedia.org", crawls=("CC-MAIN-1999-01",)))
 
 
+@pytest.mark.parametrize("changes", [{"data": "https://a.example/x"}, {"data": "s3://commoncrawl/"}, {"index": "x"}])
+def test_addresses_that_lead_nowhere_are_refused(changes: dict[str, str]):
+    with pytest.raises(ValueError, match="; give "):
+        CommonCrawlSettings(("x",), **changes)  # type: ignore[arg-type]
+
+
 def _capture(**changes: str) -> bytes:
     good = {
         "url": "http://trees.example/",

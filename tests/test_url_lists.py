@@ -100,7 +100,7 @@ def test_every_format_brings_the_same_rows(tmp_path: Path, ending: str):
     assert _read(_write(tmp_path, f"list.{ending}", data)) == FOUND
     if ending != "parquet":
         assert _read(_write(tmp_path, f"list.{ending}.gz", data)) == FOUND
-        assert _read(_write(tmp_path, f"marked.{ending}", b"\xef\xbb\xbf" + data)) == FOUND
+        assert _read(_write(tmp_path, f"MARKED.{ending.upper()}", b"\xef\xbb\xbf" + data)) == FOUND
 
 
 def test_plain_text_has_one_url_a_line(tmp_path: Path):
