@@ -1,34 +1,26 @@
-"""The only module that opens a connection to the web: one hop at a time, bounded in bytes and seconds.
+"""Opens connections to the web, as nothing but this and `crawl.api` does: one hop, bounded in bytes and seconds.
 
 Redirects are never followed here, since robots.txt and addresses must be judged anew at each hop. Proxies named by
 the environment are not used: they would resolve names out of reach of the address guard.
 """
 
 import functools
-import json
 import ssl
-import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import aiohttp
-import requests
 from yarl import URL
 
-from crawl.addresses import AddressRefusedError, CheckedResolver, check_url, resolve_checked
+from crawl.addresses import AddressRefusedError, CheckedResolver, check_url
 from crawl.content_coding import ACCEPTED, BodyDecoder, CodingError
-from crawl.response import Response, retry_delay_s
+from crawl.response import Response
 from crawl.settings import FetchSettings
-from crawl.urls import host_of, port_of
 
 _PIECE_BYTES = 64 * 1024
 _UNREAD_BYTES = 64 * 1024
 """Unwanted bodies up to this size are read to the end, so that the connection can be used again."""
-
-_API_BYTES = 16 * 2**20
-_API_PASSING_FAULTS = frozenset({"connection_failed", "timeout"})
-_API_PASSING_STATUSES = frozenset({429, 502, 503, 504})
 
 
 class FetchError(Exception):
@@ -191,102 +183,3 @@ def _fetch_error(error: Exception) -> FetchError:
         if isinstance(error, kind):
             return FetchError(reason, detail)
     return FetchError("http_protocol_error", detail)
-
-
-def request_json(endpoint: str, params: Mapping[str, str], settings: FetchSettings) -> dict[str, Any]:
-    """Return the JSON object an API answers, asked no faster than `settings.delay_s` allows.
-
-    The address is checked before the request. A connection that fails, a time-out, an answer of 429, 502, 503 or 504,
-    and MediaWiki's "maxlag" error are asked again, after the time they name where they name one.
-
-    Args:
-        endpoint: canonical URL of the API.
-        params: query parameters.
-        settings: user agent, time-outs, delays and number of attempts.
-
-    Raises:
-        FetchError: no usable answer came after `settings.max_attempts` requests.
-
-    Source: https://www.mediawiki.org/wiki/API:Etiquette, https://www.mediawiki.org/wiki/Manual:Maxlag_parameter.
-    """
-    error = FetchError("timeout", "not asked")
-    delay_s = settings.delay_s
-    for attempts in range(1, settings.max_attempts + 1):
-        time.sleep(delay_s)
-        retry_after = None
-        try:
-            answer, body = _request(endpoint, params, settings)
-        except FetchError as failed:
-            if failed.reason not in _API_PASSING_FAULTS:
-                raise
-            error = failed
-        else:
-            found = _api_result(answer, body, endpoint)
-            if not isinstance(found, FetchError):
-                return found
-            error, retry_after = found, answer.headers.get("Retry-After")
-        delay_s = retry_delay_s(retry_after, settings.delay_s * 2**attempts, time.time())
-        if delay_s > settings.max_delay_s:
-            raise error
-    raise error
-
-
-def _api_result(answer: requests.Response, body: bytes, endpoint: str) -> dict[str, Any] | FetchError:
-    """Return what an API answered, or why it is to be asked again.
-
-    Raises:
-        FetchError: asking again would not help.
-    """
-    if answer.status_code == 200:
-        found = _json_object(body, endpoint)
-        if found.get("error", {}).get("code") != "maxlag":
-            return found
-        return FetchError("api_overloaded", str(found["error"].get("info", "maxlag")))
-    error = FetchError(f"http_{answer.status_code}", f"{endpoint} answered {answer.status_code} {answer.reason}")
-    if answer.status_code not in _API_PASSING_STATUSES:
-        raise error
-    return error
-
-
-def _request(endpoint: str, params: Mapping[str, str], settings: FetchSettings) -> tuple[requests.Response, bytes]:
-    try:
-        check_url(endpoint, settings.allow_hosts)
-        resolve_checked(host_of(endpoint), port_of(endpoint), settings.allow_hosts, {})
-        with requests.Session() as session:
-            session.trust_env = False
-            answer = session.get(
-                endpoint,
-                params=dict(params),
-                headers={"User-Agent": settings.user_agent, "Accept": "application/json"},
-                timeout=(settings.connect_timeout_s, settings.timeout_s),
-                allow_redirects=False,
-                stream=True,
-            )
-            return answer, _read_bounded(answer)
-    except AddressRefusedError as error:
-        raise FetchError("address_refused", str(error)) from error
-    except requests.Timeout as error:
-        raise FetchError("timeout", f"{endpoint}: {error}") from error
-    except requests.RequestException as error:
-        raise FetchError("connection_failed", f"{endpoint}: {error}") from error
-    except OSError as error:
-        raise FetchError("dns_failed", f"{endpoint}: {error}") from error
-
-
-def _read_bounded(answer: requests.Response) -> bytes:
-    body = bytearray()
-    for piece in answer.iter_content(_PIECE_BYTES):
-        body += piece
-        if len(body) > _API_BYTES:
-            raise FetchError("too_many_bytes", f"{answer.url}: more than {_API_BYTES} bytes")
-    return bytes(body)
-
-
-def _json_object(body: bytes, endpoint: str) -> dict[str, Any]:
-    try:
-        found = json.loads(body)
-    except ValueError as error:
-        raise FetchError("bad_json", f"{endpoint}: {error}") from error
-    if not isinstance(found, dict):
-        raise FetchError("bad_json", f"{endpoint} answered no JSON object")
-    return found

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crawl.api import request_bytes, request_json
 from crawl.content_coding import BodyDecoder, CodingError
-from crawl.http import Client, FetchError, request_json
+from crawl.http import Client, FetchError
 from crawl.response import Response, charset_of, retry_delay_s
 from crawl.settings import FetchSettings
 
@@ -239,6 +240,31 @@ def test_json_that_comes_too_late_is_asked_again_and_fails():
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(FetchError) as caught:
         request_json(f"http://127.0.0.1:{silent.getsockname()[1]}/", {}, settings)
     assert caught.value.reason == "timeout"
+
+
+def test_json_that_dribbles_in_is_not_waited_for():
+    settings = replace(SETTINGS, timeout_s=0.5, max_attempts=1)
+    with _raw_server(_answer(b"x" * 90_000), pause_s=0.2) as (port, _):
+        began = time.monotonic()
+        with pytest.raises(FetchError, match="timeout"):
+            request_json(f"http://127.0.0.1:{port}/", {}, settings)
+        assert time.monotonic() - began < 2
+
+
+def test_bytes_are_asked_for_with_all_values_and_come_decoded_and_bounded():
+    coded = _answer(gzip.compress(b"oak" * 999), "Content-Encoding: gzip")
+    params = {"filter": ["=status:200", "~mime:a|b"], "url": "x y"}
+    with _raw_server(coded, coded) as (port, requests):
+        url = f"http://127.0.0.1:{port}/"
+        assert request_bytes(url, params, {200}, SETTINGS) == (200, b"oak" * 999)
+        with pytest.raises(FetchError, match="too_many_bytes"):
+            request_bytes(url, {}, {200}, SETTINGS, max_bytes=2_000)
+    assert requests[0].split(b" ")[1] == b"/?filter=%3Dstatus%3A200&filter=~mime%3Aa%7Cb&url=x+y"
+
+
+def test_a_status_that_is_an_answer_comes_with_its_body():
+    with _raw_server(b"HTTP/1.1 404 No\r\nContent-Length: 3\r\n\r\noak") as (port, _):
+        assert request_bytes(f"http://127.0.0.1:{port}/", {}, {200, 404}, SETTINGS) == (404, b"oak")
 
 
 def test_an_api_at_a_refused_address_is_not_asked():

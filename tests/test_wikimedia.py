@@ -9,7 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from crawl.http import FetchError, request_json
+from crawl.api import request_json
+from crawl.http import FetchError
 from crawl.records import LinkRow
 from crawl.settings import FetchSettings
 from crawl.wikimedia import WikimediaSettings, discover

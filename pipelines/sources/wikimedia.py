@@ -3,7 +3,8 @@
 import functools
 from collections.abc import Iterator
 
-from crawl.http import FetchError, request_json
+from crawl.api import request_json
+from crawl.http import FetchError
 from crawl.records import LinkRow
 from crawl.wikimedia import WikimediaSettings, discover
 from pipelines.errors import StageError
