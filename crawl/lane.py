@@ -15,9 +15,10 @@ from typing import NamedTuple
 from crawl.asking import Answer, Asker, AskingOverError, Fetcher, is_host_down
 from crawl.gates import Pauses
 from crawl.http import Client, FetchError
-from crawl.records import Earlier, Target, Visit, link_of, target_of
+from crawl.records import Earlier, LinkRow, Target, Visit, link_of, target_of
+from crawl.robots import Robots
 from crawl.settings import PRODUCT, FetchSettings, HostSpent, is_wanted
-from crawl.urls import host_of
+from crawl.urls import host_of, origin_of
 from crawl.visit import (
     Asked,
     conditions,
@@ -42,6 +43,7 @@ _MAX_HOST_FAILURES = 5
 
 _ACCEPT = {
     "page": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.1",
+    "sitemap": "application/xml,text/xml;q=0.9,*/*;q=0.1",
     "image": "image/avif,image/webp,image/png,image/jpeg,image/*;q=0.8,*/*;q=0.1",
 }
 
@@ -168,7 +170,8 @@ class _Host:
         self._due: OrderedDict[str, Target] = OrderedDict()
         self._seen: set[str] = set()
         self._moved: dict[str, str] = {}
-        self._spent = {"page": work.spent.pages, "image": work.spent.pictures}
+        self._spent = {"page": work.spent.pages, "image": work.spent.pictures, "sitemap": 0}
+        self._sitemaps: tuple[LinkRow, ...] | None = None
         self._num_asked = 0
         self._num_failures = 0
         for target in work.targets:
@@ -198,6 +201,8 @@ class _Host:
                 visit = await self._visit(target)
             except AskingOverError:
                 return
+            if self._sitemaps:
+                visit, self._sitemaps = replace(visit, links=(*self._sitemaps, *visit.links)), ()
             self._follow(target, visit)
             if target.url in self._carried:
                 visit = replace(visit, links=(link_of(target, target.url), *visit.links))
@@ -212,8 +217,8 @@ class _Host:
 
     def _follow(self, target: Target, visit: Visit) -> None:
         """Add what a visit leads to on this host; where a redirect leads comes first."""
-        moved = visit.row.reason == "redirected"
         for link in visit.links:
+            moved = visit.row.reason == "redirected" and link.to_url == visit.row.final_url
             if host_of(link.to_url) == self._name and is_wanted(link, self._settings):
                 redirects = (*target.redirects, target.url) if moved else ()
                 self.add(replace(target_of(link), redirects=redirects), first=moved)
@@ -248,6 +253,8 @@ class _Host:
         robots = await self._asker.robots(target.url)
         if isinstance(robots, FetchError):
             return unanswered(target, robots, Asked(robots_rule="unavailable")), "unavailable"
+        if self._sitemaps is None:
+            self._sitemaps = self._sitemap_links(robots, origin_of(target.url))
         decision = robots.decide(PRODUCT, target.url)
         asked, delay_s = Asked(robots_rule=decision.rule), decision.delay_s or 0.0
         if not decision.allowed:
@@ -257,6 +264,15 @@ class _Host:
             return unasked(target, "failed", "crawl_delay_too_long", detail, asked), decision.rule
         self._asker.slow_down(self._name, delay_s)
         return None, decision.rule
+
+    def _sitemap_links(self, robots: Robots, origin: str) -> tuple[LinkRow, ...]:
+        """Return links to the sitemaps that a robots.txt names, for each source that reads them."""
+        sources = self._settings.sources_of(self._name) if robots.sitemaps else []
+        return tuple(
+            LinkRow(f"{origin}/robots.txt", url, "sitemap", source=source)
+            for source in sources
+            for url in robots.sitemaps
+        )
 
     def _judge(self, target: Target, answer: Answer, asked: Asked, earlier: Earlier | None) -> Visit:
         response = answer.outcome

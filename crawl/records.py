@@ -11,7 +11,7 @@ UNKNOWN = "unknown"
 NO_EXTRA = "{}"
 """Stands where a source carried no further columns along: an empty JSON object."""
 
-Kind = Literal["page", "image"]
+Kind = Literal["page", "image", "sitemap"]
 Fate = Literal["kept", "rejected", "failed"]
 
 
@@ -21,7 +21,7 @@ class Target:
 
     Attributes:
         url: canonical URL (see `crawl.urls.canonical_url`).
-        kind: whether a page or a picture is expected there.
+        kind: whether a page, a picture or a sitemap is expected there.
         depth: links between the nearest seed and this URL; a seed has 0, a picture its page's depth + 1.
         page_url: page on which it was found, "" for a seed.
         caption: caption that stood beside the link, "" where there was none.
@@ -58,7 +58,7 @@ class LedgerRow:
         url: canonical URL asked for.
         final_url: where a redirect pointed, else the URL itself.
         host: host name without port.
-        kind: "page" or "image", as expected by whoever linked to it.
+        kind: "page", "image" or "sitemap", as expected by whoever linked to it.
         fate: "kept", "rejected" (not wanted) or "failed" (could not be had).
         reason: snake_case fact, "" when kept.
         detail: what exactly was seen, in words, "" where the reason says it all.
@@ -132,9 +132,10 @@ class LinkRow:
     Attributes:
         from_url: page on which it was found.
         to_url: canonical URL it leads to.
-        kind: "page" for a link, "image" for a picture.
+        kind: "page" for a link, "image" for a picture, "sitemap" for one that robots.txt or another one names.
         caption: text for the picture or of the link, white space folded, may be "".
-        caption_source: where the caption stood: "alt", "figcaption", "title", "text", "api" or "none".
+        caption_source: where the caption stood: "api", "sidecar" (a file beside it), "list" (a column of a list),
+            "alt", "figcaption", "sitemap", "title", "text" or "none".
         licence: licence named beside it, "unknown" where none was.
         licence_url: where that licence stands, "unknown" where none was linked.
         author: author named beside it, "unknown" where none was.

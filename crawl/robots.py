@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from crawl.sitemaps import sitemaps_of
 from crawl.urls import origin_of
 
 MAX_ROBOTS_BYTES = 512_000
@@ -82,10 +83,12 @@ class Robots:
         state: "rules" where a robots.txt was read, "absent" where there is none (all is allowed), "unavailable"
             where it could not be had (nothing is allowed, for now).
         groups: rules by lower-case product token, "*" for everybody else.
+        sitemaps: canonical URLs of the sitemaps it names.
     """
 
     state: Literal["rules", "absent", "unavailable"]
     groups: Mapping[str, Group] = field(default_factory=dict)
+    sitemaps: tuple[str, ...] = ()
 
     def decide(self, agent: str, url: str) -> RobotsDecision:
         """Return the decision for a URL: the longest matching pattern wins, Allow before Disallow.
@@ -124,7 +127,7 @@ def parse_robots(status: int | None, body: bytes) -> Robots:
     for agents, key, value in _lines_with_agents(_robots_lines(body)):
         for agent in agents:
             _add_line(groups.setdefault(agent, Group()), key, value)
-    return Robots("rules", groups)
+    return Robots("rules", groups, tuple(sitemaps_of(body)))
 
 
 def robots_directives(values: Iterable[str], agent: str) -> frozenset[str]:

@@ -20,6 +20,15 @@ class HostSpent:
     pictures: int = 0
 
 
+MAX_SITEMAP_DEPTH = 2
+"""Indexes that a sitemap may be listed in, within one another. Source: sitemaps.org allows one."""
+
+MAX_SITEMAPS_PER_HOST = 1_000
+"""Sitemaps asked of one host in a round."""
+
+MAX_SITEMAP_BYTES = 16 * 2**20
+"""Of a sitemap, as sent and decoded. Source: the protocol's limit was 10 MB until 2016; it is 50 MB now."""
+
 Follow = Literal["nothing", "pictures", "links"]
 
 
@@ -33,6 +42,7 @@ class Scope:
         path_prefix: path under which pages are asked for.
         picture_hosts: hosts whose pictures are asked for; None is any host.
         max_depth: links a page may be away from the nearest of those that the source names.
+        sitemaps: whether the sitemaps that the robots.txt of its hosts name are read too.
         follow: what is asked for besides what the source names: what its pages show, what they link to as well, or
             nothing.
     """
@@ -42,10 +52,13 @@ class Scope:
     path_prefix: str = "/"
     picture_hosts: tuple[str, ...] | None = None
     max_depth: int = 10
+    sitemaps: bool = False
     follow: Follow = "links"
 
     def covers(self, link: LinkRow) -> bool:
         """Return whether what a link leads to is to be asked for."""
+        if link.kind == "sitemap":
+            return self.sitemaps and link.depth <= MAX_SITEMAP_DEPTH
         if link.kind == "image":
             is_followed = link.depth == 0 or self.follow != "nothing"
             return is_followed and (self.picture_hosts is None or is_within(link.to_url, self.picture_hosts))
@@ -120,11 +133,22 @@ class FetchSettings:
 
     def budget(self, kind: Kind) -> int:
         """Return how many URLs of a kind one host is asked for over all rounds."""
-        return self.max_pages_per_host if kind == "page" else self.max_pictures_per_host
+        budgets = {"page": self.max_pages_per_host, "image": self.max_pictures_per_host}
+        return budgets.get(kind, MAX_SITEMAPS_PER_HOST)
+
+    def sources_of(self, host: str) -> list[str]:
+        """Return the sources that want to read the sitemaps of a host."""
+        url = f"http://{host}/" if ":" not in host else f"http://[{host}]/"
+        return [
+            name
+            for name, scope in self.scopes.items()
+            if scope.sitemaps and (scope.hosts is None or is_within(url, scope.hosts, domains=scope.domains))
+        ]
 
     def max_bytes(self, kind: Kind) -> int:
         """Return how many bytes an answer of a kind may have."""
-        return self.max_page_bytes if kind == "page" else self.max_picture_bytes
+        limits = {"page": self.max_page_bytes, "image": self.max_picture_bytes}
+        return limits.get(kind, MAX_SITEMAP_BYTES)
 
 
 def is_wanted(link: LinkRow, settings: FetchSettings) -> bool:

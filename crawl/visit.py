@@ -1,21 +1,28 @@
 """What one answer is worth: the ledger row, the payload to keep and the links found, from bytes already had."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from crawl.html import PageError, read_page
 from crawl.http import FetchError
+from crawl.licences import spdx_of_url
 from crawl.pictures import READABLE_TYPES
-from crawl.records import UNKNOWN, Earlier, Fate, LedgerRow, Target, Visit, link_of
+from crawl.records import UNKNOWN, Earlier, Fate, LedgerRow, LinkRow, Target, Visit, link_of
 from crawl.response import Response
 from crawl.robots import robots_directives
 from crawl.settings import PRODUCT, FetchSettings
+from crawl.sitemap_xml import SitemapError
+from crawl.sitemaps import Sitemap, read_sitemap
 from crawl.urls import canonical_url, host_of
 from crawl.warc import StoredResponse
 
 PAGE_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 """Media types of pages that are asked for and kept."""
+
+LOCAL_TEXT_TYPES = frozenset({"text/plain", "text/markdown"})
+"""Media types of documents besides, where they are files on disk."""
 
 _MAX_VALIDATOR = 1024
 """Characters of an ETag or Last-Modified header that are remembered."""
@@ -152,6 +159,10 @@ def judge(target: Target, response: Response, asked: Asked, settings: FetchSetti
     if fault := _hash_fault(target, response):
         return _answered(target, response, asked, "rejected", "hash_mismatch", fault)
     kept = _answered(target, response, asked, "kept", "")
+    if target.kind == "sitemap":
+        return _judge_sitemap(kept, target)
+    if target.kind == "page" and response.media_type in LOCAL_TEXT_TYPES:
+        return kept
     return _judge_page(kept, target, response, settings) if target.kind == "page" else kept
 
 
@@ -162,6 +173,38 @@ def _hash_fault(target: Target, response: Response) -> str:
         return ""
     found = hashlib.new(algorithm, response.body, usedforsecurity=False).hexdigest()
     return "" if found == expected.lower() else f"expected {target.expected_hash}, it is {algorithm}:{found}"
+
+
+def _judge_sitemap(kept: Visit, target: Target) -> Visit:
+    """Return what a sitemap lists as links; those of other hosts only where their robots.txt named it."""
+    assert kept.payload is not None
+    vouching = [host_of(target.page_url)] if target.page_url else []
+    try:
+        found = read_sitemap(kept.payload, target.url, vouching)
+    except SitemapError as error:
+        row = replace(kept.row, fate="rejected", reason=f"sitemap_{error.reason}", detail=str(error))
+        return replace(kept, row=row, payload=None)
+    told = ", ".join(f"{count} {reason}" for reason, count in sorted(found.rejected.items()))
+    return replace(kept, row=replace(kept.row, detail=told), links=tuple(_sitemap_links(found, target)))
+
+
+def _sitemap_links(found: Sitemap, target: Target) -> Iterator[LinkRow]:
+    listed = LinkRow(target.url, "", "page", depth=target.depth + 1, source=target.source)
+    for each in found.sitemaps:
+        yield replace(listed, to_url=each.url, kind="sitemap")
+    for page in found.pages:
+        yield replace(listed, to_url=page.url)
+    for image in found.images:
+        yield replace(
+            listed,
+            from_url=image.page_url,
+            to_url=image.url,
+            kind="image",
+            caption=image.caption,
+            caption_source="sitemap" if image.caption else "none",
+            licence=spdx_of_url(image.licence_url) if image.licence_url else UNKNOWN,
+            licence_url=image.licence_url or UNKNOWN,
+        )
 
 
 def _judge_page(kept: Visit, target: Target, response: Response, settings: FetchSettings) -> Visit:
@@ -213,7 +256,12 @@ def _validator(response: Response, name: str) -> str:
 
 
 def _is_unwanted_type(target: Target, response: Response) -> bool:
-    return response.media_type not in (PAGE_TYPES if target.kind == "page" else READABLE_TYPES)
+    if target.kind == "sitemap":
+        return False  # what it is shows in its content
+    if target.kind == "image":
+        return response.media_type not in READABLE_TYPES
+    local = LOCAL_TEXT_TYPES if target.url.startswith("file:") else frozenset()
+    return response.media_type not in PAGE_TYPES | local
 
 
 def _header_directives(response: Response) -> frozenset[str]:

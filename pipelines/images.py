@@ -34,7 +34,7 @@ from shards.triplet import PROVENANCE, picture_key, record_bytes
 from shards.writer import write_shard
 
 EXTENSIONS = ("png", "txt", "json")
-CAPTION_TRUST = ("api", "alt", "figcaption", "title", "text", "none")
+CAPTION_TRUST = ("api", "sidecar", "list", "alt", "figcaption", "sitemap", "title", "text", "none")
 """Where a caption stood, the most trusted first."""
 
 _JSON_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64()}

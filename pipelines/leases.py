@@ -11,7 +11,7 @@ Source: Gray & Cheriton, "Leases: an efficient fault-tolerant mechanism for dist
 
 import json
 import os
-import socket
+import platform
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -173,4 +173,4 @@ def _slot_of(path: Path) -> int:
 def _machine() -> str:
     """What tells this machine, and this boot of it, from all others."""
     boot = Path("/proc/sys/kernel/random/boot_id")
-    return f"{socket.gethostname()}-{boot.read_text().strip() if boot.exists() else ''}"
+    return f"{platform.node()}-{boot.read_text().strip() if boot.exists() else ''}"

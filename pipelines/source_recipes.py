@@ -56,6 +56,7 @@ class SiteSource(Section):
             path_prefix=self.path_prefix,
             picture_hosts=None if self.picture_hosts is None else tuple(self.picture_hosts),
             max_depth=self.max_depth,
+            sitemaps=self.sitemaps,
         )
 
     def canonical_seeds(self) -> list[str]:
