@@ -20,7 +20,7 @@ from crawl.text_blocks import read_blocks
 from crawl.text_rules import TextSettings, judge_text
 from crawl.verdict import Verdict
 
-__all__ = ["CleanText", "TextSettings", "clean_page"]
+__all__ = ["CleanText", "TextSettings", "clean_page", "clean_plain_text"]
 
 # Bytes that no text has. Source: MIME Sniffing standard, sections 3 (binary data byte) and 5 (resource header).
 BINARY_BYTES = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
@@ -95,6 +95,22 @@ def clean_page(payload: bytes, url: str, charset: str | None, settings: TextSett
     title, language = _find_title(tree), _find_language(tree)
     text = _extract_text(tree, url)
     return judge_text(text, settings) or CleanText(title, text, language, len(text.split()))
+
+
+def clean_plain_text(payload: bytes, charset: str | None, settings: TextSettings) -> CleanText | Verdict:
+    """Return a document that is text already, as it stands: its title is its first line, a heading's marks left out.
+
+    Rejects as `clean_page`.
+    """
+    if len(payload) > settings.max_bytes:
+        return Verdict("rejected", "too_many_bytes", f"{len(payload)} > {settings.max_bytes}")
+    decoded = unicodedata.normalize("NFC", INVISIBLE.sub("", decode_page(payload, charset)))
+    lines = [line.rstrip() for line in decoded.splitlines()]
+    text = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n")
+    if not text.strip():
+        return Verdict("rejected", "no_text", "the document is empty")
+    title = text.lstrip().partition("\n")[0].lstrip("# ").strip()
+    return judge_text(text, settings) or CleanText(title, text, UNKNOWN, len(text.split()))
 
 
 def _parse_page(text: str) -> html.HtmlElement | None:

@@ -47,6 +47,11 @@ class StoredResponse:
     headers: tuple[tuple[str, str], ...]
 
     @property
+    def media_type(self) -> str:
+        """Media type without parameters, lower case, "" where none was sent."""
+        return dict(reversed(self.headers)).get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
     def charset(self) -> str | None:
         """Character encoding named by HTTP, None where none was."""
         return charset_of(dict(reversed(self.headers)).get("content-type", ""))

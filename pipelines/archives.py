@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 import pyarrow as pa
 
+from crawl.damage import Damage
 from crawl.records import LINK_SCHEMA, LinkRow, Visit, link_of, target_of
 from crawl.response import Response
 from crawl.settings import FetchSettings
@@ -66,6 +67,12 @@ class RecordError(Exception):
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason, self.detail = reason, detail
+
+
+def unreadable(url: str, date: str, damage: Damage) -> Listed:
+    """A record, known as `url`, that is no use before it is read."""
+    detail = f"{damage.source}, {damage.row}: {damage.text}" if damage.row else f"{damage.source}: {damage.text}"
+    return Listed(LinkRow("", url, "page"), date, "", damage.reason, detail)
 
 
 class Archive(NamedTuple):

@@ -11,32 +11,39 @@ import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 import pyarrow.parquet as pq
 
+from crawl.damage import Damage
 from crawl.lane import HostWork, Surroundings, visit_lane
-from crawl.records import LINK_SCHEMA, Earlier
+from crawl.records import LEDGER_SCHEMA, LINK_SCHEMA, Earlier, LedgerRow, LinkRow, Target
 from crawl.visit import Asked, unasked
 from crawl.warc import StoredResponse, read_record
+from pipelines.archives import ImportArchives, Part
 from pipelines.engine import run_pipeline
 from pipelines.errors import StageError
+from pipelines.fates import Fates
 from pipelines.fetching import fetch_settings
-from pipelines.frontier import SLOTS, Tables, Totals, host_works, split_tables
+from pipelines.frontier import SLOTS, Tables, Totals, batched, host_works, split_tables
 from pipelines.leases import LEASE_S, LeaseLostError, SlotLeases
 from pipelines.nothing_fetched import what_happened
 from pipelines.pauses import PausesFile
 from pipelines.receipts import STAGING, WORK, Receipt, all_receipts, finish_part, remove_strays
 from pipelines.segments import SegmentWriter
-from pipelines.sources import source_links
+from pipelines.sources import holds_records, open_archive, source_links
 from pipelines.stages import Job, Outcome
 from pipelines.tables import read_table, write_table
 from pipelines.tombstones import FILE as TOMBSTONES
+from shards.manifest import FileEntry
 
 SEEDS = "seeds"
+
+TABLE_ROWS = 50_000
+"""Rows of a table of links that a source names."""
 
 BATCH_ROWS = 20_000
 """Rows of tables that are sorted together in memory."""
@@ -53,6 +60,7 @@ def run(job: Job) -> Outcome:
     """
     for name in job.recipe.crawl.sources:
         finish_part(job.folder, f"{SEEDS}-{name}", functools.partial(find_seeds, job, name))
+    finish_part(job.folder, "archives", functools.partial(read_archives, job))
     number = _next_round(job)
     while True:
         run_pipeline(functools.partial(build_round, job=job, number=number), job.workers)
@@ -68,9 +76,39 @@ def run(job: Job) -> Outcome:
 
 
 def find_seeds(job: Job, name: str) -> Receipt:
-    """Writes where the crawl begins in one source, as links found nowhere."""
-    rows = [asdict(link) for link in source_links(name, job)]
-    return Receipt((write_table(job.folder, f"links-{SEEDS}-{name}.parquet", rows, LINK_SCHEMA),))
+    """Writes where the crawl begins in one source, as links found nowhere; what is no use there gets a ledger row."""
+    files: list[FileEntry] = []
+    fates = Fates()
+    for number, found in enumerate(batched(source_links(name, job), TABLE_ROWS)):
+        links = [asdict(each) for each in found if isinstance(each, LinkRow)]
+        damaged = [asdict(unusable(each, name)) for each in found if isinstance(each, Damage)]
+        files.append(write_table(job.folder, f"links-{SEEDS}-{name}-{number:05d}.parquet", links, LINK_SCHEMA))
+        if damaged:
+            files.append(write_table(job.folder, f"ledger-{SEEDS}-{name}-{number:05d}.parquet", damaged, LEDGER_SCHEMA))
+            fates.add_all([Fates(failed=Counter(row["reason"] for row in damaged))])
+    return Receipt(tuple(files), fates)
+
+
+def unusable(damage: Damage, source: str) -> LedgerRow:
+    """The ledger row of a row of a list that holds no address: it is known by where it stands."""
+    url = f"list:{source}/{Path(damage.source).name}#{damage.row}"
+    row = unasked(
+        Target(f"http://{source}/", "page", 0, "", "", source=source), "failed", damage.reason, damage.text, Asked()
+    ).row
+    return replace(row, url=url, final_url=url, host="")
+
+
+def read_archives(job: Job) -> Receipt:
+    """Reads all records that the sources hold."""
+    names = [name for name in job.recipe.crawl.sources if holds_records(name, job)]
+    parts = [Part(name, *numbered) for name in names for numbered in enumerate(open_archive(name, job).parts)]
+    if parts:
+
+        def build(pipeline: beam.Pipeline) -> None:
+            pipeline | "Parts" >> beam.Create(parts) | "ImportArchives" >> ImportArchives(job, open_archive)
+
+        run_pipeline(build, job.workers)
+    return Receipt()
 
 
 def build_round(pipeline: beam.Pipeline, job: Job, number: int) -> None:

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pyarrow as pa
 
@@ -38,6 +38,9 @@ _BATCH_ROWS = 1024
 
 _ANSWERED, _EARLIER, _LINK, _EARLIER_LINK = range(4)
 """What a row of a run says of its URL, in the order in which rows of one URL stand."""
+
+
+_Item = TypeVar("_Item")
 
 
 class Entry(NamedTuple):
@@ -146,7 +149,7 @@ def write_run(path: Path, entries: Iterable[Entry]) -> None:
     """Writes a sorted run, under a temporary name until it is whole."""
     options = pa.ipc.IpcWriteOptions(compression="lz4")
     with atomic_open(path) as file, pa.ipc.new_file(file, _RUN_SCHEMA, options=options) as writer:
-        for rows in _batched(entries, _BATCH_ROWS):
+        for rows in batched(entries, _BATCH_ROWS):
             columns = zip(zip(*rows, strict=True), _RUN_SCHEMA.types, strict=True)
             writer.write_batch(
                 pa.record_batch([pa.array(column, kind) for column, kind in columns], schema=_RUN_SCHEMA)
@@ -265,8 +268,9 @@ def _merged(runs: Sequence[Path]) -> Iterator[Entry]:
     return heapq.merge(*map(read_run, waiting))
 
 
-def _batched(entries: Iterable[Entry], count: int) -> Iterator[list[Entry]]:
-    iterator = iter(entries)
+def batched(items: Iterable[_Item], count: int) -> Iterator[list[_Item]]:
+    """Yields the items in lists of `count`, the last one shorter."""
+    iterator = iter(items)
     while batch := list(itertools.islice(iterator, count)):
         yield batch
 

@@ -15,8 +15,9 @@ import apache_beam as beam
 import pyarrow as pa
 
 from crawl.records import UNKNOWN
-from crawl.text import CleanText, TextSettings, clean_page
+from crawl.text import CleanText, TextSettings, clean_page, clean_plain_text
 from crawl.verdict import Verdict
+from crawl.visit import LOCAL_TEXT_TYPES
 from crawl.warc import read_record
 from pipelines.cleaning import Clean, Cleaned, finish_clean_part
 from pipelines.duplicates import REJECTS, keep_first, keep_first_remembered
@@ -118,7 +119,10 @@ def clean_document(fetched: Any, job: Job) -> Clean | Verdict:  # noqa: ANN401 -
     crawl = job.input_folder("crawl")
     row = read_row(f"{crawl}/{fetched.ref.table}", fetched.ref.row)
     stored = read_record(crawl / row["warc_file"], row["warc_offset"])
-    text = clean_page(stored.payload, fetched.url, stored.charset, settings)
+    if stored.media_type in LOCAL_TEXT_TYPES:
+        text = clean_plain_text(stored.payload, stored.charset, settings)
+    else:
+        text = clean_page(stored.payload, fetched.url, stored.charset, settings)
     if isinstance(text, Verdict):
         return text
     document = make_document(text, row, job)

@@ -1,29 +1,52 @@
-"""The sources of a crawl: one module for each kind, all with the same door.
+"""The sources of a crawl: one module for each kind, behind two doors.
 
-`links(source, job)` yields what the source names, as link rows found nowhere; whatever is behind them is asked for,
-or read, by the crawl itself. `links` may ask an API, and raises `StageError` where that cannot be had.
+What must be asked for comes as links: `links(source, job)` yields what a source names, as link rows found nowhere.
+What can be read where it lies comes as records: `open_archive(source, job)` says how (see `pipelines.archives`). Both
+may ask an API, and raise `StageError` where that cannot be had.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from crawl.damage import Damage
 from crawl.records import LinkRow
-from pipelines.sources import site, wikimedia
+from pipelines.archives import Archive
+from pipelines.sources import local_folder, site, urls, wikimedia
 from pipelines.stages import Job
 
-_LINKS: dict[str, Callable[[Any, Job], Iterator[LinkRow]]] = {
+_LINKS: dict[str, Callable[[Any, Job], Iterator[LinkRow | Damage]]] = {
     "site": site.links,
+    "urls": urls.links,
     "wikimedia": wikimedia.links,
+}
+_ARCHIVES: dict[str, Callable[[Any, Job], Archive]] = {
+    "folder": local_folder.open_archive,
 }
 
 
-def source_links(name: str, job: Job) -> Iterator[LinkRow]:
-    """Yields the links that the recipe's source of this name begins with.
+def source_links(name: str, job: Job) -> Iterator[LinkRow | Damage]:
+    """Yields the links that the recipe's source of this name begins with, and what it holds that is none.
 
     Raises:
         StageError: it cannot be read, or names nothing.
     """
     source = job.recipe.crawl.sources[name]
-    for link in _LINKS[source.source](source, job):
-        yield replace(link, source=name)
+    if source.source in _LINKS:
+        for link in _LINKS[source.source](source, job):
+            yield replace(link, source=name) if isinstance(link, LinkRow) else link
+
+
+def holds_records(name: str, job: Job) -> bool:
+    """Whether the recipe's source of this name holds records that can be read where they lie."""
+    return job.recipe.crawl.sources[name].source in _ARCHIVES
+
+
+def open_archive(name: str, job: Job) -> Archive:
+    """How the recipe's source of this name is read, which holds records.
+
+    Raises:
+        StageError: it cannot be read.
+    """
+    source = job.recipe.crawl.sources[name]
+    return _ARCHIVES[source.source](source, job)

@@ -12,18 +12,21 @@ from pipelines.source_recipes import FolderSource, UrlsSource, WarcSource
 from shards.store import is_url
 
 
-def find_files(name: str, patterns: Iterable[str]) -> list[str]:
-    """The paths and URLs that the patterns of a source stand for, each once, sorted.
+def find_files(patterns: Iterable[str]) -> list[str]:
+    """The paths and URLs that patterns stand for, each once, sorted.
 
     Raises:
         StageError: a pattern stands for none.
     """
     found: set[str] = set()
     for pattern in patterns:
-        matches = _matches(pattern)
+        filesystem, path = fsspec.url_to_fs(pattern)
+        matches = (
+            [path] if filesystem.isfile(path) else [each for each in filesystem.glob(path) if filesystem.isfile(each)]
+        )
         if not matches:
-            raise StageError(f"crawl: source '{name}': {pattern}: no such file; check the source's files")
-        found.update(matches)
+            raise StageError(f"crawl: {pattern}: no such file; check the files that the source names")
+        found.update(filesystem.unstrip_protocol(each) if is_url(pattern) else str(each) for each in matches)
     return sorted(found)
 
 
@@ -40,9 +43,9 @@ def identities(recipe: Recipe) -> dict[str, str]:
     for name, source in recipe.crawl.sources.items():
         try:
             if isinstance(source, UrlsSource):
-                found[name] = _digest(_sha256(path) for path in find_files(name, source.files))
+                found[name] = _digest(_sha256(path) for path in find_files(source.files))
             elif isinstance(source, WarcSource):
-                files = find_files(name, source.files)
+                files = find_files(source.files)
                 found[name] = _digest(f"{Path(path).name} {_size(path)}" for path in files)
             elif isinstance(source, FolderSource):
                 found[name] = _digest(_listing(name, Path(source.path)))
@@ -56,20 +59,6 @@ def _listing(name: str, folder: Path) -> list[str]:
         raise StageError(f"crawl: source '{name}': {folder} is no folder; check the source's path")
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     return [f"{path.relative_to(folder).as_posix()} {path.stat().st_size}" for path in paths]
-
-
-def _matches(pattern: str) -> list[str]:
-    if not is_url(pattern):
-        path = Path(pattern)
-        if path.is_file():
-            return [pattern]
-        anchor = Path(path.anchor) if path.is_absolute() else Path()
-        relative = str(path.relative_to(anchor)) if path.is_absolute() else pattern
-        return [str(each) for each in anchor.glob(relative) if each.is_file()]
-    if "*" not in pattern:
-        return [pattern]
-    files, protocol = fsspec.open_files(pattern), pattern.partition("://")[0]
-    return [f"{protocol}://{file.path}" if not is_url(file.path) else file.path for file in files]
 
 
 def _sha256(path: str) -> str:
