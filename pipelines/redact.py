@@ -68,7 +68,7 @@ class Forgotten:
 
     def cover(self, url: str, sha256: str = "") -> bool:
         """Whether the record of `url`, with this content, is to go; what is no address is covered by none."""
-        return url.startswith("http") and (url in self.urls or self.tombstones.cover(url, sha256))
+        return url.startswith(("http:", "https:", "file:")) and (url in self.urls or self.tombstones.cover(url, sha256))
 
 
 @dataclass

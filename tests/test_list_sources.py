@@ -1,0 +1,229 @@
+"""Lists of addresses and folders on disk as sources of a crawl, alone and mixed."""
+
+import gzip
+import hashlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from pipelines.build import build
+from pipelines.errors import StageError
+from pipelines.forget import forget
+from pipelines.load_recipe import check_recipe
+from pipelines.verify import print_faults
+from tests.builds import manifest_of
+from tests.loopback import Site, pages, serve
+from tests.tiny_datasets import draw_tree
+
+HOST = "pictures.example"
+HOME = f"http://{HOST}"
+PROSE = "The old oak stands at the edge of the grove and drops its acorns in the autumn wind. " * 8
+
+
+def _png(seed: int) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(draw_tree(seed, 32)).save(file, "PNG")
+    return file.getvalue()
+
+
+PICTURES = {f"/{number}.png": _png(number) for number in range(5)}
+
+
+def _build(out: Path, sources: dict[str, Any], site: Site | None = None, **more: Any) -> None:
+    port = site.port if site else 1
+    crawl = {
+        "sources": sources,
+        "allow_hosts": [HOST],
+        "connect_to": {HOST: f"127.0.0.1:{port}"},
+        "delay_s": 0,
+        "response_time_multiple": 0,
+    }
+    data = {
+        "name": "listed",
+        "contact": "gardener@example.org",
+        "crawl": crawl,
+        "images": {"size": 16},
+        "split": {"train": 1.0, "val": 0.0, "test": 0.0},
+        **more,
+    }
+    recipe = check_recipe(data, "listed.yaml")
+    build(recipe, out, recipe.stages(), 1, Console(quiet=True))
+
+
+def _rows(out: Path, stage: str, prefix: str) -> list[dict[str, Any]]:
+    folder = out / stage / manifest_of(out, stage).fingerprint
+    return [row for path in sorted(folder.glob(f"{prefix}*")) for row in pq.read_table(path).to_pylist()]
+
+
+TABLE: dict[str, list[Any]] = {
+    "link": [f"{HOME}{path}" for path in PICTURES] + ["oak"],
+    "text": ["An oak", "An elm", "", "An ash", "A yew", "none"],
+    "tag": [1, 2, 3, 4, 5, 6],
+    "sum": [hashlib.sha256(data).hexdigest() for data in PICTURES.values()] + [""],
+}
+
+
+def _write(path: Path) -> Path:
+    """The table in the format that the name says."""
+    table = pa.table(TABLE)
+    rows = table.to_pylist()
+    name = path.name.removesuffix(".gz")
+    if name.endswith("parquet"):
+        pq.write_table(table, path, row_group_size=2)
+        return path
+    if name.endswith(("csv", "tsv")):
+        comma = "," if name.endswith("csv") else "\t"
+        text = "\n".join(comma.join(map(str, row)) for row in [table.column_names, *(row.values() for row in rows)])
+    elif name.endswith("jsonl"):
+        text = "\n".join(map(json.dumps, rows))
+    else:
+        text = json.dumps(rows)
+    data = (text + "\n").encode()
+    path.write_bytes(gzip.compress(data) if path.name.endswith(".gz") else data)
+    return path
+
+
+@pytest.mark.parametrize("name", ["list.parquet", "list.csv", "list.tsv.gz", "list.jsonl", "list.json.gz"])
+def test_a_list_is_crawled_with_captions_hashes_and_columns(name: str, tmp_path: Path):
+    listed = {"source": "urls", "files": [str(_write(tmp_path / name))], "url_column": "link", "caption_column": "text"}
+    source = {**listed, "columns": ["tag"], "hash_column": "sum"}
+    with serve(pages(PICTURES)) as site:
+        _build(tmp_path / "out", {"list": source}, site)
+    counts = manifest_of(tmp_path / "out", "crawl").counts
+    assert (counts.records_in, counts.kept, counts.rejected, counts.failed) == (6, 5, {}, {"bad_url": 1})
+    (damaged,) = [row for row in _rows(tmp_path / "out", "crawl", "ledger-") if row["fate"] == "failed"]
+    assert (damaged["url"], damaged["detail"]) == (f"list:list/{name}#6", "oak")
+    tags = {row["to_url"]: json.loads(row["extra"]) for row in _rows(tmp_path / "out", "crawl", "links-")}
+    assert {url: int(extra["tag"]) for url, extra in tags.items()} == dict(
+        zip(TABLE["link"][:5], TABLE["tag"], strict=False)
+    )
+    captions = {row["url"]: row["caption"] for row in _rows(tmp_path / "out", "images", "images-")}
+    assert captions == dict(zip(TABLE["link"][:5], TABLE["text"][:5], strict=True))
+
+
+def test_a_plain_list_of_addresses_needs_nothing_more(tmp_path: Path):
+    (tmp_path / "list.txt").write_text("\n".join(f"{HOME}{path}" for path in PICTURES))
+    with serve(pages(PICTURES)) as site:
+        _build(tmp_path / "out", {"list": {"source": "urls", "files": [str(tmp_path / "*.txt")]}}, site)
+    assert manifest_of(tmp_path / "out", "images").counts.kept == 5
+
+
+def test_a_file_with_another_hash_is_rejected(tmp_path: Path):
+    rows = [{"url": f"{HOME}/0.png", "md5": "0" * 32}, {"url": f"{HOME}/1.png", "md5": ""}]
+    (tmp_path / "list.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    source = {"source": "urls", "files": [str(tmp_path / "list.jsonl")], "hash_column": "md5", "hash_algorithm": "md5"}
+    with serve(pages(PICTURES)) as site:
+        _build(tmp_path / "out", {"list": source}, site)
+    fates = {row["url"]: row["reason"] for row in _rows(tmp_path / "out", "crawl", "ledger-")}
+    assert fates == {f"{HOME}/0.png": "hash_mismatch", f"{HOME}/1.png": ""}
+
+
+def test_listed_pages_lead_to_their_pictures_where_the_recipe_says_so(tmp_path: Path):
+    content: dict[str, bytes | str] = {
+        **PICTURES,
+        "/": f'<p>{PROSE}</p><img src="/0.png"><a href="/other">other</a>',
+        "/other": "x",
+    }
+    (tmp_path / "list.txt").write_text(f"{HOME}/\n")
+    source = {"source": "urls", "files": [str(tmp_path / "list.txt")], "kind": "page", "follow": "pictures"}
+    with serve(pages(content)) as site:
+        _build(tmp_path / "out", {"list": source}, site, text={"min_words": 20})
+    assert {path for _, path in site.requests} == {"/robots.txt", "/", "/0.png"}
+    assert manifest_of(tmp_path / "out", "images").counts.kept == 1
+
+
+@pytest.mark.parametrize(
+    ("files", "column", "message"),
+    [
+        (["nowhere/*.csv"], "link", "nowhere/*.csv: no such file; check the files that the source names"),
+        (["list.csv"], "address", "address"),
+        (["list.zip"], "link", "list.zip"),
+    ],
+)
+def test_a_list_that_cannot_be_read_is_named(files: list[str], column: str, message: str, tmp_path: Path):
+    _write(tmp_path / "list.csv")
+    (tmp_path / "list.zip").write_bytes(b"PK")
+    source = {"source": "urls", "files": [str(tmp_path / file) for file in files], "url_column": column}
+    with pytest.raises(StageError) as error:
+        _build(tmp_path / "out", {"list": source})
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_changed_list_is_crawled_again(tmp_path: Path):
+    path = tmp_path / "list.txt"
+    for number in (1, 2):
+        path.write_text("\n".join(f"{HOME}/{n}.png" for n in range(number)))
+        with serve(pages(PICTURES)) as site:
+            _build(tmp_path / "out", {"list": {"source": "urls", "files": [str(path)]}}, site)
+        assert manifest_of(tmp_path / "out", "crawl").counts.kept == number
+
+
+@pytest.fixture
+def trees(tmp_path: Path) -> Path:
+    """A folder with two pictures, their captions, a text and a file that is nothing."""
+    folder = tmp_path / "trees"
+    (folder / "old").mkdir(parents=True)
+    (folder / "oak.png").write_bytes(_png(1))
+    (folder / "oak.txt").write_text("An old oak")
+    (folder / "old" / "elm.png").write_bytes(_png(2))
+    about = {"caption": "An elm", "license": "CC0", "author": "Ann", "url": "https://trees.example/elm", "height": 7}
+    (folder / "old" / "elm.json").write_text(json.dumps(about))
+    (folder / "story.md").write_text(f"# The grove\n\n{PROSE}\n")
+    (folder / "noise.bin").write_bytes(b"\0\1\2")
+    return folder
+
+
+def test_a_folder_becomes_pictures_with_captions_and_documents(trees: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    _build(out, {"disk": {"source": "folder", "path": str(trees)}}, text={"min_words": 20})
+    crawl = manifest_of(out, "crawl").counts
+    assert (crawl.kept, crawl.records_in) == (3, crawl.kept + sum(crawl.rejected.values()) + sum(crawl.failed.values()))
+    pictures = {row["url"]: row for row in _rows(out, "images", "images-")}
+    assert pictures["file:///trees/oak.png"]["caption"] == "An old oak"
+    elm = pictures["file:///trees/old/elm.png"]
+    facts = ("caption", "caption_source", "licence", "author", "page_url", "robots_rule")
+    assert [elm[fact] for fact in facts] == [
+        "An elm",
+        "sidecar",
+        "CC0-1.0",
+        "Ann",
+        "https://trees.example/elm",
+        "not_asked",
+    ]
+    (document,) = _rows(out, "text", "documents-")
+    assert (document["title"], document["url"]) == ("The grove", "file:///trees/story.md")
+    assert str(tmp_path) not in json.dumps([*pictures.values(), document])
+    assert print_faults(str(out), True, Console(quiet=True)) == 0
+
+
+def test_a_file_on_disk_can_be_forgotten(trees: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    _build(out, {"disk": {"source": "folder", "path": str(trees)}})
+    forget(out, [("sha256", hashlib.sha256(_png(1)).hexdigest())])
+    assert [row["url"] for row in _rows(out, "images", "images-")] == ["file:///trees/old/elm.png"]
+    _build(out, {"disk": {"source": "folder", "path": str(trees)}})
+    assert manifest_of(out, "images").counts.kept == 1
+
+
+def test_sources_mix_and_a_url_of_two_is_asked_for_once(trees: Path, tmp_path: Path):
+    (tmp_path / "list.txt").write_text(f"{HOME}/0.png\n{HOME}/1.png\n")
+    sources = {
+        "disk": {"source": "folder", "path": str(trees)},
+        "list": {"source": "urls", "files": [str(tmp_path / "list.txt")]},
+        "site": {"source": "site", "seeds": [f"{HOME}/"]},
+    }
+    content: dict[str, bytes | str] = {**PICTURES, "/": '<img src="/0.png" alt="An oak"><img src="/2.png">'}
+    with serve(pages(content)) as site:
+        _build(tmp_path / "out", sources, site)
+    asked = [path for _, path in site.requests]
+    assert sorted(asked) == ["/", "/0.png", "/1.png", "/2.png", "/robots.txt"]
+    assert {row["source"] for row in _rows(tmp_path / "out", "crawl", "ledger-")} == set(sources)
+    assert len(_rows(tmp_path / "out", "images", "images-")) == 3  # both of the folder's are on the web too
