@@ -25,11 +25,16 @@ class Pause(NamedTuple):
     Attributes:
         delay_s: seconds between two requests.
         until: seconds since 1970 before which it is not to be asked.
+        gap_s: the longest pause that any request so far has called for, in seconds.
     """
 
     delay_s: float = 0.0
     until: float = 0.0
+    gap_s: float = 0.0
 
+
+wall_clock = time.time
+"""Seconds since 1970; unlike the event loop's clock it goes on from one process to the next."""
 
 Pauses = MutableMapping[str, Pause]
 """By host; whoever starts again after a crash finds there what the hosts had asked for."""
@@ -53,7 +58,8 @@ class Gate:
         self._lock = asyncio.Lock()
         now = _now()
         self._ended_at = now if is_asked_before else float("-inf")
-        self._held_until = now + known.until - time.time()
+        self._held_until = max(now + known.until - wall_clock(), now + known.gap_s if is_asked_before else now)
+        self._longest_s = max(settings.delay_s, known.gap_s)
 
     @property
     def gap_s(self) -> float:
@@ -102,9 +108,13 @@ class Gate:
             self._slowed_s = min(slowed, self._settings.max_delay_s)
         else:
             self._slowed_s = self._slowed_s / 2 if self._slowed_s > self._delay_s else 0.0
+        if self.gap_s > self._longest_s:
+            self._longest_s = self.gap_s
+            self._note()
 
     def _note(self) -> None:
-        self._pauses[self._host] = Pause(self._delay_s, time.time() + max(0.0, self._held_until - _now()))
+        until = wall_clock() + max(0.0, self._held_until - _now())
+        self._pauses[self._host] = Pause(self._delay_s, until, self._longest_s)
 
 
 def _now() -> float:

@@ -25,9 +25,9 @@ class PausesFile(UserDict[str, Pause]):
         for path in (folder / FOLDER).glob("*.jsonl"):
             for line in path.read_text().splitlines():
                 with suppress(ValueError):  # cut off by a crash: it was not acted upon
-                    host, delay_s, until = json.loads(line)
+                    host, *found = json.loads(line)
                     known = self.data.get(host, Pause())
-                    self.data[host] = Pause(max(known.delay_s, delay_s), max(known.until, until))
+                    self.data[host] = Pause(*map(max, known, found))
         self._path = folder / FOLDER / f"{name}.jsonl"
 
     def __setitem__(self, host: str, pause: Pause) -> None:
