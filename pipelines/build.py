@@ -21,7 +21,7 @@ from pipelines.ledger import count_fetched
 from pipelines.progress import StageResult, stage_line, stage_progress
 from pipelines.recipe import Recipe
 from pipelines.snapshots import snapshot_before
-from pipelines.sources.files import identities
+from pipelines.source_files import identities
 from pipelines.stages import STAGES, Job, fingerprint, tidy
 from pipelines.tombstones import Tombstones, read_tombstones
 from pipelines.watch import run_watched

@@ -7,8 +7,8 @@ from crawl.list_text import ListError
 from crawl.records import LinkRow
 from crawl.url_lists import ListSettings, read_url_list
 from pipelines.errors import StageError
+from pipelines.source_files import find_files
 from pipelines.source_recipes import UrlsSource
-from pipelines.sources.files import find_files
 from pipelines.stages import Job
 
 
