@@ -15,12 +15,14 @@ from crawl.asking import Answer, Asker, is_host_down
 from crawl.http import Client, FetchError
 from crawl.records import Target, Visit, target_of
 from crawl.settings import PRODUCT, FetchSettings, HostSpent, is_wanted
+from crawl.site_files import SiteFiles
 from crawl.urls import host_of
 from crawl.visit import (
     Asked,
     is_body_wanted,
     judge,
     misdirected,
+    opted_out_unasked,
     redirect_location,
     redirected,
     timestamp,
@@ -116,6 +118,7 @@ class _Host:
         self, name: str, known: Callable[[str], bool], asker: Asker, settings: FetchSettings, spent: HostSpent
     ) -> None:
         self._name, self._known, self._asker, self._settings = name, known, asker, settings
+        self._site_files = SiteFiles(asker, settings)
         self._due: OrderedDict[str, Target] = OrderedDict()
         self._seen: set[str] = set()
         self._moved: dict[str, str] = {}
@@ -171,16 +174,20 @@ class _Host:
         refused, rule = await self._ask_robots(target)
         if refused is not None:
             return refused
+        site_signals = await self._site_files.signals(target.url, target.kind)
+        stated = Asked(robots_rule=rule, site_signals=site_signals)
+        if (opted_out := opted_out_unasked(target, stated, self._settings.opt_outs)) is not None:
+            return opted_out
         answer = await self._asker.ask(
             target.url,
             accept=_ACCEPT[target.kind],
             max_bytes=self._settings.max_bytes(target.kind),
-            is_body_wanted=lambda response: is_body_wanted(target, response),
+            is_body_wanted=lambda response: is_body_wanted(target, response, self._settings.opt_outs),
         )
         self._spent[target.kind] += 1
         self._num_asked += 1
         self._num_failures = self._num_failures + 1 if is_host_down(answer) else 0
-        return self._judge(target, answer, Asked(answer.attempts, rule, timestamp()))
+        return self._judge(target, answer, Asked(answer.attempts, rule, timestamp(), site_signals))
 
     async def _ask_robots(self, target: Target) -> tuple[Visit | None, str]:
         """Return the visit of a URL that must not be asked for, else None; and the rule that decided."""

@@ -6,35 +6,32 @@ from datetime import UTC, datetime
 
 from crawl.html import PageError, read_page
 from crawl.http import FetchError
+from crawl.opt_outs import XMP_PROHIBITED, OptOutDecision, OptOuts, decide_opt_outs, tdm_signals
 from crawl.pictures import READABLE_TYPES
 from crawl.records import UNKNOWN, Fate, LedgerRow, Target, Visit, link_of
 from crawl.response import Response
 from crawl.robots import robots_directives
 from crawl.settings import PRODUCT, FetchSettings
 from crawl.urls import canonical_url, host_of
+from crawl.xmp import data_mining_prohibition
 
 PAGE_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 """Media types of pages that are asked for and kept."""
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
-# Opt-outs, the gravest first, and the reason each gives.
-_PAGE_OPT_OUTS = {"noai": "opted_out_noai", "noindex": "opted_out_noindex"}
-_PICTURE_OPT_OUTS = {
-    "noai": "opted_out_noai",
-    "noimageai": "opted_out_noai",
-    "noindex": "opted_out_noindex",
-    "noimageindex": "opted_out_noindex",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """How a URL was asked for: requests made, the robots rule that let us, and when the answer came."""
+    """How a URL was asked for: requests made, the robots rule that let us, when the answer came.
+
+    `site_signals` are the opt-outs that the site's own files state for it.
+    """
 
     attempts: int = 0
     robots_rule: str = UNKNOWN
     fetched_at: str = ""
+    site_signals: frozenset[str] = frozenset()
 
 
 def timestamp() -> str:
@@ -42,9 +39,23 @@ def timestamp() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def is_body_wanted(target: Target, response: Response) -> bool:
-    """Return whether an answer is worth reading: status 200, a type we want, and no opt-out in its headers."""
-    return response.status == 200 and not _is_unwanted_type(target, response) and not _header_opt_out(target, response)
+def is_body_wanted(target: Target, response: Response, opt_outs: OptOuts) -> bool:
+    """Return whether an answer is worth reading: status 200, a type we want, and no opt-out of a picture's headers.
+
+    A page that opts out is read for its links.
+    """
+    if response.status != 200 or _is_unwanted_type(target, response):
+        return False
+    return target.kind == "page" or decide_opt_outs(_headers_ask(response), "image", opt_outs).reason is None
+
+
+def opted_out_unasked(target: Target, asked: Asked, opt_outs: OptOuts) -> Visit | None:
+    """Return the visit of a URL that its site states an opt-out for beforehand, None where it may be asked for."""
+    decision = decide_opt_outs(asked.site_signals, target.kind, opt_outs)
+    if decision.reason is None:
+        return None
+    visit = unasked(target, "rejected", decision.reason, "", asked)
+    return replace(visit, row=replace(visit.row, opt_out=decision.recorded))
 
 
 def unasked(target: Target, fate: Fate, reason: str, detail: str, asked: Asked) -> Visit:
@@ -106,17 +117,29 @@ def judge(target: Target, response: Response, asked: Asked, settings: FetchSetti
         return _answered(target, response, asked, "failed", "bad_redirect", response.header("location") or "")
     if response.status != 200:
         return _answered(target, response, asked, "failed", f"http_{response.status}")
-    if signals := _header_opt_out(target, response):
-        return _opted_out(_answered(target, response, asked, "rejected", ""), target, signals)
+    asks = asked.site_signals | _headers_ask(response)
+    if target.kind == "image":
+        return _judge_picture(target, response, asked, asks, settings.opt_outs)
     if _is_unwanted_type(target, response):
-        return _answered(target, response, asked, "rejected", "unwanted_type", response.media_type or "no media type")
-    kept = _answered(target, response, asked, "kept", "")
-    return _judge_page(kept, target, response, settings) if target.kind == "page" else kept
+        return _of_unwanted_type(target, response, asked)
+    return _judge_page(target, response, asked, asks, settings)
 
 
-def _judge_page(kept: Visit, target: Target, response: Response, settings: FetchSettings) -> Visit:
+def _judge_picture(target: Target, response: Response, asked: Asked, asks: frozenset[str], opt_outs: OptOuts) -> Visit:
+    detail = ""
+    if response.body is not None and (prohibition := data_mining_prohibition(response.body)):
+        asks, detail = asks | {XMP_PROHIBITED}, prohibition
+    decision = decide_opt_outs(asks, "image", opt_outs)
+    if decision.reason is None and _is_unwanted_type(target, response):
+        return _of_unwanted_type(target, response, asked)
+    return _with_opt_outs(_answered(target, response, asked, "kept", "", detail), decision)
+
+
+def _judge_page(
+    target: Target, response: Response, asked: Asked, asks: frozenset[str], settings: FetchSettings
+) -> Visit:
     assert response.body is not None
-    directives = _header_directives(response)
+    kept = _answered(target, response, asked, "kept", "")
     try:
         page = read_page(
             response.body,
@@ -124,20 +147,25 @@ def _judge_page(kept: Visit, target: Target, response: Response, settings: Fetch
             response.charset,
             settings.picture_width,
             depth=target.depth,
-            directives=directives,
+            directives=asks,
+            opt_outs=settings.opt_outs,
         )
     except PageError as error:
         return replace(kept, row=replace(kept.row, fate="rejected", reason=str(error)), payload=None)
-    signals = (page.robots | directives) & _PICTURE_OPT_OUTS.keys()
-    visit = replace(kept, row=replace(kept.row, opt_out=_joined(signals)), links=page.links)
-    return _opted_out(visit, target, signals) if signals & _PAGE_OPT_OUTS.keys() else visit
+    decision = decide_opt_outs(asks | page.robots, "page", settings.opt_outs)
+    return _with_opt_outs(replace(kept, links=page.links), decision)
 
 
-def _opted_out(visit: Visit, target: Target, signals: frozenset[str]) -> Visit:
-    reasons = _PAGE_OPT_OUTS if target.kind == "page" else _PICTURE_OPT_OUTS
-    reason = next(reason for signal, reason in reasons.items() if signal in signals)
-    row = replace(visit.row, fate="rejected", reason=reason, opt_out=_joined(signals))
-    return replace(visit, row=row, payload=None)
+def _with_opt_outs(visit: Visit, decision: OptOutDecision) -> Visit:
+    """Return a visit with what was said recorded, rejected and without its payload where that is to be."""
+    row = replace(visit.row, opt_out=decision.recorded)
+    if decision.reason is None:
+        return replace(visit, row=row)
+    return replace(visit, row=replace(row, fate="rejected", reason=decision.reason), payload=None)
+
+
+def _of_unwanted_type(target: Target, response: Response, asked: Asked) -> Visit:
+    return _answered(target, response, asked, "rejected", "unwanted_type", response.media_type or "no media type")
 
 
 def _answered(target: Target, response: Response, asked: Asked, fate: Fate, reason: str, detail: str = "") -> Visit:
@@ -157,14 +185,7 @@ def _is_unwanted_type(target: Target, response: Response) -> bool:
     return response.media_type not in (PAGE_TYPES if target.kind == "page" else READABLE_TYPES)
 
 
-def _header_directives(response: Response) -> frozenset[str]:
-    return robots_directives(response.header_values("x-robots-tag"), PRODUCT)
-
-
-def _header_opt_out(target: Target, response: Response) -> frozenset[str]:
-    """Return the signals in a picture's headers; a page's are judged with those in it, since its links count."""
-    return _header_directives(response) & _PICTURE_OPT_OUTS.keys() if target.kind == "image" else frozenset()
-
-
-def _joined(signals: frozenset[str]) -> str:
-    return ",".join(sorted(signals)) or "none"
+def _headers_ask(response: Response) -> frozenset[str]:
+    """Return the robots directives and opt-outs in an answer's headers."""
+    directives = robots_directives(response.header_values("x-robots-tag"), PRODUCT)
+    return directives | tdm_signals(response.header_values("tdm-reservation"))

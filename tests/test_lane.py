@@ -37,6 +37,7 @@ def _settings(site: Site, *hosts: str) -> FetchSettings:
         allow_hosts=names,
         connect_to=dict.fromkeys(names, f"127.0.0.1:{site.port}"),
         timeout_s=5,
+        site_opt_outs=False,
     )
 
 
