@@ -3,7 +3,7 @@
 A statement for use never takes back one against it, wherever the two stand: header, page, file of the site or picture.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -49,6 +49,11 @@ class OptOuts:
     tdm: bool = True
     ai_txt: bool = True
     xmp: bool = True
+
+    @classmethod
+    def of(cls, names: Collection[str]) -> "OptOuts":
+        """Return the opt-outs that are named as the attributes are, all others set aside."""
+        return cls("noai" in names, "noindex" in names, "tdm" in names, "ai_txt" in names, "xmp" in names)
 
     def respects(self, signal: str) -> bool:
         """Return whether a signal keeps something out."""

@@ -31,9 +31,9 @@ def data_mining_prohibition(picture: bytes) -> str | None:
     for packet in xmp_packets(picture):
         text = _decoded(packet)
         # One reading of the packet as text spares nearly all pictures a parse.
-        if "DMI-PROHIBITED" in text.upper():
+        if "DMI-PROHIBITED" in text:
             for value in _values(text):
-                if match := _TERM.search(value.upper()):
+                if match := _TERM.search(value):
                     return match.group()
     return None
 

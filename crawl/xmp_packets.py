@@ -12,7 +12,7 @@ from itertools import islice
 MAX_XMP_BYTES = 4 * 2**20
 """Bytes of one packet that are read; cameras write some thousand."""
 
-_MAX_PACKETS = 64
+_MAX_PACKETS = 16
 _MAX_PIECES = 100_000
 """Segments or chunks of a file that are walked over; a 32 MiB PNG written in kibibytes has a third of it."""
 

@@ -17,6 +17,7 @@ import apache_beam as beam
 
 from crawl.http import FetchError, request_json
 from crawl.lane import visit_lane
+from crawl.opt_outs import OptOuts
 from crawl.records import LINK_SCHEMA, LinkRow, Target, target_of
 from crawl.settings import FetchSettings, HostSpent, is_wanted
 from crawl.urls import canonical_url, host_of
@@ -219,6 +220,8 @@ def fetch_settings(job: Job) -> FetchSettings:
         max_page_bytes=config.max_page_bytes,
         max_picture_bytes=config.max_picture_bytes,
         picture_width=config.picture_width,
+        opt_outs=OptOuts.of(config.opt_outs),
+        site_opt_outs=config.site_opt_outs,
         allow_hosts=tuple(config.allow_hosts),
         connect_to=config.connect_to,
     )

@@ -48,7 +48,7 @@ class Stage:
 
 
 STAGE_LIST = (
-    Stage("crawl", (), 1, ()),
+    Stage("crawl", (), 2, ()),
     Stage("images", ("crawl",), 1, ("numpy", "pillow", "pyarrow")),
     Stage("text", ("crawl",), 1, ("lxml", "pyarrow", "resiliparse", "trafilatura", "unicode")),
     Stage("triplets", ("images",), 2, ("numpy", "pillow", "pyarrow")),
