@@ -4,8 +4,8 @@ Source: HTML Standard (https://html.spec.whatwg.org/), for base, srcset, picture
 """
 
 import warnings
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from bs4 import BeautifulSoup, MarkupResemblesLocatorWarning, XMLParsedAsHTMLWarning
@@ -13,6 +13,7 @@ from bs4.element import NavigableString, Tag
 
 from crawl.encoding import decode_page
 from crawl.licences import spdx_of_url
+from crawl.opt_outs import ALL_RESPECTED, OptOuts, decide_opt_outs, tdm_signals
 from crawl.pictures import picture_reference
 from crawl.records import UNKNOWN, LinkRow
 from crawl.robots import robots_directives
@@ -26,8 +27,6 @@ MAX_NESTING = 512
 """Elements that may stand within one another. Source: Blink, kMaximumHTMLParserDOMTreeDepth."""
 
 _MAX_CAPTION_NODES = 1000
-
-_WITHOUT_PICTURES = frozenset({"noindex", "noimageindex", "noai", "noimageai"})
 
 
 class PageError(Exception):
@@ -62,8 +61,9 @@ class Page:
     Attributes:
         title: text of its title element, white space folded.
         language: language named by its html element, lower case, "unknown" where none is.
-        robots: directives of its robots meta elements that are meant for us, lower case.
-        links: links and pictures in document order, but for those its directives or rel="nofollow" keep from us.
+        robots: directives of its robots meta elements that are meant for us, lower case, and "tdm_reserved" where a
+            meta element reserves the rights to mine it.
+        links: links and pictures in document order, but for those its opt-outs or "nofollow" keep from us.
     """
 
     title: str
@@ -80,6 +80,7 @@ def read_page(
     *,
     depth: int = 0,
     directives: frozenset[str] = frozenset(),
+    opt_outs: OptOuts = ALL_RESPECTED,
 ) -> Page:
     """Return what a page links to, shows and asks.
 
@@ -89,7 +90,8 @@ def read_page(
         charset: character encoding named by HTTP, None where none was.
         picture_width: width in pixels wanted of a picture that is offered in several.
         depth: depth of the page; what it links to is one deeper.
-        directives: robots directives that came with it in HTTP.
+        directives: robots directives and opt-outs that came with it in HTTP, or that the site states.
+        opt_outs: which opt-outs are respected.
 
     Raises:
         PageError: the page has more than `MAX_TAGS` tags ("too_many_tags"), or more than `MAX_NESTING` within one
@@ -100,15 +102,30 @@ def read_page(
     soup = _parsed(decode_page(payload, charset))
     surroundings = _surroundings(soup)
     robots = robots_directives(_meta_contents(soup, ("robots", PRODUCT)), PRODUCT)
+    robots |= tdm_signals(_meta_contents(soup, ("tdm-reservation",)))
     base = _base_url(soup, url)
     links = _links(soup, surroundings, url, base, picture_width, depth + 1)
     asked = robots | directives
+    if "nofollow" in asked:
+        links = (link for link in links if link.kind != "page")
+    decision = decide_opt_outs(asked, "page", opt_outs)
+    if decision.withholds_pictures:
+        links = _withheld(links, decision.against_pictures)
     return Page(
         title=_text_of(soup.title) if soup.title else "",
         language=_language(soup),
         robots=robots,
-        links=tuple(link for link in links if _is_offered(link, asked)),
+        links=tuple(links),
     )
+
+
+def _withheld(links: Iterable[LinkRow], opt_out: str) -> Iterator[LinkRow]:
+    """Yield links with those to pictures marked, or without them where what is said is of the page alone."""
+    for link in links:
+        if link.kind != "image":
+            yield link
+        elif opt_out != "none":
+            yield replace(link, opt_out=opt_out)
 
 
 def plain_text(fragment: str) -> str:
@@ -180,11 +197,6 @@ def _surroundings(soup: BeautifulSoup) -> _Surroundings:
         elif "license" in _attribute(element, "rel").lower().split() and figure:
             found.licences.setdefault(figure, _attribute(element, "href"))
     return found
-
-
-def _is_offered(link: LinkRow, directives: frozenset[str]) -> bool:
-    """Return whether the page's directives leave a link to us: no pictures of an opted-out page, no nofollow."""
-    return not directives & _WITHOUT_PICTURES if link.kind == "image" else "nofollow" not in directives
 
 
 def _page_link(element: Tag, url: str, base: str, depth: int) -> LinkRow | None:

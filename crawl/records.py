@@ -143,6 +143,8 @@ class LinkRow:
         source: name of the recipe's source that led here, directly or over other links.
         extra: further columns that the source carried along, as a JSON object, "{}" where there are none.
         expected_hash: what the source says of the file, as "sha256:…" (or sha1, md5) in hex, "" where it says nothing.
+        opt_out: what the page says against use of the pictures on it, "none" where nothing that is respected. Such a
+            link is not followed; where others offer the same picture, it speaks against them.
     """
 
     from_url: str
@@ -157,6 +159,7 @@ class LinkRow:
     source: str = ""
     extra: str = NO_EXTRA
     expected_hash: str = ""
+    opt_out: str = "none"
 
 
 def target_of(link: LinkRow) -> Target:

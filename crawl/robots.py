@@ -7,10 +7,11 @@ one path could be told apart, the cautious reading holds: a Disallow covers both
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
+from crawl.path_patterns import PatternIndex, escaped, path_of, unescaped
 from crawl.sitemaps import sitemaps_of
-from crawl.urls import origin_of
 
 MAX_ROBOTS_BYTES = 512_000
 """Bytes of robots.txt that are read; the rest is ignored. Source: RFC 9309, section 2.5 (at least 500 KiB)."""
@@ -26,10 +27,7 @@ _DISALLOW = ("disallow", "dissallow", "dissalow", "disalow", "diasllow", "disall
 _USER_AGENT = ("user-agent", "useragent", "user agent")
 _CRAWL_DELAY = ("crawl-delay", "crawldelay", "crawl delay")
 
-_ESCAPE = re.compile(r"%[0-9a-fA-F]{2}")
 _SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?")
-_KEPT_ESCAPES = frozenset({"%2F", "%2A", "%24"})  # "/", "*" and "$" mean something in a pattern
-
 _VALUED_DIRECTIVES = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
 
 
@@ -47,23 +45,41 @@ class Rule:
     pattern: str
     text: str
 
-    def matches(self, path: str) -> bool:
-        """Return whether the rule covers a path (with query, as in the URL)."""
-        if _glob_matches(self.pattern, path):
-            return True
-        if self.allow:
-            # Google reads an allowed index page as an allowed folder.
-            folder = self.pattern.removesuffix("index.html")
-            return folder != self.pattern and folder.endswith("/") and _glob_matches(folder + "$", path)
-        return _glob_matches(_unescaped(self.pattern), _unescaped(path))
 
-
-@dataclass(slots=True)
+@dataclass(frozen=True)
 class Group:
     """All rules that one product token has in a robots.txt, and the longest crawl delay asked of it, in seconds."""
 
-    rules: list[Rule] = field(default_factory=list)
+    rules: tuple[Rule, ...] = ()
     delay_s: float | None = None
+
+    def deciding_rule(self, path: str) -> Rule | None:
+        """Return the rule with the longest pattern that covers a path (with query): Allow first, then as they stand."""
+        covering = (*self._as_written.covering(path), *self._widened.covering(unescaped(path)))
+        best = max(covering, key=self._rank, default=None)
+        return None if best is None else self.rules[best]
+
+    def _rank(self, position: int) -> tuple[int, bool, int]:
+        rule = self.rules[position]
+        return len(rule.pattern), rule.allow, -position
+
+    @cached_property
+    def _as_written(self) -> PatternIndex[int]:
+        """Positions of all rules; an allowed index page counts as an allowed folder too, as Google reads it."""
+        patterns = [(rule.pattern, position) for position, rule in enumerate(self.rules)]
+        folders = [
+            (f"{rule.pattern.removesuffix('index.html')}$", position)
+            for position, rule in enumerate(self.rules)
+            if rule.allow and rule.pattern.endswith("/index.html")
+        ]
+        return PatternIndex(patterns + folders)
+
+    @cached_property
+    def _widened(self) -> PatternIndex[int]:
+        """Positions of what is disallowed, in whichever spelling."""
+        return PatternIndex(
+            (unescaped(rule.pattern), position) for position, rule in enumerate(self.rules) if not rule.allow
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +118,11 @@ class Robots:
         if self.state == "unavailable":
             return RobotsDecision(False, "unavailable", None)
         group = self.groups.get(agent.lower()) or self.groups.get("*") or Group()
-        path = _path_of(url)
-        matching = [rule for rule in group.rules if rule.matches(path)]
-        if not matching or path == "/robots.txt":
+        path = path_of(url)
+        rule = group.deciding_rule(path)
+        if rule is None or path == "/robots.txt":
             return RobotsDecision(True, "none", group.delay_s)
-        best = max(matching, key=lambda rule: (len(rule.pattern), rule.allow))
-        return RobotsDecision(best.allow, best.text, group.delay_s)
+        return RobotsDecision(rule.allow, rule.text, group.delay_s)
 
 
 def parse_robots(status: int | None, body: bytes) -> Robots:
@@ -123,11 +138,7 @@ def parse_robots(status: int | None, body: bytes) -> Robots:
         return Robots("unavailable")
     if status >= 300:
         return Robots("absent") if status >= 400 else Robots("unavailable")
-    groups: dict[str, Group] = {}
-    for agents, key, value in _lines_with_agents(_robots_lines(body)):
-        for agent in agents:
-            _add_line(groups.setdefault(agent, Group()), key, value)
-    return Robots("rules", groups, tuple(sitemaps_of(body)))
+    return Robots("rules", _groups(body), tuple(sitemaps_of(body)))
 
 
 def robots_directives(values: Iterable[str], agent: str) -> frozenset[str]:
@@ -151,6 +162,22 @@ def robots_directives(values: Iterable[str], agent: str) -> frozenset[str]:
             if for_us and token.strip():
                 directives.add(token.strip())
     return frozenset(directives | ({"noindex", "nofollow"} if "none" in directives else set()))
+
+
+def _groups(body: bytes) -> dict[str, Group]:
+    rules: dict[str, list[Rule]] = {}
+    delays_s: dict[str, float] = {}
+    for agents, key, value in _lines_with_agents(_robots_lines(body)):
+        rule = None
+        if key in ("allow", "disallow") and value:
+            rule = Rule(key == "allow", escaped(value), f"{key.capitalize()}: {value}")
+        for agent in agents:
+            of_agent = rules.setdefault(agent, [])
+            if rule is not None:
+                of_agent.append(rule)
+            elif key == "crawl-delay" and _SECONDS.fullmatch(value):
+                delays_s[agent] = max(float(value), delays_s.get(agent, 0.0))
+    return {agent: Group(tuple(of_agent), delays_s.get(agent)) for agent, of_agent in rules.items()}
 
 
 def _robots_lines(body: bytes) -> Iterable[tuple[str, str]]:
@@ -194,48 +221,3 @@ def _product_token(value: str) -> str:
         return "*"
     token = re.match(r"[a-zA-Z_-]*", value)
     return token.group().lower() if token else ""
-
-
-def _add_line(group: Group, key: str, value: str) -> None:
-    if key == "crawl-delay" and _SECONDS.fullmatch(value):
-        group.delay_s = max(float(value), group.delay_s or 0.0)
-    elif key in ("allow", "disallow") and value:
-        text = f"{key.capitalize()}: {value}"
-        group.rules.append(Rule(key == "allow", _escaped(value), text))
-
-
-def _path_of(url: str) -> str:
-    """Return path and query of a URL with its escapes in upper case, "/" where it has none."""
-    path = url.removeprefix(origin_of(url)) if url else ""
-    return _ESCAPE.sub(lambda escape: escape.group().upper(), path) or "/"
-
-
-def _escaped(pattern: str) -> str:
-    """Return a pattern with bytes beyond ASCII escaped, and all escapes in upper case."""
-    ascii_only = "".join(character if character < "\x80" else f"%{ord(character):02X}" for character in pattern)
-    return _ESCAPE.sub(lambda escape: escape.group().upper(), ascii_only)
-
-
-def _unescaped(text: str) -> str:
-    """Return a path or pattern with every escape resolved that a pattern does not give a meaning."""
-    return _ESCAPE.sub(
-        lambda escape: escape.group() if escape.group() in _KEPT_ESCAPES else chr(int(escape.group()[1:], 16)), text
-    )
-
-
-def _glob_matches(pattern: str, path: str) -> bool:
-    """Return whether a pattern covers a path, in time linear in both (no regular expression of a stranger's)."""
-    anchored = pattern.endswith("$")
-    first, *others = pattern.removesuffix("$").split("*")
-    if not path.startswith(first):
-        return False
-    position = len(first)
-    last = others.pop() if others and anchored else None
-    for part in others:
-        found = path.find(part, position)
-        if found < 0:
-            return False
-        position = found + len(part)
-    if last is not None:
-        return path.endswith(last) and len(path) - len(last) >= position
-    return not anchored or position == len(path)

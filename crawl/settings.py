@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
+from crawl.opt_outs import ALL_RESPECTED, OptOuts
 from crawl.records import Kind, LinkRow
 from crawl.urls import is_within
 
@@ -92,6 +93,8 @@ class FetchSettings:
         max_page_bytes: bytes of a page, as sent and decoded.
         max_picture_bytes: bytes of a picture, as sent and decoded.
         picture_width: width in pixels wanted of a picture that is offered in several.
+        opt_outs: which opt-outs are respected.
+        site_opt_outs: whether each origin is asked for its tdmrep.json and ai.txt, so far as they are respected.
         allow_hosts: hosts that may have any address, private ones included, and any port.
         connect_to: host to "address:port": the connection goes there, URL and Host header stay.
     """
@@ -114,6 +117,8 @@ class FetchSettings:
     max_page_bytes: int = 8 * 2**20
     max_picture_bytes: int = 32 * 2**20
     picture_width: int = 512
+    opt_outs: OptOuts = ALL_RESPECTED
+    site_opt_outs: bool = True
     allow_hosts: tuple[str, ...] = ()
     connect_to: Mapping[str, str] = field(default_factory=dict)
 
@@ -152,9 +157,12 @@ class FetchSettings:
 
 
 def is_wanted(link: LinkRow, settings: FetchSettings) -> bool:
-    """Return whether what a link leads to is to be asked for: whether the source that led to it reaches there."""
+    """Return whether what a link leads to is to be asked for: whether the source that led to it reaches there.
+
+    A picture whose page speaks against its use is not.
+    """
     scope = settings.scopes.get(link.source)
-    return scope is not None and scope.covers(link)
+    return scope is not None and link.opt_out == "none" and scope.covers(link)
 
 
 def _installed_version() -> str:

@@ -7,12 +7,15 @@ The protocol's rule about folders (a sitemap in /walk/ lists what is below it) i
 
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 from crawl.content_coding import BodyDecoder, CodingError
+from crawl.licences import spdx_of_url
+from crawl.records import UNKNOWN, LinkRow, Target
 from crawl.sitemap_xml import Entries, SitemapError, entries_of_text, entries_of_xml
 from crawl.urls import canonical_url, host_of, is_within
 
@@ -82,6 +85,26 @@ def read_sitemap(body: bytes, url: str, vouching_hosts: Collection[str] = ()) ->
     hosts = {host_of(url), *vouching_hosts}
     found = entries_of_text(data) if _is_text(data) else entries_of_xml(data)
     return _sitemap(found, hosts)
+
+
+def links_of(found: Sitemap, target: Target) -> Iterator[LinkRow]:
+    """Yield the links that a sitemap amounts to, which was asked for as `target`."""
+    listed = LinkRow(target.url, "", "page", depth=target.depth + 1, source=target.source)
+    for each in found.sitemaps:
+        yield replace(listed, to_url=each.url, kind="sitemap")
+    for page in found.pages:
+        yield replace(listed, to_url=page.url)
+    for image in found.images:
+        yield replace(
+            listed,
+            from_url=image.page_url,
+            to_url=image.url,
+            kind="image",
+            caption=image.caption,
+            caption_source="sitemap" if image.caption else "none",
+            licence=spdx_of_url(image.licence_url) if image.licence_url else UNKNOWN,
+            licence_url=image.licence_url or UNKNOWN,
+        )
 
 
 def sitemaps_of(robots_body: bytes) -> list[str]:

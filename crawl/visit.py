@@ -1,22 +1,22 @@
 """What one answer is worth: the ledger row, the payload to keep and the links found, from bytes already had."""
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from crawl.html import PageError, read_page
 from crawl.http import FetchError
-from crawl.licences import spdx_of_url
+from crawl.opt_outs import XMP_PROHIBITED, OptOutDecision, OptOuts, decide_opt_outs, tdm_signals
 from crawl.pictures import READABLE_TYPES
-from crawl.records import UNKNOWN, Earlier, Fate, LedgerRow, LinkRow, Target, Visit, link_of
+from crawl.records import UNKNOWN, Earlier, Fate, LedgerRow, Target, Visit, link_of
 from crawl.response import Response
 from crawl.robots import robots_directives
 from crawl.settings import PRODUCT, FetchSettings
 from crawl.sitemap_xml import SitemapError
-from crawl.sitemaps import Sitemap, read_sitemap
+from crawl.sitemaps import links_of, read_sitemap
 from crawl.urls import canonical_url, host_of
 from crawl.warc import StoredResponse
+from crawl.xmp import data_mining_prohibition
 
 PAGE_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 """Media types of pages that are asked for and kept."""
@@ -29,23 +29,18 @@ _MAX_VALIDATOR = 1024
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
-# Opt-outs, the gravest first, and the reason each gives.
-_PAGE_OPT_OUTS = {"noai": "opted_out_noai", "noindex": "opted_out_noindex"}
-_PICTURE_OPT_OUTS = {
-    "noai": "opted_out_noai",
-    "noimageai": "opted_out_noai",
-    "noindex": "opted_out_noindex",
-    "noimageindex": "opted_out_noindex",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """How a URL was asked for: requests made, the robots rule that let us, and when the answer came."""
+    """How a URL was asked for: requests made, the robots rule that let us, when the answer came.
+
+    `site_signals` are the opt-outs that the site's own files state for it.
+    """
 
     attempts: int = 0
     robots_rule: str = UNKNOWN
     fetched_at: str = ""
+    site_signals: frozenset[str] = frozenset()
 
 
 def timestamp() -> str:
@@ -53,9 +48,23 @@ def timestamp() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def is_body_wanted(target: Target, response: Response) -> bool:
-    """Return whether an answer is worth reading: status 200, a type we want, and no opt-out in its headers."""
-    return response.status == 200 and not _is_unwanted_type(target, response) and not _header_opt_out(target, response)
+def is_body_wanted(target: Target, response: Response, opt_outs: OptOuts) -> bool:
+    """Return whether an answer is worth reading: status 200, a type we want, and no opt-out of a picture's headers.
+
+    A page that opts out is read for its links.
+    """
+    if response.status != 200 or _is_unwanted_type(target, response):
+        return False
+    return target.kind != "image" or decide_opt_outs(_headers_ask(response), "image", opt_outs).reason is None
+
+
+def opted_out_unasked(target: Target, asked: Asked, opt_outs: OptOuts) -> Visit | None:
+    """Return the visit of a URL that its site states an opt-out for beforehand, None where it may be asked for."""
+    decision = decide_opt_outs(asked.site_signals, target.kind, opt_outs)
+    if decision.reason is None:
+        return None
+    visit = unasked(target, "rejected", decision.reason, "", asked)
+    return replace(visit, row=replace(visit.row, opt_out=decision.recorded))
 
 
 def unasked(target: Target, fate: Fate, reason: str, detail: str, asked: Asked) -> Visit:
@@ -152,31 +161,34 @@ def judge(target: Target, response: Response, asked: Asked, settings: FetchSetti
         return _answered(target, response, asked, "failed", "bad_redirect", response.header("location") or "")
     if response.status != 200:
         return _answered(target, response, asked, "failed", f"http_{response.status}")
-    if signals := _header_opt_out(target, response):
-        return _opted_out(_answered(target, response, asked, "rejected", ""), target, signals)
+    asks = asked.site_signals | _headers_ask(response)
+    if target.kind == "image":
+        visit = _judge_picture(target, response, asked, asks, settings.opt_outs)
+        return _with_hash_checked(visit, target, response)
     if _is_unwanted_type(target, response):
-        return _answered(target, response, asked, "rejected", "unwanted_type", response.media_type or "no media type")
-    if fault := _hash_fault(target, response):
-        return _answered(target, response, asked, "rejected", "hash_mismatch", fault)
-    kept = _answered(target, response, asked, "kept", "")
+        return _of_unwanted_type(target, response, asked)
     if target.kind == "sitemap":
-        return _judge_sitemap(kept, target)
-    if target.kind == "page" and response.media_type in LOCAL_TEXT_TYPES:
-        return kept
-    return _judge_page(kept, target, response, settings) if target.kind == "page" else kept
+        return _judge_sitemap(target, response, asked)
+    visit = _judge_page(target, response, asked, asks, settings)
+    return _with_hash_checked(visit, target, response)
 
 
-def _hash_fault(target: Target, response: Response) -> str:
-    """Return how a file differs from what its source says of it, "" where it does not or nothing is said."""
+def _with_hash_checked(visit: Visit, target: Target, response: Response) -> Visit:
+    """Return a visit, rejected where its file is not the one that its source speaks of."""
     algorithm, _, expected = target.expected_hash.partition(":")
-    if not algorithm or response.body is None:
-        return ""
+    if not algorithm or response.body is None or visit.row.fate != "kept":
+        return visit
     found = hashlib.new(algorithm, response.body, usedforsecurity=False).hexdigest()
-    return "" if found == expected.lower() else f"expected {target.expected_hash}, it is {algorithm}:{found}"
+    if found == expected.lower():
+        return visit
+    detail = f"expected {target.expected_hash}, it is {algorithm}:{found}"
+    row = replace(visit.row, fate="rejected", reason="hash_mismatch", detail=detail)
+    return replace(visit, row=row, payload=None, links=())
 
 
-def _judge_sitemap(kept: Visit, target: Target) -> Visit:
+def _judge_sitemap(target: Target, response: Response, asked: Asked) -> Visit:
     """Return what a sitemap lists as links; those of other hosts only where their robots.txt named it."""
+    kept = _answered(target, response, asked, "kept", "")
     assert kept.payload is not None
     vouching = [host_of(target.page_url)] if target.page_url else []
     try:
@@ -185,31 +197,26 @@ def _judge_sitemap(kept: Visit, target: Target) -> Visit:
         row = replace(kept.row, fate="rejected", reason=f"sitemap_{error.reason}", detail=str(error))
         return replace(kept, row=row, payload=None)
     told = ", ".join(f"{count} {reason}" for reason, count in sorted(found.rejected.items()))
-    return replace(kept, row=replace(kept.row, detail=told), links=tuple(_sitemap_links(found, target)))
+    return replace(kept, row=replace(kept.row, detail=told), links=tuple(links_of(found, target)))
 
 
-def _sitemap_links(found: Sitemap, target: Target) -> Iterator[LinkRow]:
-    listed = LinkRow(target.url, "", "page", depth=target.depth + 1, source=target.source)
-    for each in found.sitemaps:
-        yield replace(listed, to_url=each.url, kind="sitemap")
-    for page in found.pages:
-        yield replace(listed, to_url=page.url)
-    for image in found.images:
-        yield replace(
-            listed,
-            from_url=image.page_url,
-            to_url=image.url,
-            kind="image",
-            caption=image.caption,
-            caption_source="sitemap" if image.caption else "none",
-            licence=spdx_of_url(image.licence_url) if image.licence_url else UNKNOWN,
-            licence_url=image.licence_url or UNKNOWN,
-        )
+def _judge_picture(target: Target, response: Response, asked: Asked, asks: frozenset[str], opt_outs: OptOuts) -> Visit:
+    detail = ""
+    if response.body is not None and (prohibition := data_mining_prohibition(response.body)):
+        asks, detail = asks | {XMP_PROHIBITED}, prohibition
+    decision = decide_opt_outs(asks, "image", opt_outs)
+    if decision.reason is None and _is_unwanted_type(target, response):
+        return _of_unwanted_type(target, response, asked)
+    return _with_opt_outs(_answered(target, response, asked, "kept", "", detail), decision)
 
 
-def _judge_page(kept: Visit, target: Target, response: Response, settings: FetchSettings) -> Visit:
+def _judge_page(
+    target: Target, response: Response, asked: Asked, asks: frozenset[str], settings: FetchSettings
+) -> Visit:
     assert response.body is not None
-    directives = _header_directives(response)
+    kept = _answered(target, response, asked, "kept", "")
+    if response.media_type in LOCAL_TEXT_TYPES:
+        return _with_opt_outs(kept, decide_opt_outs(asks, "page", settings.opt_outs))
     try:
         page = read_page(
             response.body,
@@ -217,21 +224,26 @@ def _judge_page(kept: Visit, target: Target, response: Response, settings: Fetch
             response.charset,
             settings.picture_width,
             depth=target.depth,
-            directives=directives,
+            directives=asks,
+            opt_outs=settings.opt_outs,
         )
     except PageError as error:
         return replace(kept, row=replace(kept.row, fate="rejected", reason=str(error)), payload=None)
-    signals = (page.robots | directives) & _PICTURE_OPT_OUTS.keys()
+    decision = decide_opt_outs(asks | page.robots, "page", settings.opt_outs)
     links = tuple(replace(link, source=target.source) for link in page.links)
-    visit = replace(kept, row=replace(kept.row, opt_out=_joined(signals)), links=links)
-    return _opted_out(visit, target, signals) if signals & _PAGE_OPT_OUTS.keys() else visit
+    return _with_opt_outs(replace(kept, links=links), decision)
 
 
-def _opted_out(visit: Visit, target: Target, signals: frozenset[str]) -> Visit:
-    reasons = _PAGE_OPT_OUTS if target.kind == "page" else _PICTURE_OPT_OUTS
-    reason = next(reason for signal, reason in reasons.items() if signal in signals)
-    row = replace(visit.row, fate="rejected", reason=reason, opt_out=_joined(signals))
-    return replace(visit, row=row, payload=None)
+def _with_opt_outs(visit: Visit, decision: OptOutDecision) -> Visit:
+    """Return a visit with what was said recorded, rejected and without its payload where that is to be."""
+    row = replace(visit.row, opt_out=decision.recorded)
+    if decision.reason is None:
+        return replace(visit, row=row)
+    return replace(visit, row=replace(row, fate="rejected", reason=decision.reason), payload=None)
+
+
+def _of_unwanted_type(target: Target, response: Response, asked: Asked) -> Visit:
+    return _answered(target, response, asked, "rejected", "unwanted_type", response.media_type or "no media type")
 
 
 def _answered(target: Target, response: Response, asked: Asked, fate: Fate, reason: str, detail: str = "") -> Visit:
@@ -264,14 +276,7 @@ def _is_unwanted_type(target: Target, response: Response) -> bool:
     return response.media_type not in PAGE_TYPES | local
 
 
-def _header_directives(response: Response) -> frozenset[str]:
-    return robots_directives(response.header_values("x-robots-tag"), PRODUCT)
-
-
-def _header_opt_out(target: Target, response: Response) -> frozenset[str]:
-    """Return the signals in a picture's headers; a page's are judged with those in it, since its links count."""
-    return _header_directives(response) & _PICTURE_OPT_OUTS.keys() if target.kind == "image" else frozenset()
-
-
-def _joined(signals: frozenset[str]) -> str:
-    return ",".join(sorted(signals)) or "none"
+def _headers_ask(response: Response) -> frozenset[str]:
+    """Return the robots directives and opt-outs in an answer's headers."""
+    directives = robots_directives(response.header_values("x-robots-tag"), PRODUCT)
+    return directives | tdm_signals(response.header_values("tdm-reservation"))

@@ -19,7 +19,8 @@ import apache_beam as beam
 import pyarrow.parquet as pq
 
 from crawl.damage import Damage
-from crawl.lane import HostWork, Surroundings, visit_lane
+from crawl.host import HostWork, Surroundings
+from crawl.lane import visit_lane
 from crawl.records import LEDGER_SCHEMA, LINK_SCHEMA, Earlier, LedgerRow, LinkRow, Target
 from crawl.visit import Asked, unasked
 from crawl.warc import StoredResponse, read_record

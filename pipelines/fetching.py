@@ -1,5 +1,6 @@
 """How a recipe wants things fetched."""
 
+from crawl.opt_outs import OptOuts
 from crawl.settings import FetchSettings
 from pipelines.stages import Job
 
@@ -25,6 +26,8 @@ def fetch_settings(job: Job) -> FetchSettings:
         max_page_bytes=config.max_page_bytes,
         max_picture_bytes=config.max_picture_bytes,
         picture_width=config.picture_width,
+        opt_outs=OptOuts.of(config.opt_outs),
+        site_opt_outs=config.site_opt_outs,
         allow_hosts=tuple(config.allow_hosts),
         connect_to=config.connect_to,
     )

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import pyarrow as pa
 
-from crawl.lane import HostWork
+from crawl.host import HostWork
 from crawl.records import Earlier, LinkRow, Target, target_of
 from crawl.retry import is_retryable
 from crawl.settings import FetchSettings, HostSpent, is_wanted
@@ -208,12 +208,13 @@ def _target(data: str) -> Target:
 
 
 def _link_entries(path: str, settings: FetchSettings, what: int) -> Iterator[Entry]:
-    wanted: dict[tuple[str, str, int, str], bool] = {}
+    wanted: dict[tuple[str, str, int, str, str], bool] = {}
     for row in read_table(path).to_pylist():
-        identity = (row["to_url"], row["kind"], row["depth"], row["source"])
+        identity = (row["to_url"], row["kind"], row["depth"], row["source"], row["opt_out"])
         if identity not in wanted:
-            url, kind, depth, source = identity
-            wanted[identity] = is_wanted(LinkRow("", url, kind, depth=depth, source=source), settings)
+            url, kind, depth, source, opt_out = identity
+            link = LinkRow("", url, kind, depth=depth, source=source, opt_out=opt_out)
+            wanted[identity] = is_wanted(link, settings)
         if wanted[identity]:
             host = host_of(row["to_url"])
             rank = f"{row['depth']:06d}{row['kind']}{0 if row['caption'] else 1}{row['from_url']}"

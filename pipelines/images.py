@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
+from apache_beam.pvalue import TaggedOutput
 
 from crawl.images import CleanImage, ImageSettings, clean_image
 from crawl.records import UNKNOWN
@@ -20,7 +21,7 @@ from crawl.warc import read_payload
 from pipelines.cleaning import Clean, Cleaned, finish_clean_part
 from pipelines.duplicates import REJECTS, keep_first, keep_first_remembered
 from pipelines.engine import run_pipeline
-from pipelines.fates import Fates
+from pipelines.fates import Fates, Reject
 from pipelines.ledger import FROM_LEDGER, RowRef, count_fetched, crawl_tables, read_fetched
 from pipelines.receipts import Receipt
 from pipelines.rejects import WriteRejects
@@ -48,6 +49,21 @@ IMAGE_SCHEMA: pa.Schema = pa.schema(
 )
 
 
+class Place(NamedTuple):
+    """A place where a picture was found.
+
+    Attributes:
+        rank: no caption, no licence, trust of the caption, minus its length, page: the smallest is the best place.
+            The longer caption says more: a leaf's "Two Lobes" on one page is its "Ginkgo Leaf" on another.
+        link: the link row.
+        opt_out: what the page says against use of its pictures, "none" where nothing.
+    """
+
+    rank: tuple[bool, bool, int, int, str]
+    link: RowRef
+    opt_out: str
+
+
 class Found(NamedTuple):
     """A fetched picture with the best of the places where it was found."""
 
@@ -55,10 +71,6 @@ class Found(NamedTuple):
     sha256: str
     ref: RowRef
     rank: tuple[bool, bool, int, int, str]
-    """No caption, no licence, trust of the caption, minus its length, page: the smallest is the best place.
-
-    The longer caption says more: what stands beside a leaf as "Two Lobes" on one page is a "Ginkgo Leaf" on another.
-    """
     link: RowRef
 
 
@@ -72,9 +84,9 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
     """Adds the stage's graph to `pipeline`."""
     assert job.recipe.images is not None
     config = job.recipe.images
+    found = pipeline | "FindPictures" >> FindPictures(job)
     once = (
-        pipeline
-        | "FindPictures" >> FindPictures(job)
+        found.kept
         # Found
         | "KeyByFile" >> beam.Map(lambda found: (found.sha256, found))
         | "GroupByFile" >> beam.GroupByKey()
@@ -93,19 +105,22 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
     )
     write = functools.partial(write_part, job.folder)
     cleaned.kept | "WriteParts" >> WriteShards(job.folder, config.buckets, config.max_part_bytes, write)
-    rejects = (once.rejects, cleaned.rejects) | "Rejects" >> beam.Flatten()
+    rejects = (found.rejects, once.rejects, cleaned.rejects) | "Rejects" >> beam.Flatten()
     rejects | "WriteRejects" >> WriteRejects(job.folder, "duplicates", config.buckets)
 
 
 class FindPictures(beam.PTransform):
-    """Joins the fetched pictures of a crawl with the best of the places where each was found."""
+    """Joins the fetched pictures of a crawl with the best of the places where each was found.
+
+    A picture that one of its pages speaks against is rejected, whatever the others say.
+    """
 
     def __init__(self, job: Job) -> None:
         super().__init__()
         self._job = job
 
-    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
-        """The graph from nothing to `Found`."""
+    def expand(self, pipeline: beam.Pipeline) -> beam.pvalue.DoOutputsTuple:
+        """The graph from nothing to `Found` (output `kept`) and `Reject`."""
         fetched = (
             pipeline
             | "Ledgers" >> beam.Create(crawl_tables(self._job, "ledger-"))
@@ -117,31 +132,36 @@ class FindPictures(beam.PTransform):
             pipeline
             | "Links" >> beam.Create(crawl_tables(self._job, "links-"))
             | "ReadLinks" >> beam.FlatMap(read_places, self._job)
-            # (url, (rank, RowRef))
+            # (url, Place)
         )
         return (
             {"fetched": fetched, "links": links}
             | "JoinByUrl" >> beam.CoGroupByKey()
-            | "BestPlace" >> beam.FlatMapTuple(best_place)
+            | "BestPlace" >> beam.FlatMapTuple(best_place).with_outputs(REJECTS, main="kept")
         )
 
 
-def read_places(table: str, job: Job) -> Iterator[tuple[str, tuple[tuple[bool, bool, int, int, str], RowRef]]]:
+def read_places(table: str, job: Job) -> Iterator[tuple[str, Place]]:
     """Every place where a picture was found, by the picture's URL."""
-    names = ("from_url", "to_url", "kind", "caption", "caption_source", "licence")
+    names = ("from_url", "to_url", "kind", "caption", "caption_source", "licence", "opt_out")
     columns = read_table(f"{job.input_folder('crawl')}/{table}", names)
     rows = zip(*(columns[name].to_pylist() for name in names), strict=True)
-    for row, (from_url, to_url, kind, caption, source, licence) in enumerate(rows):
+    for row, (from_url, to_url, kind, caption, source, licence, opt_out) in enumerate(rows):
         if kind == "image":
             rank = (not caption, licence == UNKNOWN, CAPTION_TRUST.index(source), -len(caption), from_url)
-            yield to_url, (rank, RowRef(table, row))
+            yield to_url, Place(rank, RowRef(table, row), opt_out)
 
 
-def best_place(url: str, found: dict[str, Iterable[Any]]) -> Iterator[Found]:
-    """The fetched picture at `url`, if it was fetched, with the best place where it was found."""
+def best_place(url: str, found: dict[str, Iterable[Any]]) -> Iterator[Any]:
+    """The fetched picture at `url`, if there is one, with the best place where it was found; or why it is not used."""
     for fetched in found["fetched"]:
-        rank, link = min(found["links"])
-        yield Found(url, fetched.sha256, fetched.ref, rank, link)
+        places = sorted(map(Place._make, found["links"]))
+        against = next((place for place in places if place.opt_out != "none"), None)
+        if against is None:
+            yield Found(url, fetched.sha256, fetched.ref, places[0].rank, places[0].link)
+        else:
+            detail = f"{against.opt_out} on {against.rank[-1]}"
+            yield TaggedOutput(REJECTS, Reject(url, "rejected", "opted_out_by_page", detail))
 
 
 def one_of_each_file(copies: tuple[str, Iterable[Found]], job: Job) -> Iterator[Any]:

@@ -39,6 +39,10 @@ class CrawlConfig(Section):
     max_page_bytes: int = Field(8 * MEBIBYTE, ge=1024, description="of a page, decoded")
     max_picture_bytes: int = Field(32 * MEBIBYTE, ge=1024)
     picture_width: int = Field(512, ge=1, description="of several sizes offered, the smallest at least this wide")
+    opt_outs: list[Literal["noai", "noindex", "tdm", "ai_txt", "xmp"]] = Field(
+        ["noai", "noindex", "tdm", "ai_txt", "xmp"], description="that keep something out; all others are recorded only"
+    )
+    site_opt_outs: bool = Field(True, description="whether each site is asked for its tdmrep.json and ai.txt")
 
     allow_hosts: list[str] = Field([], description="hosts that may lie in a private network or on loopback")
     connect_to: dict[str, str] = Field(

@@ -48,8 +48,8 @@ class Stage:
 
 
 STAGE_LIST = (
-    Stage("crawl", (), 2, ()),
-    Stage("images", ("crawl",), 2, ("numpy", "pillow", "pyarrow")),
+    Stage("crawl", (), 3, ()),
+    Stage("images", ("crawl",), 3, ("numpy", "pillow", "pyarrow")),
     Stage("text", ("crawl",), 1, ("lxml", "pyarrow", "resiliparse", "trafilatura", "unicode")),
     Stage("triplets", ("images",), 2, ("numpy", "pillow", "pyarrow")),
     Stage("windows", ("text",), 2, ("numpy", "pyarrow", "unicode")),

@@ -22,6 +22,10 @@ class Answer(NamedTuple):
 NOT_FOUND = Answer(404, {"Content-Type": "text/plain"}, b"not here")
 
 
+SITE_FILES = ("/robots.txt", "/.well-known/tdmrep.json", "/ai.txt")
+"""What every origin is asked for first, in this order."""
+
+
 @dataclass
 class Site:
     """A running server.

@@ -218,6 +218,8 @@ def test_sites_that_give_nothing_say_why(recipe: Path, tmp_path: Path):
     assert sorted(empty.requests) == [
         ("closed.example", "/robots.txt"),
         ("grove.example", "/"),
+        ("grove.example", "/.well-known/tdmrep.json"),
+        ("grove.example", "/ai.txt"),
         ("grove.example", "/robots.txt"),
     ]
 

@@ -31,7 +31,7 @@ def test_the_demo_ends_with_what_to_look_at_and_what_to_do_next(tmp_path: Path):
     assert not _results(out, "language")["beats"], "a second is too little"
     assert "language: does not beat what stands beside it" in said
     assert "It does not beat what stands beside it" in (out / "report/index.html").read_text()
-    assert "531 requests, 0 of them to its forbidden folders" in said
+    assert "535 requests, 0 of them to its forbidden folders" in said
     last = said.strip().splitlines()[-8:]
     assert [line.strip() for line in last] == [
         "Look at",

@@ -135,12 +135,12 @@ def test_a_licence_linked_in_the_figure_is_evidence_and_one_elsewhere_is_not():
 def test_opt_outs_take_pictures_and_nofollow_takes_links(meta: str, robots: set[str], links: list[str]):
     page = _read(f'{meta}<a href="beech.html">x</a><a rel="x NoFollow" href="ash.html">x</a><img src="oak.jpg">')
     assert page.robots == robots
-    assert [link.kind for link in page.links] == links
+    assert [link.kind for link in page.links if link.opt_out == "none"] == links
 
 
 def test_directives_from_http_count_as_those_in_the_page():
     page = read_page(b'<a href="/x">x</a><img src="y">', URL, None, 256, depth=3, directives=frozenset({"noai"}))
-    assert [(link.kind, link.depth) for link in page.links] == [("page", 4)]
+    assert [(link.kind, link.opt_out) for link in page.links] == [("page", "none"), ("image", "noai")]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from crawl.lane import HostWork, visit_lane
+from crawl.host import HostWork
+from crawl.lane import visit_lane
 from crawl.records import Kind, LinkRow, Target, Visit, link_of, target_of
 from crawl.settings import FetchSettings, Follow, HostSpent, Scope, is_wanted
 from crawl.urls import host_of
@@ -38,6 +39,7 @@ def _settings(site: Site, *hosts: str) -> FetchSettings:
         allow_hosts=names,
         connect_to=dict.fromkeys(names, f"127.0.0.1:{site.port}"),
         timeout_s=5,
+        site_opt_outs=False,
     )
 
 

@@ -19,7 +19,7 @@ from pipelines.forget import forget
 from pipelines.load_recipe import check_recipe
 from pipelines.verify import print_faults
 from tests.builds import manifest_of
-from tests.loopback import Site, pages, serve
+from tests.loopback import SITE_FILES, Site, pages, serve
 from tests.tiny_datasets import draw_tree
 
 HOST = "pictures.example"
@@ -135,7 +135,7 @@ def test_listed_pages_lead_to_their_pictures_where_the_recipe_says_so(tmp_path: 
     source = {"source": "urls", "files": [str(tmp_path / "list.txt")], "kind": "page", "follow": "pictures"}
     with serve(pages(content)) as site:
         _build(tmp_path / "out", {"list": source}, site, text={"min_words": 20})
-    assert {path for _, path in site.requests} == {"/robots.txt", "/", "/0.png"}
+    assert {path for _, path in site.requests} == {*SITE_FILES, "/", "/0.png"}
     assert manifest_of(tmp_path / "out", "images").counts.kept == 1
 
 
@@ -224,6 +224,23 @@ def test_sources_mix_and_a_url_of_two_is_asked_for_once(trees: Path, tmp_path: P
     with serve(pages(content)) as site:
         _build(tmp_path / "out", sources, site)
     asked = [path for _, path in site.requests]
-    assert sorted(asked) == ["/", "/0.png", "/1.png", "/2.png", "/robots.txt"]
+    assert sorted(asked) == sorted([*SITE_FILES, "/", "/0.png", "/1.png", "/2.png"])
     assert {row["source"] for row in _rows(tmp_path / "out", "crawl", "ledger-")} == set(sources)
     assert len(_rows(tmp_path / "out", "images", "images-")) == 3  # both of the folder's are on the web too
+
+
+def test_a_picture_that_one_page_speaks_against_is_not_used_though_another_offers_it(tmp_path: Path):
+    content: dict[str, bytes | str] = {
+        **PICTURES,
+        "/": '<a href="/b">b</a><a href="/c">c</a><img src="/0.png" alt="An oak"><img src="/1.png" alt="An elm">',
+        "/b": '<meta name="robots" content="noimageai"><img src="/0.png" alt="The oak"><img src="/2.png">',
+        "/c": '<meta name="robots" content="noindex"><img src="/1.png"><img src="/3.png">',
+    }
+    with serve(pages(content)) as site:
+        _build(tmp_path, {"site": {"source": "site", "seeds": [f"{HOME}/"]}}, site)
+    assert not {(HOST, "/2.png"), (HOST, "/3.png")} & set(site.requests)
+    assert [row["url"] for row in _rows(tmp_path, "images", "images-")] == [f"{HOME}/1.png"]
+    (reject,) = _rows(tmp_path, "images", "rejects-")
+    assert (reject["key"], reject["reason"]) == (f"{HOME}/0.png", "opted_out_by_page")
+    assert reject["detail"] == f"noimageai on {HOME}/b"
+    assert print_faults(str(tmp_path), True, Console(quiet=True)) == 0

@@ -10,7 +10,8 @@ from operator import attrgetter
 import pytest
 
 from crawl.gates import Pause
-from crawl.lane import HostWork, Surroundings, visit_lane
+from crawl.host import HostWork, Surroundings
+from crawl.lane import visit_lane
 from crawl.records import Target, Visit
 from crawl.settings import FetchSettings, Scope
 from tests import virtual_time
@@ -132,7 +133,7 @@ def test_hosts_of_one_machine_share_its_room():
 )
 def test_the_longest_of_all_delays_counts(host: Host, settings: dict[str, float], gaps: list[float]):
     web = SimulatedWeb({"a.example": host})
-    changed = FetchSettings(contact="x", scopes={"": Scope(None)}, round_time_s=10**9, **settings)  # type: ignore[arg-type]
+    changed = FetchSettings(contact="x", scopes={"": Scope(None)}, round_time_s=10**9, site_opt_outs=False, **settings)  # type: ignore[arg-type]
     virtual_time.run(_crawl(web, 3, changed, ()))
     found = [after.begin - before.end for before, after in itertools.pairwise(web.log)]
     assert found == pytest.approx(gaps)
@@ -140,7 +141,9 @@ def test_the_longest_of_all_delays_counts(host: Host, settings: dict[str, float]
 
 def test_an_overloaded_host_is_asked_ever_less_and_then_more_again():
     web = SimulatedWeb({"a.example": Host("a", overload_every=1)})
-    settings = FetchSettings(contact="x", scopes={"": Scope(None)}, round_time_s=10**9, max_attempts=1)
+    settings = FetchSettings(
+        contact="x", scopes={"": Scope(None)}, round_time_s=10**9, max_attempts=1, site_opt_outs=False
+    )
 
     async def crawl() -> None:
         lane = visit_lane([HostWork("a.example", _targets("a.example", 12))], settings, Surroundings(web))
@@ -154,11 +157,18 @@ def test_an_overloaded_host_is_asked_ever_less_and_then_more_again():
 
 
 def test_a_host_that_asks_for_a_long_pause_is_left_for_later():
-    web = SimulatedWeb({"a.example": Host("a", overload_every=3, retry_after_s=4_000)})
+    web = SimulatedWeb({"a.example": Host("a", overload_every=4, retry_after_s=4_000)})
     visits = virtual_time.run(_crawl(web, 5, SETTINGS, ()))
     reasons = [visit.row.reason for visit in visits]
-    assert reasons == ["", "", "http_429", "retry_after_too_long", "retry_after_too_long", "robots_disallowed"]
-    assert len(web.log) == 4
+    assert reasons == ["", "http_429", *["retry_after_too_long"] * 3, "robots_disallowed"]
+    assert len(web.log) == 5
+
+
+def test_a_host_that_asks_for_a_long_pause_is_not_asked_for_its_other_files_either():
+    web = SimulatedWeb({"a.example": Host("a", overload_every=1, retry_after_s=4_000)})
+    visits = virtual_time.run(_crawl(web, 5, SETTINGS, ()))
+    assert {visit.row.reason for visit in visits} == {"retry_after_too_long", "robots_disallowed"}
+    assert [request.path for request in web.log] == ["/robots.txt", "/.well-known/tdmrep.json"]
 
 
 def test_robots_txt_is_asked_for_again_after_a_day():
@@ -182,5 +192,5 @@ def test_five_hundred_hosts_are_kept_busy():
     web = SimulatedWeb({f"h{number}.example": Host(f"{number}", response_s=0.0) for number in range(500)})
     settings = FetchSettings(contact="x", scopes={"": Scope(None)}, delay_s=1.0, round_time_s=10**9, num_hosts=500)
     virtual_time.run(_crawl(web, 20, settings, ()))
-    assert len(web.log) == 500 * 21
-    assert max(request.end for request in web.log) <= 20 * 1.05
+    assert len(web.log) == 500 * 23
+    assert max(request.end for request in web.log) <= 22 * 1.05

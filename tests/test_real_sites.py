@@ -21,6 +21,7 @@ from shards import open_dataset
 from shards.manifest import Counts
 from shards.tokenizer import split_words
 from tests.builds import manifest_of
+from tests.loopback import SITE_FILES
 from tests.real_sites import Built, built
 
 ALL = {"images": {"size": 64}, "triplets": {"steps": 5}, "text": {}, "windows": {"tokenizer": "words", "context": 64}}
@@ -132,10 +133,10 @@ def test_a_site_gives_text_alone_where_the_recipe_asks_for_text_alone(arboretum:
     assert sorted(path.name for path in arboretum.out.iterdir() if path.is_dir()) == ["crawl", "text", "windows"]
 
 
-def test_every_url_is_asked_for_once_and_robots_txt_first(site: Built):
+def test_every_url_is_asked_for_once_and_the_files_of_the_site_first(site: Built):
     ledger = site.rows("crawl", "ledger-")
-    assert site.paths[0] == "/robots.txt"
-    assert Counter(f"http://{site.host}{path}" for path in site.paths[1:]) == Counter(row["url"] for row in ledger)
+    assert tuple(site.paths[:3]) == SITE_FILES
+    assert Counter(f"http://{site.host}{path}" for path in site.paths[3:]) == Counter(row["url"] for row in ledger)
 
 
 def test_every_payload_is_in_the_warc_files_as_it_was_served(site: Built):

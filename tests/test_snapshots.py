@@ -18,7 +18,7 @@ from pipelines.forget import forget
 from pipelines.load_recipe import check_recipe
 from pipelines.verify import print_faults
 from tests.builds import manifest_of
-from tests.loopback import Answer, Site, pages, serve
+from tests.loopback import SITE_FILES, Answer, Site, pages, serve
 from tests.tiny_datasets import draw_tree
 
 HOST = "grove.example"
@@ -111,7 +111,7 @@ def test_only_what_changed_is_fetched_again(later: dict[str, Answer], tmp_path: 
         "/oak.png": ("kept", 304, True),
         "/leaf.png": ("kept", 200, False),
     }
-    assert sorted(path for _, path in site.requests) == sorted([*rows, "/robots.txt"])
+    assert sorted(path for _, path in site.requests) == sorted([*rows, *SITE_FILES])
     assert manifest_of(tmp_path, "crawl").inputs[0].stage == "crawl"
 
 

@@ -16,7 +16,7 @@ from pipelines.errors import StageError
 from pipelines.load_recipe import load_recipe
 from shards import open_dataset
 from tests.builds import manifest_of
-from tests.loopback import NOT_FOUND, Answer, Site, serve
+from tests.loopback import NOT_FOUND, SITE_FILES, Answer, Site, serve
 
 COMMONS, UPLOADS, WIKI = "commons.example", "upload.example", "en.wikipedia.example"
 ARTICLE = " ".join(f"The oak of parish number {number} was planted by a careful hand." for number in range(12))
@@ -105,7 +105,7 @@ def test_articles_are_read_but_nothing_they_link_to_or_show_is_asked_for(tmp_pat
     with serve(_answer) as site:
         _build(site, tmp_path)
     assert {path for _, path in site.requests if "api.php" not in path} == {
-        "/robots.txt",
+        *SITE_FILES,
         "/thumb/Oak.jpg",
         "/thumb/Elm.jpg",
         "/thumb/Gone.jpg",
