@@ -25,6 +25,7 @@ from crawl.records import LEDGER_SCHEMA, LINK_SCHEMA, Earlier, LedgerRow, LinkRo
 from crawl.visit import Asked, unasked
 from crawl.warc import StoredResponse, read_record
 from pipelines.archives import ImportArchives, Part
+from pipelines.due_again import forget_passing_failures
 from pipelines.engine import run_pipeline
 from pipelines.errors import StageError
 from pipelines.fates import Fates
@@ -56,12 +57,15 @@ ASKED = f"{WORK}/asked"
 def run(job: Job) -> Outcome:
     """Runs rounds until nothing is due; see the module.
 
+    What failed in an earlier run, for a reason that may have passed, is due again.
+
     Raises:
         StageError: nothing at all could be fetched; the message says why for each seed.
     """
     for name in job.recipe.crawl.sources:
         finish_part(job.folder, f"{SEEDS}-{name}", functools.partial(find_seeds, job, name))
     finish_part(job.folder, "archives", functools.partial(read_archives, job))
+    forget_passing_failures(job.folder)
     number = _next_round(job)
     while True:
         run_pipeline(functools.partial(build_round, job=job, number=number), job.workers)

@@ -57,11 +57,16 @@ def finish_part(folder: Path, name: str, make: Callable[[], Receipt]) -> Receipt
         return found
     (folder / STAGING).mkdir(parents=True, exist_ok=True)
     receipt = make()
+    write_receipt(folder, name, receipt)
+    (folder / _OPEN / f"{name}.json").unlink(missing_ok=True)
+    return receipt
+
+
+def write_receipt(folder: Path, name: str, receipt: Receipt) -> None:
+    """Writes the receipt of part `name` whole, in the place of one that may be there."""
     path = folder / _RECEIPTS / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(path, json.dumps(receipt.to_json(), sort_keys=True).encode())
-    (folder / _OPEN / f"{name}.json").unlink(missing_ok=True)
-    return receipt
 
 
 def read_receipt(folder: Path, name: str) -> Receipt | None:
