@@ -50,7 +50,7 @@ def test_the_arboretum_gives_exactly_these_counts(built: Path):
     assert crawl.rejected == {"opted_out_noai": 2, "redirected": 3, "robots_disallowed": 2, "unwanted_type": 1}
     assert crawl.failed == {"http_404": 2, "redirect_loop": 1}
     assert (images.records_in, images.kept, images.failed) == (443, 433, {"broken_image": 1})
-    assert images.rejected == {"exact_duplicate": 6, "extreme_aspect": 1, "same_pixels": 1, "too_small": 1}
+    assert images.rejected == {"exact_duplicate": 6, "extreme_aspect": 1, "opted_out_by_page": 1, "same_pixels": 1}
     assert (text.records_in, text.kept, text.failed) == (77, 60, {})
     assert manifest_of(built, "triplets").counts.kept == 433
     assert sum(manifest_of(built, "triplets").splits.values()) == 433 * 5
