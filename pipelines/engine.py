@@ -1,7 +1,7 @@
 """Beam, where a stage runs: the embedded engine, and the child process around it.
 
 The engine is Beam's own `FnApiRunner`, by name: `DirectRunner` turns into another engine on machines that can fetch
-one. One worker runs in memory; more run as processes.
+one. One worker runs in memory; more run as processes, forked from this one.
 """
 
 import contextlib
@@ -17,6 +17,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
+from pipelines import forked_workers
 from pipelines.explain import explain
 from pipelines.log import print_to
 from pipelines.stages import Job, commit
@@ -33,9 +34,11 @@ def run_pipeline(build: Callable[[beam.Pipeline], object], workers: int) -> None
     Raises:
         RuntimeError: whatever a transform raised, as Beam words it.
     """
-    mode = "in_memory" if workers == 1 else "multi_processing"
+    is_forking = workers > 1 and forked_workers.nursery is not None
+    mode = "forked" if is_forking else "multi_processing" if workers > 1 else "in_memory"
     options = PipelineOptions(flags=[], direct_num_workers=workers, direct_running_mode=mode)
-    pipeline = beam.Pipeline(runner=FnApiRunner(), options=options)
+    runner = FnApiRunner(default_environment=forked_workers.ForkedWorkers() if is_forking else None)
+    pipeline = beam.Pipeline(runner=runner, options=options)
     build(pipeline)
     _report("pipeline", True)
     pipeline.run().wait_until_finish()
@@ -55,11 +58,14 @@ def run_child(job: Job, reporter: Connection, lifeline: Connection, log: Connect
     global _reporter  # noqa: PLW0603 - one job a process; Beam gives no way to pass it along
     os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     _reporter = reporter
     print_to(log)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", force=True)
     try:
+        if job.workers > 1:
+            importlib.import_module(f"pipelines.{job.stage}")  # which the workers then need not
+            forked_workers.open_nursery()
+        threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
         run_job(job)
     except BaseException as error:
         logger.exception("%s failed", job.stage)

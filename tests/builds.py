@@ -68,12 +68,17 @@ def wait_for(condition: Callable[[], object], what: str, timeout_s: float = 60) 
 
 def workers_of(process: subprocess.Popen[str]) -> Iterator[psutil.Process]:
     """The Beam worker processes below a running build."""
-    for child in psutil.Process(process.pid).children(recursive=True):
-        try:
-            if "apache_beam.runners.worker.sdk_worker_main" in child.cmdline():  # and not the shell around it
-                yield child
-        except psutil.NoSuchProcess:
-            continue
+    below = [psutil.Process(process.pid)]
+    for _ in ("the server of children", "a stage", "its nursery", "its workers"):
+        below = [child for each in below for child in _children(each)]
+    yield from below
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return list(process.children())
+    except psutil.NoSuchProcess:
+        return []
 
 
 def kill_all(process: subprocess.Popen[str]) -> None:
