@@ -54,6 +54,9 @@ UPRIGHT = {
 }
 TURNS_SIDEWAYS = frozenset({5, 6, 7, 8})
 
+EXTENSIONS = {"png": "png", "jpeg": "jpg", "webp": "webp"}
+"""What a clean picture can be stored as, and what its file's name then ends with."""
+
 # Others (F, I, LAB, …) have no known white and black, or no way to RGB.
 CONVERTIBLE_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr"})
 
@@ -68,6 +71,8 @@ class ImageSettings:
         max_aspect: longest side over shortest at most; banners and rulers lie above 3.
         max_pixels: width times height at most, read from the header before decoding.
         channels: 3 for colour, 1 for grey.
+        encoding: what comes out: "png" (lossless), "jpeg" or "webp".
+        quality: of JPEG and WebP, 1 to 100.
     """
 
     size: int = 64
@@ -75,6 +80,8 @@ class ImageSettings:
     max_aspect: float = 3.0
     max_pixels: int = 100_000_000
     channels: int = 3
+    encoding: str = "png"
+    quality: int = 95
 
     def __post_init__(self) -> None:
         if self.size < 1:
@@ -89,6 +96,12 @@ class ImageSettings:
             raise ValueError(f"max_pixels is {self.max_pixels}; no picture of min_side {self.min_side} is that small")
         if self.channels not in (1, 3):
             raise ValueError(f"channels is {self.channels}; 3 is colour and 1 is grey")
+        if self.encoding not in EXTENSIONS:
+            raise ValueError(f"encoding is {self.encoding}; it is one of {', '.join(EXTENSIONS)}")
+        if self.encoding == "webp" and self.channels == 1:
+            raise ValueError("encoding is webp and channels 1; WebP has no grey: take png or jpeg")
+        if not 1 <= self.quality <= 100:
+            raise ValueError(f"quality is {self.quality}; it lies in 1…100")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,15 +109,15 @@ class CleanImage:
     """A cleaned picture.
 
     Attributes:
-        pixels: uint8 (S, S, C), sRGB or grey.
-        png: the same pixels as PNG, the same bytes each time and without metadata.
+        pixels: uint8 (S, S, C), sRGB or grey, as they are read back from `encoded`.
+        encoded: the picture as a file, the same bytes each time and without metadata.
         width: width of the picture as it came, upright, in pixels.
         height: height of the picture as it came, upright, in pixels.
         media_format: one of `FORMATS`.
     """
 
     pixels: Pixels
-    png: bytes
+    encoded: bytes
     width: int
     height: int
     media_format: str
@@ -142,8 +155,10 @@ def clean_image(payload: bytes, settings: ImageSettings) -> CleanImage | Verdict
     width, height = decoded.full_size
     if decoded.orientation in TURNS_SIDEWAYS:
         width, height = height, width
-    pixels = np.array(upright, dtype=np.uint8).reshape(settings.size, settings.size, settings.channels)
-    return CleanImage(pixels, encode_png(pixels), width, height, decoded.media_format)
+    encoded = encode(upright, settings.encoding, settings.quality)
+    stored = upright if settings.encoding == "png" else Image.open(BytesIO(encoded))
+    pixels = np.array(stored, dtype=np.uint8).reshape(settings.size, settings.size, settings.channels)
+    return CleanImage(pixels, encoded, width, height, decoded.media_format)
 
 
 def judge_header(size: tuple[int, int], settings: ImageSettings) -> Verdict | None:
@@ -163,10 +178,17 @@ def pixel_key(pixels: Pixels) -> str:
     return hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()[:32]
 
 
-def encode_png(pixels: Pixels) -> bytes:
-    """Return uint8 pixels (S, S, 1 or 3) as PNG without metadata, the same bytes each time."""
+def encode(picture: Image.Image, encoding: str, quality: int) -> bytes:
+    """Return a picture of mode RGB or L as a file of one of `EXTENSIONS`, without metadata, the same bytes each time.
+
+    Source: https://pillow.readthedocs.io/en/stable/handbook/image-file-formats.html for what each writer takes.
+    """
     file = BytesIO()
-    Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).save(file, "PNG")
+    picture.info.clear()  # of a profile, that is
+    if encoding == "png":
+        picture.save(file, "PNG")
+    else:
+        picture.save(file, encoding.upper(), quality=quality)
     return file.getvalue()
 
 
@@ -205,7 +227,7 @@ def _judge_unidentified(payload: bytes) -> Verdict:
 def _decode_pixels(image: ImageFile.ImageFile, size: int) -> _Decoded | Verdict:
     header_size = image.size
     with _damage_named():
-        # libjpeg can reduce by 2, 4 or 8 while it decodes. Twice the size is left for LANCZOS to smooth.
+        # libjpeg can reduce by 2, 4 or 8 while it decodes. Twice the size is left to be smoothed.
         drafted = image.draft(None, (2 * size, 2 * size))
         image.load()
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
@@ -239,8 +261,9 @@ def _reduce_square(decoded: _Decoded, size: int) -> Image.Image:
     side = min(width, height)
     left, top = (width - side) / 2, (height - side) / 2
     box = (left, top, left + side, top + side)
-    # A gap of 3 cannot be told from LANCZOS over the whole picture. Source: Pillow documentation, Image.resize.
-    return decoded.image.resize((size, size), Image.Resampling.LANCZOS, box, reducing_gap=3.0)
+    # Every pixel counts once in HAMMING, in LANCZOS three times over: half the time, and sharper than an area's mean.
+    # Source: Pillow documentation, "Concepts", filters.
+    return decoded.image.resize((size, size), Image.Resampling.HAMMING, box)
 
 
 def _paint_on_white(image: Image.Image) -> Image.Image:

@@ -14,7 +14,7 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
-from crawl.images import CleanImage, ImageSettings, clean_image
+from crawl.images import EXTENSIONS, CleanImage, ImageSettings, clean_image
 from crawl.records import UNKNOWN
 from crawl.verdict import Verdict
 from crawl.warc import read_payload
@@ -34,7 +34,6 @@ from shards.tar import sample_bytes
 from shards.triplet import PROVENANCE, picture_key, record_bytes
 from shards.writer import write_shard
 
-EXTENSIONS = ("png", "txt", "json")
 CAPTION_TRUST = ("api", "sidecar", "list", "alt", "figcaption", "sitemap", "title", "text", "none")
 """Where a caption stood, the most trusted first."""
 
@@ -103,7 +102,7 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         | "GroupByPixels" >> beam.GroupByKey()
         | "OneOfEachPicture" >> beam.FlatMapTuple(one_of_each_picture).with_outputs(REJECTS, main="kept")
     )
-    write = functools.partial(write_part, job.folder)
+    write = functools.partial(write_part, job.folder, EXTENSIONS[config.encoding])
     cleaned.kept | "WriteParts" >> WriteShards(job.folder, config.buckets, config.max_part_bytes, write)
     rejects = (found.rejects, once.rejects, cleaned.rejects) | "Rejects" >> beam.Flatten()
     rejects | "WriteRejects" >> WriteRejects(job.folder, "duplicates", config.buckets)
@@ -177,18 +176,20 @@ def one_of_each_picture(key: str, copies: Iterable[Cleaned]) -> Iterator[Any]:
 
 
 def clean_picture(found: Any, job: Job) -> Clean | Verdict:  # noqa: ANN401 - a `Found`, as any stage's `Fetched`
-    """The clean picture as it is stored (png, caption, JSON), or why there is none."""
+    """The clean picture as it is stored (the file, caption, JSON), or why there is none."""
     assert job.recipe.images is not None
     config, crawl = job.recipe.images, job.input_folder("crawl")
     min_side = config.min_side or config.size
-    settings = ImageSettings(config.size, min_side, config.max_aspect, config.max_pixels, config.channels)
+    settings = ImageSettings(
+        config.size, min_side, config.max_aspect, config.max_pixels, config.channels, config.encoding, config.quality
+    )
     row = read_row(f"{crawl}/{found.ref.table}", found.ref.row)
     picture = clean_image(read_payload(crawl / row["warc_file"], row["warc_offset"]), settings)
     if isinstance(picture, Verdict):
         return picture
     link = read_row(f"{crawl}/{found.link.table}", found.link.row)
     record = picture_record(picture, row, link, job)
-    return Clean(record["key"], (picture.png, link["caption"].encode(), record_bytes(record)))
+    return Clean(record["key"], (picture.encoded, link["caption"].encode(), record_bytes(record)))
 
 
 def picture_record(picture: CleanImage, row: dict[str, Any], link: dict[str, Any], job: Job) -> dict[str, Any]:
@@ -212,23 +213,24 @@ def picture_record(picture: CleanImage, row: dict[str, Any], link: dict[str, Any
     return {name: known[name] for name in RECORD_FIELDS}
 
 
-def write_part(folder: Path, name: str, samples: list[SampleRef]) -> Receipt:
+def write_part(folder: Path, extension: str, name: str, samples: list[SampleRef]) -> Receipt:
     """Writes clean pictures as `part-NNNNNN.tar` with its index, and their table as `images-NNNNNN.parquet`."""
     rows: list[dict[str, Any]] = []
-    files = write_shard(folder / f"{name}.tar", _copy_samples(folder, name, samples, rows), EXTENSIONS)
+    copied = _copy_samples(folder, extension, name, samples, rows)
+    files = write_shard(folder / f"{name}.tar", copied, (extension, "txt", "json"))
     table = write_table(folder, f"images-{name.removeprefix('part-')}.parquet", rows, IMAGE_SCHEMA)
     return Receipt((*files, table), Fates(kept=len(samples)))
 
 
 def _copy_samples(
-    folder: Path, name: str, samples: list[SampleRef], rows: list[dict[str, Any]]
+    folder: Path, extension: str, name: str, samples: list[SampleRef], rows: list[dict[str, Any]]
 ) -> Iterator[tuple[str, dict[str, bytes]]]:
     """The samples as they stand in the part; a row for each goes into `rows`."""
     offset = 0
     for sample in samples:
         part, start, *lengths = sample.source
-        png, caption, record = read_staged(folder, str(part), int(start), [int(n) for n in lengths])
+        picture, caption, record = read_staged(folder, str(part), int(start), [int(n) for n in lengths])
         place = {"caption": caption.decode(), "part": f"{name}.tar", "offset": offset, "length": sample.num_bytes}
         rows.append({**json.loads(record), **place})
         offset += sample.num_bytes
-        yield sample.key, {"png": png, "txt": caption, "json": record}
+        yield sample.key, {extension: picture, "txt": caption, "json": record}

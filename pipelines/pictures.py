@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from crawl.images import EXTENSIONS
 from pipelines.errors import StageError
 from shards.tar import members
 from shards.triplet import PROVENANCE, picture_key
@@ -33,7 +34,8 @@ def read_picture(part: Path, offset: int, length: int) -> Picture:
     try:
         found = _read_members(part, offset, length)
         record = json.loads(found["json"])
-        pixels = np.array(Image.open(io.BytesIO(found["png"])))
+        (picture,) = found.keys() & set(EXTENSIONS.values())
+        pixels = np.array(Image.open(io.BytesIO(found[picture])))
         if picture_key(pixels) != record["key"]:
             raise ValueError("the pixels are not those of the key")
         shaped = pixels.reshape(*pixels.shape[:2], -1)

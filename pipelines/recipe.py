@@ -105,8 +105,16 @@ class ImagesConfig(Section):
     max_aspect: float = Field(3.0, ge=1, le=100, description="longer side over shorter")
     max_pixels: int = Field(100_000_000, ge=4096, description="refused before decoding")
     channels: Literal[1, 3] = 3
+    encoding: Literal["png", "jpeg", "webp"] = Field("png", description="of the clean picture; png alone is lossless")
+    quality: int = Field(95, ge=1, le=100, description="of jpeg and webp")
     buckets: int = Field(4, ge=1, le=65536, description="key buckets the parts are written from")
     max_part_bytes: int = Field(64 * MEBIBYTE, ge=65536)
+
+    @model_validator(mode="after")
+    def _has_grey(self) -> Self:
+        if self.encoding == "webp" and self.channels == 1:
+            raise ValueError("encoding webp has no grey: take png or jpeg for channels 1")
+        return self
 
     @model_validator(mode="after")
     def _never_enlarge(self) -> Self:

@@ -16,6 +16,7 @@ from typing import Any
 import jinja2
 import pyarrow.parquet as pq
 
+from crawl.images import EXTENSIONS
 from pipelines.errors import StageError
 from pipelines.folders import STAGE_NAMES, current_manifest
 from pipelines.show import ShownWindow, save_strips, shown_split, windows
@@ -129,23 +130,23 @@ def _save_pictures(out: Path, folder: Path) -> list[tuple[str, str]]:
     images = out / "images" / manifest.fingerprint
     found = [pictures for part in parts if (pictures := _first_pictures(images / part))]
     shown = [picture for turn in itertools.zip_longest(*found) for picture in turn if picture is not None]
-    for key, png, _ in shown[:NUM_PICTURES]:
-        atomic_write(folder / f"{key}.png", png)
-    return [(f"pictures/{key}.png", caption) for key, _, caption in shown[:NUM_PICTURES]]
+    for name, picture, _ in shown[:NUM_PICTURES]:
+        atomic_write(folder / name, picture)
+    return [(f"pictures/{name}", caption) for name, _, caption in shown[:NUM_PICTURES]]
 
 
 def _first_pictures(part: Path) -> list[tuple[str, bytes, str]]:
-    """Key, PNG and caption of the first pictures of a part, as many as a page shows."""
+    """File name, file and caption of the first pictures of a part, as many as a page shows."""
     pictures = []
     with part.open("rb") as file:
         index = decode_index(part.with_suffix(INDEX_SUFFIX).read_bytes())
-        png, txt = (index.extensions.index(extension) for extension in ("png", "txt"))
+        (extension,) = set(index.extensions) & set(EXTENSIONS.values())
         for row in range(min(len(index), NUM_PICTURES)):
             members = []
-            for column in (png, txt):
+            for column in map(index.extensions.index, (extension, "txt")):
                 file.seek(int(index.offsets[row, column]))
                 members.append(file.read(int(index.lengths[row, column])))
-            pictures.append((index.keys[row].decode(), members[0], members[1].decode()))
+            pictures.append((f"{index.keys[row].decode()}.{extension}", members[0], members[1].decode()))
     return pictures
 
 

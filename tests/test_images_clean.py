@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageCms
 
-from crawl.images import CleanImage, ImageSettings, clean_image, encode_png, pixel_key
+from crawl.images import CleanImage, ImageSettings, clean_image, pixel_key
 from crawl.verdict import Verdict
 
 SETTINGS = ImageSettings(size=32, min_side=32)
@@ -187,18 +187,36 @@ def test_embedded_profiles_are_converted_and_broken_ones_ignored() -> None:
 def test_grey_pictures_have_one_channel() -> None:
     result = cleaned(encode(gradient(), "PNG"), ImageSettings(size=32, min_side=32, channels=1))
     assert result.pixels.shape == (32, 32, 1)
-    assert Image.open(BytesIO(result.png)).mode == "L"
+    assert Image.open(BytesIO(result.encoded)).mode == "L"
 
 
-def test_the_png_holds_the_same_pixels_and_nothing_else() -> None:
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("encoding", ["png", "jpeg", "webp"])
+def test_the_file_holds_the_same_pixels_and_nothing_else(encoding: str, channels: int) -> None:
+    if (encoding, channels) == ("webp", 1):
+        pytest.skip("WebP has no grey")
     exif = Image.Exif()
     exif[ExifTags.Base.Make] = "somebody's camera"
-    result = cleaned(encode(gradient(), "JPEG", exif=exif, comment=b"somebody"))
-    assert result.png == encode_png(result.pixels)
-    assert b"somebody" not in result.png
-    stored = Image.open(BytesIO(result.png))
-    assert (np.asarray(stored) == result.pixels).all()
-    assert stored.info == {}
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    payload = encode(gradient(), "JPEG", exif=exif, comment=b"somebody", icc_profile=srgb)
+    settings = ImageSettings(32, 32, channels=channels, encoding=encoding)
+    result = cleaned(payload, settings)
+    assert b"somebody" not in result.encoded
+    assert result.encoded == cleaned(payload, settings).encoded
+    stored = Image.open(BytesIO(result.encoded))
+    assert stored.format == encoding.upper()
+    assert (np.asarray(stored).reshape(32, 32, channels) == result.pixels).all()
+    assert not stored.info.keys() & {"exif", "icc_profile", "comment", "xmp"}
+    lossless = cleaned(payload, ImageSettings(32, 32, channels=channels)).pixels
+    assert np.abs(lossless.astype(int) - result.pixels).mean() < 3
+
+
+def test_less_quality_takes_less_room() -> None:
+    sizes = [
+        len(cleaned(encode(gradient(), "JPEG"), ImageSettings(64, 64, encoding="jpeg", quality=q)).encoded)
+        for q in (20, 80, 95)
+    ]
+    assert sizes == sorted(sizes)
 
 
 def test_key_names_the_pixels() -> None:
