@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 PEERS = ("webdataset==1.0.2", "mosaicml-streaming==0.13.0", "litdata==0.2.76")
@@ -12,17 +13,26 @@ class PeersError(RuntimeError):
 
 
 def peers_python(folder: Path) -> str:
-    """The Python of the peers' environment in `folder`, made if it is not there.
+    """The Python of the environment in `folder` of those who read shards, made if it is not there.
+
+    Raises:
+        PeersError: it cannot be made.
+    """
+    return make_environment(folder, PEERS)
+
+
+def make_environment(folder: Path, packages: Sequence[str]) -> str:
+    """The Python of an environment in `folder` that has these packages, made if it is not there.
 
     Raises:
         PeersError: it cannot be made.
     """
     python, installed = folder / "bin" / "python", folder / ".installed"
-    wanted = "\n".join(PEERS)
+    wanted = "\n".join(packages)
     if not installed.exists() or installed.read_text() != wanted:
         uv = str(Path(sys.executable).with_name("uv"))
         _call(uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder))
-        _call(uv, "pip", "install", "--quiet", "--python", str(python), *PEERS)
+        _call(uv, "pip", "install", "--quiet", "--python", str(python), *packages)
         installed.write_text(wanted)
     return str(python)
 

@@ -1,0 +1,57 @@
+"""Photographs to crawl: many crops, 500 by 375 pixels, of the real ones that lie beside the project."""
+
+import random
+import tarfile
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image
+
+SOURCES = ("photos/anki-trees.tar.gz", "sites/greeneville-walks.tar.gz")
+WIDTH, HEIGHT = 500, 375
+QUALITY = 92
+"""Files of some 60 kB, as photographs of that size have on the web."""
+
+
+class MissingError(RuntimeError):
+    """The real photographs are not there."""
+
+
+def make_photographs(data: Path, folder: Path, count: int) -> None:
+    """Writes `count` JPEG files into a folder, unless they are there.
+
+    Raises:
+        MissingError: there is nothing to make them from.
+    """
+    if len(list(folder.glob("*.jpg"))) >= count:
+        return
+    missing = [name for name in SOURCES if not (data / name).exists()]
+    if missing:
+        raise MissingError(f"{data / missing[0]} is not there")
+    originals = [photo for name in SOURCES for photo in _large_photographs(data / name)]
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = random.Random(0)
+    for number in range(count):
+        photo = originals[number % len(originals)]
+        share = drawn.uniform(0.8, 1)
+        width, height = share * WIDTH / HEIGHT * _height(photo), share * _height(photo)
+        left, top = drawn.uniform(0, photo.width - width), drawn.uniform(0, photo.height - height)
+        crop = photo.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS, (left, top, left + width, top + height))
+        crop.save(folder / f"{number:05d}.jpg", quality=QUALITY)
+
+
+def _height(photo: Image.Image) -> float:
+    """The height of the largest crop of the right shape."""
+    return min(photo.height, photo.width * HEIGHT / WIDTH)
+
+
+def _large_photographs(archive: Path) -> Iterator[Image.Image]:
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            if member.isfile() and member.name.lower().endswith((".jpg", ".jpeg")):
+                file = tar.extractfile(member)
+                assert file is not None
+                photo = Image.open(BytesIO(file.read()))
+                if photo.width >= WIDTH and photo.height >= HEIGHT:
+                    yield photo.convert("RGB")
