@@ -31,7 +31,7 @@ from pipelines.stages import Job, Outcome
 from pipelines.staging import read_staged
 from pipelines.tables import read_row, read_table, write_table
 from shards.tar import sample_bytes
-from shards.triplet import PROVENANCE, picture_key, record_bytes
+from shards.triplet import PROVENANCE, record_bytes
 from shards.writer import write_shard
 
 CAPTION_TRUST = ("api", "sidecar", "list", "alt", "figcaption", "sitemap", "title", "text", "none")
@@ -194,7 +194,7 @@ def clean_picture(found: Any, job: Job) -> Clean | Verdict:  # noqa: ANN401 - a 
 
 def picture_record(picture: CleanImage, row: dict[str, Any], link: dict[str, Any], job: Job) -> dict[str, Any]:
     """The JSON of a clean picture: all that is known of it, in the order of `RECORD_FIELDS`."""
-    key = picture_key(picture.pixels)
+    key = picture.key
     known = {
         **{name: row[name] for name in FROM_LEDGER},
         **{name: link[name] for name in ("caption_source", "licence", "licence_url", "author")},

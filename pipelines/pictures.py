@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from crawl.images import EXTENSIONS
+from crawl.images import EXTENSIONS, sha256_key
 from pipelines.errors import StageError
 from shards.tar import members
-from shards.triplet import PROVENANCE, picture_key
+from shards.triplet import PROVENANCE
 
 
 class Picture(NamedTuple):
@@ -36,8 +36,8 @@ def read_picture(part: Path, offset: int, length: int) -> Picture:
         record = json.loads(found["json"])
         (picture,) = found.keys() & set(EXTENSIONS.values())
         pixels = np.array(Image.open(io.BytesIO(found[picture])))
-        if picture_key(pixels) != record["key"]:
-            raise ValueError("the pixels are not those of the key")
+        if sha256_key(pixels.tobytes() if picture == "png" else found[picture]) != record["key"]:
+            raise ValueError("the picture is not that of the key")
         shaped = pixels.reshape(*pixels.shape[:2], -1)
         return Picture(record["key"], shaped, found["txt"].decode(), {name: record[name] for name in PROVENANCE})
     except (KeyError, ValueError, OSError) as error:

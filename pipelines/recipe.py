@@ -237,6 +237,9 @@ class Recipe(Section):
         for stage, source in (("triplets", "images"), ("windows", "text")):
             if getattr(self, stage) is not None and getattr(self, source) is None:
                 raise ValueError(f"{stage} are made from {source}: add a section '{source}: {{}}'")
+        if self.triplets is not None and self.images is not None and self.images.encoding != "png":
+            encoding = self.images.encoding
+            raise ValueError(f"images.encoding {encoding} leaves traces that a denoiser would learn: triplets need png")
         return self
 
     def stages(self) -> tuple[str, ...]:

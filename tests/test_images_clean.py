@@ -1,3 +1,4 @@
+import hashlib
 from io import BytesIO
 from typing import Any
 
@@ -7,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageCms
 
-from crawl.images import CleanImage, ImageSettings, clean_image, pixel_key
+from crawl.images import CleanImage, ImageSettings, clean_image, sha256_key
 from crawl.verdict import Verdict
 
 SETTINGS = ImageSettings(size=32, min_side=32)
@@ -219,12 +220,12 @@ def test_less_quality_takes_less_room() -> None:
     assert sizes == sorted(sizes)
 
 
-def test_key_names_the_pixels() -> None:
-    pixels = np.zeros((4, 4, 3), np.uint8)
-    assert pixel_key(pixels) == "17b0761f87b081d5cf10757ccc89f12b"
-    assert pixel_key(pixels[:, ::-1]) == pixel_key(pixels)
-    pixels[0, 0, 0] = 1
-    assert pixel_key(pixels) != pixel_key(pixels[::-1])
+def test_the_key_is_that_of_the_pixels_or_of_a_lossy_file() -> None:
+    payload = encode(gradient(), "JPEG")
+    lossless, lossy = cleaned(payload), cleaned(payload, ImageSettings(32, 32, encoding="jpeg"))
+    assert lossless.key == hashlib.sha256(lossless.pixels.tobytes()).hexdigest()[:32]
+    assert lossy.key == hashlib.sha256(lossy.encoded).hexdigest()[:32]
+    assert sha256_key(bytes(48)) == "17b0761f87b081d5cf10757ccc89f12b"
 
 
 @pytest.mark.parametrize("media_format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])

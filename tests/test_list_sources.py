@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import json
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from PIL import Image
 from rich.console import Console
 
 from pipelines.build import build
-from pipelines.errors import StageError
+from pipelines.errors import RecipeError, StageError
 from pipelines.forget import forget
 from pipelines.load_recipe import check_recipe
 from pipelines.verify import print_faults
@@ -244,3 +245,24 @@ def test_a_picture_that_one_page_speaks_against_is_not_used_though_another_offer
     assert (reject["key"], reject["reason"]) == (f"{HOME}/0.png", "opted_out_by_page")
     assert reject["detail"] == f"noimageai on {HOME}/b"
     assert print_faults(str(tmp_path), True, Console(quiet=True)) == 0
+
+
+@pytest.mark.parametrize(("encoding", "extension"), [("jpeg", "jpg"), ("webp", "webp")])
+def test_pictures_are_stored_as_the_recipe_says(encoding: str, extension: str, trees: Path, tmp_path: Path):
+    sources = {"disk": {"source": "folder", "path": str(trees)}}
+    _build(tmp_path, sources, images={"size": 16, "encoding": encoding})
+    files = {}
+    for part in tmp_path.glob("images/*/part-*.tar"):
+        with tarfile.open(part) as tar:
+            found = [(member.name, tar.extractfile(member)) for member in tar]
+            files.update({name: file.read() for name, file in found if file and name.endswith(extension)})
+    assert len(files) == 2
+    assert all(hashlib.sha256(body).hexdigest()[:32] == name.partition(".")[0] for name, body in files.items())
+    assert {Image.open(io.BytesIO(body)).format for body in files.values()} == {encoding.upper()}
+    assert print_faults(str(tmp_path), True, Console(quiet=True)) == 0
+
+
+def test_triplets_are_not_made_from_lossy_pictures(trees: Path, tmp_path: Path):
+    sources = {"disk": {"source": "folder", "path": str(trees)}}
+    with pytest.raises(RecipeError, match="triplets need png"):
+        _build(tmp_path, sources, images={"size": 16, "encoding": "jpeg"}, triplets={})

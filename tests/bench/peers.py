@@ -32,7 +32,7 @@ def make_environment(folder: Path, packages: Sequence[str]) -> str:
     if not installed.exists() or installed.read_text() != wanted:
         uv = str(Path(sys.executable).with_name("uv"))
         _call(uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder))
-        _call(uv, "pip", "install", "--quiet", "--python", str(python), *packages)
+        _call(uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python), *packages)
         installed.write_text(wanted)
     return str(python)
 

@@ -1,4 +1,4 @@
-"""Photographs to crawl: many crops, 500 by 375 pixels, of the real ones that lie beside the project."""
+"""Photographs to crawl: many crops, 500 by 375 pixels, of the real ones that lie beside the project, EXIF and all."""
 
 import random
 import tarfile
@@ -38,7 +38,7 @@ def make_photographs(data: Path, folder: Path, count: int) -> None:
         width, height = share * WIDTH / HEIGHT * _height(photo), share * _height(photo)
         left, top = drawn.uniform(0, photo.width - width), drawn.uniform(0, photo.height - height)
         crop = photo.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS, (left, top, left + width, top + height))
-        crop.save(folder / f"{number:05d}.jpg", quality=QUALITY)
+        crop.save(folder / f"{number:05d}.jpg", quality=QUALITY, exif=photo.info.get("exif", b""))
 
 
 def _height(photo: Image.Image) -> float:
