@@ -1,10 +1,11 @@
 """What need not be asked for: records of web archives and files on disk become part of a crawl as they lie there.
 
-    parts of a source → list what each holds → of each URL the newest → read, judge, store
+    parts of a source → list what each holds → join the parts of a file → of each URL the newest → read, judge, store
 
 A source that holds records is listed part by part (a split of a file, a page of an index); the lists, on disk, are what
-everything else refers to. Of a URL that is there more than once the newest record counts. It is judged as an answer
-from the web would be, and gets its ledger row; a robots.txt is not asked, since nobody is.
+everything else refers to. Parts of one file that were listed side by side must join: see `crawl.warc_reader`. Of a URL
+that is there more than once the newest record counts. It is judged as an answer from the web would be, and gets its
+ledger row; a robots.txt is not asked, since nobody is.
 """
 
 import hashlib
@@ -23,6 +24,7 @@ from crawl.records import LINK_SCHEMA, LinkRow, Visit, link_of, target_of
 from crawl.response import Response
 from crawl.settings import FetchSettings
 from crawl.visit import Asked, judge, unasked
+from crawl.warc_reader import Span
 from pipelines.fetching import fetch_settings
 from pipelines.receipts import STAGING, Receipt, finish_part, receipt_names
 from pipelines.segments import SegmentWriter, ledger_rows
@@ -75,26 +77,47 @@ def unreadable(url: str, date: str, damage: Damage) -> Listed:
     return Listed(LinkRow("", url, "page"), date, "", damage.reason, detail)
 
 
+def _never(part: str, offset: int) -> str:
+    raise AssertionError(f"{part} says nothing of where it begins, so cannot begin at {offset}")
+
+
 class Archive(NamedTuple):
     """How one source is read.
 
     Attributes:
-        parts: names of what is listed by itself.
-        records: what a part holds, in the order in which it is best read.
+        files: of each file, the names of its parts in order, which are listed by themselves.
+        records: what a part holds, in the order in which it is best read; and where it is one of several of a file, at
+            last its `Span`.
         read: the answer that stands at a place; raises `RecordError`.
+        from_exactly: the name of a part if it is to begin at an offset, where a record is known to begin.
     """
 
-    parts: tuple[str, ...]
-    records: Callable[[str], Iterator[Listed]]
+    files: tuple[tuple[str, ...], ...]
+    records: Callable[[str], Iterator[Listed | Span]]
     read: Callable[[str], Response]
+    from_exactly: Callable[[str, int], str] = _never
 
 
 class Part(NamedTuple):
-    """One part of a source: the source's name, the part's number, and what the source calls it."""
+    """One part of a source.
+
+    Attributes:
+        source: the source's name.
+        file: number of the file in the source.
+        number: of the part in the file.
+        name: what the source calls it.
+        again: whether it had to be listed again.
+    """
 
     source: str
+    file: int
     number: int
     name: str
+    again: bool = False
+
+    def named(self, kind: str) -> str:
+        """A name for what is made of it."""
+        return f"{kind}-{self.source}-{self.file:05d}-{self.number:05d}{'-again' if self.again else ''}"
 
 
 _BESIDES = ("date", "place", "reason", "detail")
@@ -122,7 +145,12 @@ class ImportArchives(beam.PTransform):
         return (
             parts
             | "Spread" >> beam.Reshuffle()
-            | "List" >> beam.FlatMap(list_part, self._job, self._open)
+            | "List" >> beam.Map(self._list)
+            # ((source, file), part)
+            | "GroupByFile" >> beam.GroupByKey()
+            | "Join" >> beam.FlatMapTuple(lambda _, parts: join_parts(parts, self._job, self._open))
+            | "SpreadParts" >> beam.Reshuffle()
+            | "ReadLists" >> beam.FlatMap(read_list, self._job)
             # (bucket, packed (URL, date, part, row))
             | "GroupByBucket" >> beam.GroupByKey()
             | "NewestOfEachUrl" >> beam.FlatMapTuple(lambda _, packed: newest_of_each(packed))
@@ -131,25 +159,63 @@ class ImportArchives(beam.PTransform):
             | "Read" >> beam.MapTuple(self._read)
         )
 
+    def _list(self, part: Part) -> tuple[tuple[str, int], Part]:
+        list_part(part, self._job, self._open)
+        return (part.source, part.file), part
+
     def _read(self, part: str, packed: Iterable[bytes]) -> str:
         rows = sorted(row for each in packed for row in _unpack(each))
         read_part(Part(*json.loads(part)), rows, self._job, self._open)
         return part
 
 
-def list_part(part: Part, job: Job, open_archive: Callable[[str, Job], Archive]) -> Iterator[tuple[int, bytes]]:
-    """Lists what a part holds, once, and yields its URLs and dates by bucket."""
-    name = _list_name(part)
+def all_parts(source: str, archive: Archive) -> list[Part]:
+    """Everything that a source of some name holds."""
+    return [
+        Part(source, file, number, name)
+        for file, names in enumerate(archive.files)
+        for number, name in enumerate(names)
+    ]
+
+
+def list_part(part: Part, job: Job, open_archive: Callable[[str, Job], Archive]) -> Span | None:
+    """Lists what a part holds, once; returns what it turned out to be, where the source tells."""
 
     def make() -> Receipt:
-        rows = [
-            asdict(replace(listed.link, source=part.source)) | {name: getattr(listed, name) for name in _BESIDES}
-            for listed in open_archive(part.source, job).records(part.name)
-        ]
-        return Receipt((write_table(job.folder, f"{STAGING}/{name}.parquet", rows, LISTED_SCHEMA),))
+        rows, notes = [], {}
+        for found in open_archive(part.source, job).records(part.name):
+            if isinstance(found, Span):
+                notes = found._asdict()
+            else:
+                link = replace(found.link, source=part.source)
+                rows.append(asdict(link) | {name: getattr(found, name) for name in _BESIDES})
+        table = write_table(job.folder, f"{STAGING}/{part.named('list')}.parquet", rows, LISTED_SCHEMA)
+        return Receipt((table,), notes=notes)
 
-    finish_part(job.folder, name, make)
-    columns = read_table(f"{job.folder}/{STAGING}/{name}.parquet", ("to_url", "date"))
+    notes = finish_part(job.folder, part.named("list"), make).notes
+    return Span(**notes) if notes else None
+
+
+def join_parts(parts: Iterable[Part], job: Job, open_archive: Callable[[str, Job], Archive]) -> Iterator[Part]:
+    """Yields the parts of one file such that each begins where the one before ended.
+
+    One that began elsewhere took something inside a record for one, and is listed again; one that lies inside a record
+    holds nothing.
+    """
+    after = 0
+    for listed in sorted(map(Part._make, parts)):
+        part, span = listed, list_part(listed, job, open_archive)
+        if span is not None and part.number and span.first != after:
+            name = open_archive(part.source, job).from_exactly(part.name, after)
+            part = part._replace(name=name, again=True)
+            span = list_part(part, job, open_archive)
+        yield part
+        after = span.after if span is not None else 0
+
+
+def read_list(part: Part, job: Job) -> Iterator[tuple[int, bytes]]:
+    """Yields the URLs of a part that is listed, with their dates, by bucket."""
+    columns = read_table(f"{job.folder}/{STAGING}/{part.named('list')}.parquet", ("to_url", "date"))
     buckets: defaultdict[int, list[Any]] = defaultdict(list)
     for row, (url, date) in enumerate(zip(*(columns[each].to_pylist() for each in ("to_url", "date")), strict=True)):
         buckets[_bucket_of(url)].append((url, date, part, row))
@@ -172,9 +238,9 @@ def newest_of_each(packed: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
 
 def read_part(part: Part, rows: list[int], job: Job, open_archive: Callable[[str, Job], Archive]) -> None:
     """Reads some of the records that a part holds into segments, but for those that a killed run has read."""
-    name = f"archive-{part.source}-{part.number:05d}"
+    name = part.named("archive")
     known = {row["url"] for row in ledger_rows(job.folder, f"{name}-", ("url",))}
-    table = read_table(f"{job.folder}/{STAGING}/{_list_name(part)}.parquet")
+    table = read_table(f"{job.folder}/{STAGING}/{part.named('list')}.parquet")
     archive, settings = open_archive(part.source, job), fetch_settings(job)
     config = job.recipe.crawl
     attempt = sum(found.startswith(f"{name}-") for found in receipt_names(job.folder))
@@ -204,10 +270,6 @@ def _visit(listed: Listed, archive: Archive, settings: FetchSettings, job: Job) 
 
 def _bucket_of(url: str) -> int:
     return int.from_bytes(hashlib.sha256(url.encode()).digest()[:8], "big") % BUCKETS
-
-
-def _list_name(part: Part) -> str:
-    return f"list-{part.source}-{part.number:05d}"
 
 
 def _pack(values: list[Any]) -> bytes:

@@ -24,8 +24,8 @@ from crawl.lane import visit_lane
 from crawl.records import LEDGER_SCHEMA, LINK_SCHEMA, Earlier, LedgerRow, LinkRow, Target
 from crawl.visit import Asked, unasked
 from crawl.warc import StoredResponse, read_record
-from pipelines.archives import ImportArchives, Part
-from pipelines.due_again import forget_passing_failures
+from pipelines.archives import ImportArchives, all_parts
+from pipelines.due_again import ARCHIVES, forget_passing_failures
 from pipelines.engine import run_pipeline
 from pipelines.errors import StageError
 from pipelines.fates import Fates
@@ -64,8 +64,8 @@ def run(job: Job) -> Outcome:
     """
     for name in job.recipe.crawl.sources:
         finish_part(job.folder, f"{SEEDS}-{name}", functools.partial(find_seeds, job, name))
-    finish_part(job.folder, "archives", functools.partial(read_archives, job))
     forget_passing_failures(job.folder)
+    finish_part(job.folder, ARCHIVES, functools.partial(read_archives, job))
     number = _next_round(job)
     while True:
         run_pipeline(functools.partial(build_round, job=job, number=number), job.workers)
@@ -106,7 +106,7 @@ def unusable(damage: Damage, source: str) -> LedgerRow:
 def read_archives(job: Job) -> Receipt:
     """Reads all records that the sources hold."""
     names = [name for name in job.recipe.crawl.sources if holds_records(name, job)]
-    parts = [Part(name, *numbered) for name in names for numbered in enumerate(open_archive(name, job).parts)]
+    parts = [part for name in names for part in all_parts(name, open_archive(name, job))]
     if parts:
 
         def build(pipeline: beam.Pipeline) -> None:

@@ -6,9 +6,15 @@ from typing import Any
 from crawl.records import LEDGER_SCHEMA
 from crawl.retry import is_retryable
 from pipelines.fates import Fates
-from pipelines.receipts import Receipt, all_receipts, write_receipt
+from pipelines.receipts import Receipt, all_receipts, remove_receipt, write_receipt
 from pipelines.tables import read_table, write_table
 from shards.manifest import FileEntry
+
+ARCHIVES = "archives"
+"""The part of a crawl that is finished when all records of archives are read."""
+
+ARCHIVE = "archive-"
+"""Begins the names of the segments they are in."""
 
 
 def forget_passing_failures(folder: Path) -> int:
@@ -21,18 +27,19 @@ def forget_passing_failures(folder: Path) -> int:
         folder: of a crawl that is not committed, and that nobody works on.
     """
     count = 0
-    for name, receipt in all_receipts(folder):
-        if not any(is_retryable(reason) for reason in receipt.fates.failed):
-            continue
+    found = [each for each in all_receipts(folder) if any(map(is_retryable, each[1].fates.failed))]
+    if any(name.startswith(ARCHIVE) for name, _ in found):
+        remove_receipt(folder, ARCHIVES)  # first, so that whatever goes is read again
+    for name, receipt in found:
         files, rows = [], []
         for file in receipt.files:
             if not file.path.startswith("ledger-"):
                 files.append(file)
                 continue
-            found = read_table(f"{folder}/{file.path}").to_pylist()
-            standing = [row for row in found if not _may_pass(row)]
-            count += len(found) - len(standing)
-            files.append(_rewritten(folder, file, standing) if len(standing) < len(found) else file)
+            before = read_table(f"{folder}/{file.path}").to_pylist()
+            standing = [row for row in before if not _may_pass(row)]
+            count += len(before) - len(standing)
+            files.append(_rewritten(folder, file, standing) if len(standing) < len(before) else file)
             rows += standing
         fates = Fates()
         for row in rows:

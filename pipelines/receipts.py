@@ -78,6 +78,11 @@ def read_receipt(folder: Path, name: str) -> Receipt | None:
     return receipt if all(_stands(folder / f.path, f.bytes) for f in receipt.files) else None
 
 
+def remove_receipt(folder: Path, name: str) -> None:
+    """Makes part `name` one that is not finished."""
+    (folder / _RECEIPTS / f"{name}.json").unlink(missing_ok=True)
+
+
 def receipt_names(folder: Path) -> list[str]:
     """The names of the parts that have a receipt, in order."""
     return sorted(path.stem for path in (folder / _RECEIPTS).glob("*.json"))

@@ -87,6 +87,7 @@ class WarcSource(Section):
 
     source: Literal["warc"]
     files: list[str] = Field(min_length=1, description="paths, URLs, or patterns such as archive/*.warc.gz")
+    split_bytes: int = Field(64 * 2**20, ge=4096, description="of a file that one worker reads on its own")
     follow: Follow = Field("nothing", description="pictures, or links too: what is not in the archive is then fetched")
 
     def scope(self) -> Scope:
@@ -98,13 +99,15 @@ class CommonCrawlSource(Section):
     """Records of Common Crawl, looked up in its index and fetched one by one."""
 
     source: Literal["commoncrawl"]
-    crawl: str = Field(pattern=r"^CC-MAIN-\d{4}-\d{2}$", description="which crawl, such as CC-MAIN-2026-21")
-    domains: list[str] = Field(min_length=1, description="domains (example.org), or prefixes (example.org/trees/*)")
-    media_types: list[str] = Field(["text/html"], min_length=1)
+    urls: tuple[str, ...] = Field(min_length=1, description="what to look for, such as trees.example")
+    match: Literal["exact", "prefix", "host", "domain"] = Field("domain", description="what each of them stands for")
+    crawls: tuple[str, ...] = Field((), description="such as CC-MAIN-2026-21; none is the newest")
+    media_types: tuple[str, ...] = Field(("text/html",), description="none is any")
+    languages: tuple[str, ...] = Field((), description="ISO 639-3, such as eng; none is any")
     max_records: int = Field(10_000, ge=1)
     follow: Follow = Field("nothing", description="pictures, or links too: they are fetched from their own hosts")
-    index: str = Field("https://index.commoncrawl.org", description="where the index is asked")
-    data: str = Field("https://data.commoncrawl.org", description="where the archives lie")
+    index: str = Field("https://index.commoncrawl.org/collinfo.json", description="the list of crawls")
+    data: str = Field("https://data.commoncrawl.org/", description="where the archives lie")
 
     def scope(self) -> Scope:
         """How far it reaches."""

@@ -12,7 +12,7 @@ from typing import Any
 from crawl.damage import Damage
 from crawl.records import LinkRow
 from pipelines.archives import Archive
-from pipelines.sources import local_folder, site, urls, wikimedia
+from pipelines.sources import commoncrawl, local_folder, site, urls, warc, wikimedia
 from pipelines.stages import Job
 
 _LINKS: dict[str, Callable[[Any, Job], Iterator[LinkRow | Damage]]] = {
@@ -21,7 +21,9 @@ _LINKS: dict[str, Callable[[Any, Job], Iterator[LinkRow | Damage]]] = {
     "wikimedia": wikimedia.links,
 }
 _ARCHIVES: dict[str, Callable[[Any, Job], Archive]] = {
+    "commoncrawl": commoncrawl.open_archive,
     "folder": local_folder.open_archive,
+    "warc": warc.open_archive,
 }
 
 

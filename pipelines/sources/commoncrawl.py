@@ -1,0 +1,72 @@
+"""Pages and pictures that Common Crawl has fetched: looked up in its index, and only their records read."""
+
+import functools
+import io
+import json
+from collections.abc import Iterator
+
+from crawl.api import request_bytes, request_range
+from crawl.archive_stream import ArchiveError, Place
+from crawl.archived_answer import read_answer
+from crawl.commoncrawl import CommonCrawlSettings, IndexedRecord, fetch_record, find_records
+from crawl.damage import Damage
+from crawl.http import FetchError
+from crawl.records import Kind, LinkRow
+from crawl.response import Response
+from pipelines.archives import Archive, Listed, RecordError, unreadable
+from pipelines.errors import StageError
+from pipelines.fetching import fetch_settings
+from pipelines.source_recipes import CommonCrawlSource
+from pipelines.stages import Job
+
+
+def open_archive(source: CommonCrawlSource, job: Job) -> Archive:
+    """How Common Crawl is read: one look-up and one record at a time, as it asks."""
+    settings, fetching = _settings(source), fetch_settings(job)
+    crawl = job.recipe.crawl
+    max_bytes = max(crawl.max_page_bytes, crawl.max_picture_bytes)
+    get = functools.partial(request_bytes, settings=fetching)
+    get_range = functools.partial(request_range, settings=fetching)
+
+    def records(_: str) -> Iterator[Listed]:
+        try:
+            for found in find_records(settings, get):
+                if isinstance(found, Damage):
+                    yield unreadable(f"{found.source}#{found.row}", "", found)
+                else:
+                    yield _listed(found)
+        except FetchError as error:
+            what = f"Common Crawl's index: {error.reason}: {error.detail}"
+            raise StageError(f"crawl: {what}; run again later, or name another crawl") from error
+
+    def read(place: str) -> Response:
+        record = IndexedRecord(*json.loads(place))
+        try:
+            member = fetch_record(record, settings, get_range)
+            return read_answer(io.BytesIO(member), Place(0), max_bytes, gzipped=True)
+        except FetchError as error:
+            raise RecordError(error.reason, error.detail) from error
+        except ArchiveError as error:
+            raise RecordError(error.reason, str(error)) from error
+
+    return Archive((("",),), records, read)
+
+
+def _settings(source: CommonCrawlSource) -> CommonCrawlSettings:
+    return CommonCrawlSettings(
+        urls=source.urls,
+        match=source.match,
+        crawls=source.crawls,
+        media_types=source.media_types,
+        languages=source.languages,
+        max_records=source.max_records,
+        index=source.index,
+        data=source.data,
+    )
+
+
+def _listed(record: IndexedRecord) -> Listed:
+    kind: Kind = "image" if record.mime.startswith("image/") else "page"
+    when = record.timestamp
+    date = f"{when[:4]}-{when[4:6]}-{when[6:8]}T{when[8:10]}:{when[10:12]}:{when[12:]}Z"
+    return Listed(LinkRow("", record.url, kind), date, json.dumps(record))

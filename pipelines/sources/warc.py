@@ -1,0 +1,94 @@
+"""Web archives, read where they lie: a large file by many workers at once."""
+
+import json
+import zlib
+from collections.abc import Iterator
+
+import fsspec
+
+from crawl.archive_stream import ArchiveError, Place, is_gzipped
+from crawl.archived_answer import http_headers, read_answer
+from crawl.damage import damage
+from crawl.records import Kind, LinkRow
+from crawl.response import Response
+from crawl.urls import canonical_url
+from crawl.warc_reader import ArchiveRecord, Flaw, Span, scan
+from pipelines.archives import Archive, Listed, RecordError, unreadable
+from pipelines.errors import StageError
+from pipelines.source_files import find_files
+from pipelines.source_recipes import WarcSource
+from pipelines.stages import Job
+
+_WANTED = ("response", "resource")
+_OF_THE_ARCHIVE = ("dns:", "metadata:", "urn:", "whois:")
+"""Begins of URLs that writers of archives give to what they note of their own work."""
+
+
+def open_archive(source: WarcSource, job: Job) -> Archive:
+    """How web archives are read: in parts of `split_bytes`, records of each found where they begin.
+
+    Raises:
+        StageError: a file is not there, or cannot be read.
+    """
+    crawl = job.recipe.crawl
+    max_bytes = max(crawl.max_page_bytes, crawl.max_picture_bytes)
+
+    def records(part: str) -> Iterator[Listed | Span]:
+        path, start, end, is_exact = json.loads(part)
+        with fsspec.open(path, "rb") as file:
+            for found in scan(file, start, end, is_exact=is_exact):
+                if isinstance(found, Span):
+                    yield found
+                elif isinstance(found, Flaw):
+                    yield _flawed(path, found)
+                elif found.kind in _WANTED and not found.url.startswith(_OF_THE_ARCHIVE):
+                    yield _listed(path, found)
+                elif found.kind == "revisit":
+                    yield _flawed(path, Flaw(found.place, "revisit", f"{found.url} stands in an earlier archive"))
+
+    def read(place: str) -> Response:
+        path, offset, inner = json.loads(place)
+        try:
+            with fsspec.open(path, "rb") as file:
+                return read_answer(file, Place(offset, inner), max_bytes, gzipped=is_gzipped(file))
+        except ArchiveError as error:
+            raise RecordError(error.reason, str(error)) from error
+        except OSError as error:
+            raise RecordError("unreadable", str(error)) from error
+
+    def from_exactly(part: str, offset: int) -> str:
+        path, _, end, _ = json.loads(part)
+        return json.dumps([path, offset, end, True])
+
+    return Archive(tuple(_files(source)), records, read, from_exactly)
+
+
+def _files(source: WarcSource) -> Iterator[tuple[str, ...]]:
+    """The parts of each file."""
+    for path in find_files(source.files):
+        try:
+            with fsspec.open(path, "rb") as file:
+                size = file.seek(0, 2)
+        except OSError as error:
+            raise StageError(f"crawl: {path}: {error}; check the files that the source names") from error
+        starts = range(0, max(size, 1), source.split_bytes)
+        yield tuple(json.dumps([path, start, min(start + source.split_bytes, size), False]) for start in starts)
+
+
+def _listed(path: str, record: ArchiveRecord) -> Listed:
+    url = canonical_url(record.url)
+    if url is None:
+        return _flawed(path, Flaw(record.place, "bad_url", record.url))
+    media_type = record.content_type
+    if record.kind == "response":
+        parsed = http_headers(record.block_start)
+        media_type = "" if parsed is None else next((v for name, v in parsed[1] if name == "content-type"), "")
+    kind: Kind = "image" if media_type.strip().lower().startswith("image/") else "page"
+    return Listed(LinkRow("", url, kind), record.date, json.dumps([path, *record.place]))
+
+
+def _flawed(path: str, flaw: Flaw) -> Listed:
+    name = path.rsplit("/", 1)[-1]
+    where = f"{flaw.place.offset}" if not flaw.place.inner else f"{flaw.place.offset}+{flaw.place.inner}"
+    told_apart = f"{zlib.crc32(path.encode()):08x}"  # two files may have one name
+    return unreadable(f"archive:{name}?{told_apart}#{where}", "", damage(name, 0, flaw.reason, flaw.text))

@@ -1,0 +1,161 @@
+"""Web archives as sources of a crawl: what they hold is judged as answers are, by many workers, and nothing is lost."""
+
+import gzip
+import tarfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+
+from pipelines.build import build
+from pipelines.errors import RecipeError, StageError
+from pipelines.load_recipe import check_recipe
+from pipelines.verify import print_faults
+from tests.builds import manifest_of
+from tests.cdx_server import CommonCrawl, Said, serve_common_crawl
+from tests.loopback import Site, pages, serve
+from tests.test_list_sources import HOME, HOST, PICTURES
+from tests.test_warc_reader import archive_of, response
+
+SAMPLES = Path(__file__).parents[2] / "shared" / "data" / "warc" / "warc-samples.tar.gz"
+REAL = ("sample-0000.warc.gz", "sample-0001.warc.gz", "warcfile.warc", "whirlwind.warc.gz", "example.arc.gz")
+
+
+@pytest.fixture(scope="module")
+def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if not SAMPLES.exists():
+        pytest.skip(f"{SAMPLES} is not there")
+    folder = tmp_path_factory.mktemp("archives")
+    with tarfile.open(SAMPLES) as tar:
+        for member in tar:
+            file = tar.extractfile(member)
+            if file is not None and Path(member.name).name in REAL:
+                (folder / Path(member.name).name).write_bytes(file.read())
+    return folder
+
+
+def crawl(out: Path, source: dict[str, Any], site: Site | None = None, workers: int = 1, **more: Any) -> None:
+    settings = {"delay_s": 0, "response_time_multiple": 0, "allow_hosts": [HOST, "127.0.0.1"]}
+    if site is not None:
+        settings["connect_to"] = {HOST: f"127.0.0.1:{site.port}"}
+    data = {
+        "name": "archived",
+        "contact": "gardener@example.org",
+        "crawl": {"sources": {"archive": source, **more}, **settings},
+        "text": {"min_words": 5, "min_sentences": 1},
+    }
+    recipe = check_recipe(data, "archived.yaml")
+    build(recipe, out, ("crawl", "text"), workers, Console(quiet=True))
+
+
+def rows(out: Path, prefix: str, stage: str = "crawl") -> list[dict[str, Any]]:
+    return [row for path in sorted(out.glob(f"{stage}/*/{prefix}*")) for row in pq.read_table(path).to_pylist()]
+
+
+def facts(out: Path) -> list[tuple[Any, ...]]:
+    names = ("url", "kind", "fate", "reason", "sha256", "fetched_at", "robots_rule")
+    return sorted(tuple(row[name] for name in names) for row in rows(out, "ledger-"))
+
+
+def test_real_archives_become_documents(archives: Path, tmp_path: Path):
+    crawl(tmp_path, {"source": "warc", "files": [f"{archives}/*arc*"]})
+    ledger = rows(tmp_path, "ledger-")
+    assert len({row["url"] for row in ledger}) == len(ledger) == manifest_of(tmp_path, "crawl").counts.records_in > 50
+    assert {row["robots_rule"] for row in ledger} == {"not_asked"}
+    fates = Counter(row["fate"] for row in ledger)
+    assert fates["kept"] > 40
+    documents = rows(tmp_path, "documents-", "text")
+    assert any("Semantic Scholar" in row["title"] and "Semantic Scholar" in row["text"] for row in documents)
+    assert {row["reason"] for row in ledger} <= {"", "opted_out_noindex"}
+    assert print_faults(str(tmp_path), True, Console(quiet=True)) == 0
+
+
+def test_one_file_split_over_workers_gives_the_same(archives: Path, tmp_path: Path):
+    for name in ("warcfile.warc", "sample-0000.warc.gz"):
+        source = {"source": "warc", "files": [str(archives / name)]}
+        crawl(tmp_path / name / "whole", source)
+        crawl(tmp_path / name / "split", {**source, "split_bytes": 8192}, workers=2)
+        assert facts(tmp_path / name / "split") == facts(tmp_path / name / "whole")
+
+
+def test_parts_that_begin_inside_a_record_are_listed_again(tmp_path: Path):
+    page = b"<p>The old oak stands at the edge of the grove.</p>"
+    inner = archive_of([page + b" " * 3000] * 9, None)
+    data = archive_of([page, inner, page], None)
+    (tmp_path / "nested.warc").write_bytes(data)
+    source = {"source": "warc", "files": [str(tmp_path / "nested.warc")], "split_bytes": 4096}
+    crawl(tmp_path / "out", source)
+    assert [fact[0][-1] for fact in facts(tmp_path / "out")] == ["0", "1", "2"]
+
+
+def test_what_is_damaged_is_counted_and_of_a_url_the_newest_counts(tmp_path: Path):
+    old = response("http://a.example/", b"<p>Old oak.</p>").replace(b"2026-01-02", b"2025-01-02")
+    new, other = response("http://a.example/", b"<p>New oak.</p>"), response("http://a.example/b", b"<p>Elm.</p>")
+    torn = bytearray(gzip.compress(response("http://a.example/c", b"x" * 999), mtime=0))
+    torn[-20] ^= 0xFF
+    digest = response("http://a.example/d", b"x", more="WARC-Payload-Digest: sha1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\r\n")
+    records = [new, other, old, digest]
+    whole = b"".join(gzip.compress(record, mtime=0) for record in records)
+    (tmp_path / "a.warc.gz").write_bytes(whole + bytes(torn) + gzip.compress(old, mtime=0)[:-30])
+    crawl(tmp_path / "out", {"source": "warc", "files": [f"{tmp_path}/*.gz"]})
+    found = {row["url"].partition("#")[0]: row for row in rows(tmp_path / "out", "ledger-")}
+    assert found["http://a.example/"]["fetched_at"] == "2026-01-02T03:04:05Z"
+    assert found["http://a.example/d"]["reason"] == "digest_mismatch"
+    reasons = Counter(row["reason"] for row in rows(tmp_path / "out", "ledger-"))
+    assert reasons == {"": 2, "digest_mismatch": 1, "bad_gzip": 1, "truncated_record": 1}
+
+
+def test_pictures_of_archived_pages_are_fetched_where_the_recipe_says_so(tmp_path: Path):
+    page = b'<p>The old oak stands at the edge of the grove.</p><img src="/0.png" alt="An oak">'
+    (tmp_path / "a.warc").write_bytes(response(f"{HOME}/", page))
+    with serve(pages(PICTURES)) as site:
+        crawl(tmp_path / "out", {"source": "warc", "files": [f"{tmp_path}/*.warc"], "follow": "pictures"}, site)
+    assert (HOST, "/0.png") in site.requests
+    assert (HOST, "/") not in site.requests
+    assert {row["url"]: row["fate"] for row in rows(tmp_path / "out", "ledger-")} == {
+        f"{HOME}/": "kept",
+        f"{HOME}/0.png": "kept",
+    }
+
+
+def test_a_file_that_is_not_there_is_said_in_one_line(tmp_path: Path):
+    with pytest.raises(StageError, match="no such file"):
+        crawl(tmp_path / "out", {"source": "warc", "files": [f"{tmp_path}/missing.warc"]})
+
+
+@pytest.fixture
+def common_crawl(archives: Path) -> Iterator[CommonCrawl]:
+    names = ("sample-0000.warc.gz", "sample-0001.warc.gz", "whirlwind.warc.gz")
+    prefix = "crawl-data/CC-MAIN-2024-22/segments/1715971057216.39/warc"
+    with serve_common_crawl({f"{prefix}/{name}": archives / name for name in names}) as running:
+        yield running
+
+
+def test_common_crawl_is_looked_up_and_only_its_records_are_read(common_crawl: CommonCrawl, tmp_path: Path):
+    common_crawl.fault = lambda path, times: Said(503, b"slow down", {"Retry-After": "0"}) if times == 0 else None
+    source = {
+        "source": "commoncrawl",
+        "urls": ["semanticscholar.org"],
+        "crawls": ["CC-MAIN-2024-22"],
+        "index": f"{common_crawl.url}/collinfo.json",
+        "data": f"{common_crawl.url}/data/",
+    }
+    crawl(tmp_path, source)
+    ledger = rows(tmp_path, "ledger-")
+    assert ledger
+    assert all("semanticscholar.org/" in row["url"] and row["fate"] == "kept" for row in ledger)
+    assert rows(tmp_path, "documents-", "text")
+    read = sum("/data/" in path for path in common_crawl.requests)
+    assert read == 2 * len(ledger)  # each once refused, and then a range of its own
+
+
+def test_an_index_that_cannot_be_had_is_said_in_one_line(common_crawl: CommonCrawl, tmp_path: Path):
+    source = {"source": "commoncrawl", "urls": ["wikipedia.org"], "index": f"{common_crawl.url}/none.json"}
+    with pytest.raises(StageError, match="Common Crawl's index: http_404"):
+        crawl(tmp_path, {**source, "data": f"{common_crawl.url}/data/"})
+    with pytest.raises(RecipeError, match=r"crawl\.sources\.archive"):
+        crawl(tmp_path, {**source, "match": "everything"})
