@@ -213,7 +213,8 @@ def _check_name(host: str) -> None:
     labels = host.removesuffix(".").split(".")
     longest = max(map(len, labels))
     if len(host) > _MAX_NAME or longest > _MAX_LABEL or not all(labels):
-        raise HostNameError(f"{host[:80]!r} has {len(host)} characters, {longest} in a label; at most 253 and 63 may be")
+        told = f"{len(host)} characters, {longest} of them in one label; at most 253 and 63 may be, and at least 1"
+        raise HostNameError(f"{host[:80]!r} has {told}")
 
 
 def _check_address(address: str, host: str, allow_hosts: Collection[str]) -> None:

@@ -214,15 +214,18 @@ class _PinnedAdapter(HTTPAdapter):
         self._host, self._address, self._port = host, address, port
 
     def get_connection_with_tls_context(
-        self, request: requests.PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
+        self, request: requests.PreparedRequest, verify: object, proxies: object = None, cert: object = None
     ) -> urllib3.HTTPConnectionPool:
         """Return connections to the pinned address."""
         scheme = urlsplit(request.url or "").scheme
         # `assert_hostname` must not be given: urllib3 would then switch the check off in the context itself.
         tls = {"ssl_context": tls_context(), "server_hostname": self._host} if scheme == "https" else {}
-        return self.poolmanager.connection_from_host(self._address, self._port, scheme, pool_kwargs=tls)
+        pool: urllib3.HTTPConnectionPool = self.poolmanager.connection_from_host(
+            self._address, self._port, scheme, pool_kwargs=tls
+        )
+        return pool
 
-    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+    def cert_verify(self, conn: object, url: object, verify: object, cert: object) -> None:
         """Leave verifying to the context; loading certificates into it again for each connection takes a while."""
 
 

@@ -4,7 +4,7 @@ import gzip
 import tracemalloc
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from crawl.sitemap_xml import MAX_DEPTH, MAX_ENTRIES, SitemapError
@@ -170,11 +170,13 @@ def test_urls_beyond_the_protocols_limit_are_counted(ending: str):
 
 def test_a_bomb_does_not_fill_the_memory():
     bomb = gzip.compress(b"https://a\n" + b"x\n" * 1_000_000 + b" " * 20_000_000)
+    lines = b"https://a\n" + b"".join(b"%d\n" % n for n in range(1_000_000)) + b" " * 20_000_000
+    long_list = gzip.compress(lines)
+    del lines
     tracemalloc.start()
     with pytest.raises(SitemapError, match="21434 bytes decode to"):
         read_sitemap(bomb, URL)
-    lines = b"https://a\n" + b"".join(b"%d\n" % n for n in range(1_000_000)) + b" " * 20_000_000
-    found = read_sitemap(gzip.compress(lines), URL)
+    found = read_sitemap(long_list, URL)
     assert found.rejected == {"other_host": 1, "bad_url": 49_999, "too_many_urls": 950_001}
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -210,6 +212,7 @@ def test_any_bytes_are_a_sitemap_or_one_error_and_gzip_changes_nothing(body: byt
         except SitemapError as error:
             return error.reason
 
+    assume(not body.startswith(b"\x1f\x8b"))  # gzip within gzip is undone once
     assert outcome(body) == outcome(gzip.compress(body))
 
 
