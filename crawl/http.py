@@ -152,7 +152,8 @@ async def _read_body(answer: aiohttp.ClientResponse, max_bytes: int, cut: bool, 
     """Return the decoded body; one beyond the limit is cut there, or fails."""
     if not cut and (answer.content_length or 0) > max_bytes:
         raise FetchError("too_many_bytes", f"{answer.content_length} bytes; the limit is {max_bytes}")
-    decoder = BodyDecoder(answer.headers.get("Content-Encoding", ""), max_bytes, max_expansion)
+    codings = ", ".join(answer.headers.getall("Content-Encoding", []))
+    decoder = BodyDecoder(codings, max_bytes, max_expansion)
     body = io.BytesIO()  # which gives its bytes away without a copy, as a bytearray would not
     num_sent = 0
     async for piece in answer.content.iter_chunked(_PIECE_BYTES):

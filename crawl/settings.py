@@ -94,7 +94,7 @@ class FetchSettings:
         max_header_bytes: bytes of status line and headers. Source: between what Node (16 KiB) and what curl (300 KiB)
             accept; many servers send no more than 8 KiB, but policies of content security can be longer.
         max_page_bytes: bytes of a page, as sent and decoded. Measured: the largest of 494 real pages has 1.5 MB; a
-            page of this size takes up to 13 times its size while it is read.
+            page of so many takes up to 17 times as much memory while it is read.
         max_picture_bytes: bytes of a picture, as sent and decoded.
         max_expansion: decoded bytes for each byte sent, see `crawl.content_coding.MAX_EXPANSION`.
         picture_width: width in pixels wanted of a picture that is offered in several.
@@ -121,7 +121,7 @@ class FetchSettings:
     connect_timeout_s: float = 10.0
     timeout_s: float = 30.0
     max_header_bytes: int = 64 * 1024
-    max_page_bytes: int = 4 * 2**20
+    max_page_bytes: int = 3 * 2**20
     max_picture_bytes: int = 32 * 2**20
     max_expansion: float = MAX_EXPANSION
     picture_width: int = 512

@@ -38,7 +38,7 @@ class CrawlConfig(Section):
     max_pages_per_host: int = Field(1_000, ge=1)
     max_pictures_per_host: int = Field(10_000, ge=0)
     max_header_bytes: int = Field(65_536, ge=1024, le=MEBIBYTE, description="status line and headers of an answer")
-    max_page_bytes: int = Field(4 * MEBIBYTE, ge=1024, description="of a page, as sent and decoded")
+    max_page_bytes: int = Field(3 * MEBIBYTE, ge=1024, description="of a page, as sent and decoded")
     max_picture_bytes: int = Field(32 * MEBIBYTE, ge=1024)
     max_expansion: float = Field(
         MAX_EXPANSION, ge=10, le=1100, description="decoded bytes for each byte sent, beyond the first MiB"
