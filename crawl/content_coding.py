@@ -21,6 +21,9 @@ and 1/10.6 by brotli level 9; gzip can do 1/1032, and brotli far more.
 UNSUSPICIOUS_BYTES = 2**20
 """Decoded bytes that any body may have, however few were sent: they fit in memory many times over."""
 
+_STEP_BYTES = 4096
+"""Coded bytes that are decoded at a time, so that a bomb is known as one before it has filled the memory."""
+
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 
 
@@ -69,6 +72,10 @@ class BodyDecoder:
             CodingError: the piece is damaged.
             ExpansionError: it holds more than its size lets expect.
         """
+        step = len(data) if isinstance(self._decoder, _Identity) else _STEP_BYTES
+        return b"".join(self._decode_step(data[start : start + step]) for start in range(0, len(data), step or 1))
+
+    def _decode_step(self, data: bytes) -> bytes:
         self._num_coded += len(data)
         believable = max(UNSUSPICIOUS_BYTES, int(self._max_expansion * self._num_coded)) - self._num_decoded
         try:

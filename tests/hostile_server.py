@@ -44,10 +44,10 @@ def serve_hostile(answer: Callable[[str], Pieces], tls: ssl.SSLContext | None = 
             elif tls is not None:
                 server.paths.append("plain HTTP where TLS is spoken")
                 return
-            stream = tls.wrap_socket(connection, server_side=True) if tls else connection
-            path = "" if server.num_tls and tls is None else _read_path(stream)
-            server.paths.append(path)
-            _send(stream, answer(path))
+            with tls.wrap_socket(connection, server_side=True) if tls else connection as stream:
+                path = "" if server.num_tls and tls is None else _read_path(stream)
+                server.paths.append(path)
+                _send(stream, answer(path))
 
     def accept_all() -> None:
         while True:
