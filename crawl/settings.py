@@ -8,7 +8,7 @@ from typing import Literal
 from crawl.content_coding import MAX_EXPANSION
 from crawl.opt_outs import ALL_RESPECTED, OptOuts
 from crawl.records import Kind, LinkRow
-from crawl.urls import is_within
+from crawl.urls import TRACKING_PARAMETERS, is_within
 
 PRODUCT = "seedbed"
 """Product token: what robots.txt and robots directives call this crawler."""
@@ -100,6 +100,7 @@ class FetchSettings:
         picture_width: width in pixels wanted of a picture that is offered in several.
         opt_outs: which opt-outs are respected.
         site_opt_outs: whether each origin is asked for its tdmrep.json and ai.txt, so far as they are respected.
+        drop_parameters: parameters that no URL is known by, see `crawl.urls.without_parameters`.
         allow_hosts: hosts that may have any address, private ones included, and any port.
         allow_ports: ports that are asked on all other hosts.
         connect_to: host to "address:port": the connection goes there, URL and Host header stay.
@@ -127,6 +128,7 @@ class FetchSettings:
     picture_width: int = 512
     opt_outs: OptOuts = ALL_RESPECTED
     site_opt_outs: bool = True
+    drop_parameters: tuple[str, ...] = TRACKING_PARAMETERS
     allow_hosts: tuple[str, ...] = ()
     allow_ports: tuple[int, ...] = (80, 443)
     connect_to: Mapping[str, str] = field(default_factory=dict)

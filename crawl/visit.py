@@ -14,7 +14,7 @@ from crawl.robots import robots_directives
 from crawl.settings import PRODUCT, FetchSettings
 from crawl.sitemap_xml import SitemapError
 from crawl.sitemaps import links_of, read_sitemap
-from crawl.urls import canonical_url, host_of
+from crawl.urls import canonical_url, host_of, without_parameters
 from crawl.warc import StoredResponse
 from crawl.xmp import data_mining_prohibition
 
@@ -155,8 +155,14 @@ def judge(target: Target, response: Response, asked: Asked, settings: FetchSetti
     """Return the visit an answer amounts to; redirects to a web address are for `redirected` and `misdirected`.
 
     The fate is "kept" for status 200 with a wanted type and no opt-out. A page that opts out is not kept, yet its
-    page links count, unless it says nofollow; its pictures do not.
+    page links count, unless it says nofollow; its pictures do not. Links lead to URLs without `drop_parameters`.
     """
+    visit = _judged(target, response, asked, settings)
+    links = (replace(link, to_url=without_parameters(link.to_url, settings.drop_parameters)) for link in visit.links)
+    return replace(visit, links=tuple(links))
+
+
+def _judged(target: Target, response: Response, asked: Asked, settings: FetchSettings) -> Visit:
     if response.status in _REDIRECTS:
         return _answered(target, response, asked, "failed", "bad_redirect", response.header("location") or "")
     if response.status != 200:

@@ -30,6 +30,7 @@ def fetch_settings(job: Job) -> FetchSettings:
         picture_width=config.picture_width,
         opt_outs=OptOuts.of(config.opt_outs),
         site_opt_outs=config.site_opt_outs,
+        drop_parameters=tuple(config.drop_parameters),
         allow_hosts=tuple(config.allow_hosts),
         allow_ports=tuple(config.allow_ports),
         connect_to=config.connect_to,

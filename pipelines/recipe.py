@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from crawl.content_coding import MAX_EXPANSION
+from crawl.urls import TRACKING_PARAMETERS
 from pipelines.folders import STAGE_NAMES
 from pipelines.section import TRANSPORT, Section
 from pipelines.source_recipes import Source, check_names
@@ -48,7 +49,9 @@ class CrawlConfig(Section):
         ["noai", "noindex", "tdm", "ai_txt", "xmp"], description="that keep something out; all others are recorded only"
     )
     site_opt_outs: bool = Field(True, description="whether each site is asked for its tdmrep.json and ai.txt")
-
+    drop_parameters: list[Annotated[str, Field(min_length=1)]] = Field(
+        list(TRACKING_PARAMETERS), description="names that no URL is known by, * for any characters; [] keeps all"
+    )
     allow_hosts: list[str] = Field([], description="hosts that may lie in a private network or on loopback")
     allow_ports: list[Annotated[int, Field(ge=1, le=65535)]] = Field(
         [80, 443], description="asked on hosts that are not in allow_hosts"
