@@ -1,11 +1,11 @@
-"""One spelling for each URL, read as browsers read it.
+r"""One spelling for each URL, read as browsers read it.
 
 The canonical form of a URL is the serialisation of the URL Standard (https://url.spec.whatwg.org/), through `ada-url`,
 without its fragment:
 
 * scheme and host in lower case, the host in Punycode, an IPv4 address in any spelling as four decimal numbers;
 * no port where it is the scheme's own, 80 or 443; a closing dot of the host stays, as it is part of the name;
-* dots resolved in the path, `\\` read as `/`, an empty path as `/`; spaces and what is not ASCII percent-encoded;
+* dots resolved in the path, `\` read as `/`, an empty path as `/`; spaces and what is not ASCII percent-encoded;
 * percent-encodings as they were written, and no two URLs taken for one because their paths or queries look alike;
 * parameters of the query in their order and with their bytes, but for those that only track who came from where:
   `without_parameters` takes them out, as a crawl's `drop_parameters` say, wherever a URL is met.

@@ -8,7 +8,7 @@ from crawl.html import PageError, read_page
 from crawl.http import FetchError
 from crawl.opt_outs import XMP_PROHIBITED, OptOutDecision, OptOuts, decide_opt_outs, tdm_signals
 from crawl.pictures import READABLE_TYPES
-from crawl.records import UNKNOWN, Earlier, Fate, LedgerRow, Target, Visit, link_of
+from crawl.records import UNKNOWN, Earlier, Fate, LedgerRow, LinkRow, Target, Visit, link_of
 from crawl.response import Response
 from crawl.robots import robots_directives
 from crawl.settings import PRODUCT, FetchSettings
@@ -158,8 +158,12 @@ def judge(target: Target, response: Response, asked: Asked, settings: FetchSetti
     page links count, unless it says nofollow; its pictures do not. Links lead to URLs without `drop_parameters`.
     """
     visit = _judged(target, response, asked, settings)
-    links = (replace(link, to_url=without_parameters(link.to_url, settings.drop_parameters)) for link in visit.links)
-    return replace(visit, links=tuple(links))
+    return replace(visit, links=tuple(_known_as(link, settings.drop_parameters) for link in visit.links))
+
+
+def _known_as(link: LinkRow, drop_parameters: tuple[str, ...]) -> LinkRow:
+    url = without_parameters(link.to_url, drop_parameters)
+    return link if url == link.to_url else replace(link, to_url=url)
 
 
 def _judged(target: Target, response: Response, asked: Asked, settings: FetchSettings) -> Visit:

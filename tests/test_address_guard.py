@@ -11,11 +11,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import urllib3.connection
 import urllib3.util.connection
+from rich.console import Console
 
 from crawl.api import request_json
 from crawl.host import HostWork
@@ -24,6 +26,9 @@ from crawl.lane import visit_lane
 from crawl.records import Kind, Target
 from crawl.settings import FetchSettings, Scope
 from crawl.urls import canonical_url, host_of
+from pipelines.build import build
+from pipelines.load_recipe import check_recipe
+from tests.builds import manifest_of
 from tests.loopback import NOT_FOUND, Answer, serve
 
 OPEN = "open.example"
@@ -374,3 +379,24 @@ def test_a_public_host_is_connected_to_at_the_address_that_was_checked(web: Web)
         "http://public.example/": "failed connection_failed"
     }
     assert set(web.connected) == {(PUBLIC, 80), ("2606:4700::1111", 80)}
+
+
+def test_a_list_and_seeds_of_refused_addresses_are_rejected_line_by_line(tmp_path: Path):
+    written = [*map(_url, REFUSED), *(f"http://{spelling}/" for spelling in SPELLINGS if spelling.isprintable())]
+    (tmp_path / "list.txt").write_text("".join(f"{url}\n" for url in written), "utf-8")
+    sources: dict[str, Any] = {
+        "listed": {"source": "urls", "files": [str(tmp_path / "list.txt")], "kind": "page"},
+        "seeds": {"source": "site", "seeds": [f"http://{OPEN}/", *map(_url, REFUSED_V6)]},
+    }
+    with serve(lambda host, path: _page("x") if path == "/" else NOT_FOUND) as site:
+        crawl = {
+            "sources": sources,
+            "allow_hosts": [OPEN],
+            "connect_to": {OPEN: f"127.0.0.1:{site.port}"},
+            "delay_s": 0,
+        }
+        recipe = check_recipe({"name": "inside", "contact": "gardener@trees.example", "crawl": crawl}, "inside.yaml")
+        build(recipe, tmp_path / "out", recipe.stages(), 1, Console(quiet=True))
+    counts = manifest_of(tmp_path / "out", "crawl").counts
+    assert (counts.kept, counts.failed) == (1, {})
+    assert counts.rejected == {"address_refused": len({canonical_url(url) for url in written})}
