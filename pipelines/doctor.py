@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -132,6 +131,6 @@ def _look_up(url: str, config: CrawlConfig | None) -> Finding:
 
 def _is_known(host: str) -> bool:
     try:
-        return bool(socket.getaddrinfo(host, 80, type=socket.SOCK_STREAM))
+        return bool(resolve_checked(host, 80, (host,), {}))
     except OSError:
         return False

@@ -11,7 +11,7 @@ import pytest
 
 from tests.builds import seedbed
 
-LOCAL = {"allow_hosts": ["localhost"]}
+LOCAL: dict[str, Any] = {"allow_hosts": ["localhost"]}
 
 
 def _recipe(
