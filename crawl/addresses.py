@@ -16,7 +16,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from crawl.urls import host_of, port_of
 
 OPEN_PORTS = frozenset({80, 443})
-"""Ports asked on hosts that nobody named in `allow_hosts`."""
+"""Ports asked on hosts that nobody named in `allow_hosts`, unless `allow_ports` says otherwise."""
 
 MAX_ANSWER_AGE_S = 60.0
 """Seconds for which the addresses of a host are remembered; they were checked, and stay so."""
@@ -72,8 +72,16 @@ _GLOBAL_UNICAST = IPv6Network("2000::/3")
 """All of IPv6 that is given out so far. Source: RFC 4291, section 2.4, and IANA's address space registry."""
 
 
+_MAX_NAME, _MAX_LABEL = 253, 63
+"""Characters of a host name and of each of its labels. Source: RFC 1035, section 2.3.4, less the root's dot."""
+
+
 class AddressRefusedError(Exception):
     """A connection we do not make; the message says to what and why."""
+
+
+class HostNameError(Exception):
+    """A host whose name no name server can know; the message says why."""
 
 
 def refusal(address: str) -> str | None:
@@ -100,18 +108,19 @@ def _refused_v6(address: IPv6Address) -> str | None:
     return "isatap" if interface_id >> 32 in (0x5EFE, 0x02005EFE) else None
 
 
-def check_url(url: str, allow_hosts: Collection[str]) -> None:
+def check_url(url: str, allow_hosts: Collection[str], allow_ports: Collection[int] = OPEN_PORTS) -> None:
     """Check what can be told from a canonical URL alone: its port, and its host where that is an address.
 
     Raises:
-        AddressRefusedError: the URL names another port than 80 and 443, or a refused address, and its host is not
-            in `allow_hosts`.
+        AddressRefusedError: the URL names a port that is not in `allow_ports`, or a refused address, and its host is
+            not in `allow_hosts`.
     """
     host, port = host_of(url), port_of(url)
     if host in allow_hosts:
         return
-    if port not in OPEN_PORTS:
-        raise AddressRefusedError(f"port {port} of {host}: only 80 and 443 are asked on hosts not in allow_hosts")
+    if port not in allow_ports:
+        allowed = ", ".join(map(str, sorted(allow_ports)))
+        raise AddressRefusedError(f"port {port} of {host}: hosts not in allow_hosts are asked on {allowed} only")
     if _is_address(host):
         _check_address(host, host, allow_hosts)
 
@@ -129,10 +138,12 @@ def resolve_checked(
 
     Raises:
         AddressRefusedError: one of the addresses is refused and the host is not in `allow_hosts`.
+        HostNameError: the name breaks the rules of names.
         OSError: the name does not resolve.
     """
     name = host.removesuffix(".").lower()
     destination, destination_port = _destination(name, port, connect_to)
+    _check_name(destination)
     answers = []
     for family, _, _, _, address in socket.getaddrinfo(destination, destination_port, type=socket.SOCK_STREAM):
         numeric, answer_port = str(address[0]), int(address[1])
@@ -191,6 +202,19 @@ def _destination(host: str, port: int, connect_to: Mapping[str, str]) -> tuple[s
     if host == "localhost" or host.endswith(".localhost"):
         return "127.0.0.1", port
     return host, port
+
+
+def _check_name(host: str) -> None:
+    """Pass names that can be looked up; Python would fail on others in ways of its own.
+
+    Raises:
+        HostNameError: the name is too long, or a label of it is, or is empty.
+    """
+    labels = host.removesuffix(".").split(".")
+    longest = max(map(len, labels))
+    if len(host) > _MAX_NAME or longest > _MAX_LABEL or not all(labels):
+        told = f"{len(host)} characters, {longest} of them in one label; at most 253 and 63 may be, and at least 1"
+        raise HostNameError(f"{host[:80]!r} has {told}")
 
 
 def _check_address(address: str, host: str, allow_hosts: Collection[str]) -> None:

@@ -1,7 +1,7 @@
 """Asks APIs and stores that a recipe names: one request at a time, bounded in bytes and seconds, backing off when told.
 
-Redirects are not followed. Each address is checked before each request, as everywhere; proxies named by the
-environment are not used.
+Redirects are not followed. A name is resolved once for each request, every answer is checked, and the connection goes
+to an address that was checked, as everywhere; proxies named by the environment are not used.
 """
 
 import json
@@ -10,14 +10,17 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
+from requests.adapters import HTTPAdapter
 
-from crawl.addresses import AddressRefusedError, check_url, resolve_checked
+from crawl.addresses import AddressRefusedError, HostNameError, check_url, resolve_checked
 from crawl.http import FetchError
 from crawl.response import retry_delay_s
 from crawl.settings import FetchSettings
+from crawl.tls import tls_context, tls_reason
 from crawl.urls import host_of, port_of
 
 Params = Mapping[str, str | Sequence[str]]
@@ -87,7 +90,7 @@ def request_bytes(
     Raises:
         FetchError: no usable answer came after `settings.max_attempts` requests, or the server asked for a longer
             pause than `settings.max_delay_s`: reason "http_503" and the like, "connection_failed", "timeout",
-            "dns_failed", "address_refused" or "too_many_bytes".
+            "dns_failed", "bad_host_name", "address_refused", one of `crawl.tls.tls_reason`, or "too_many_bytes".
     """
     return _ask_patiently(lambda: _ask(endpoint, params, settings, statuses, max_bytes), settings)
 
@@ -156,20 +159,14 @@ def _exchange(
     url: str, params: Params, settings: FetchSettings, headers: Mapping[str, str]
 ) -> Iterator[requests.Response]:
     """Give the answer to one request, its body unread; network faults inside the context become `FetchError`."""
-    try:
-        check_url(url, settings.allow_hosts)
-        resolve_checked(host_of(url), port_of(url), settings.allow_hosts, {})
-    except AddressRefusedError as error:
-        raise FetchError("address_refused", str(error)) from error
-    except OSError as error:
-        raise FetchError("dns_failed", f"{url}: {error}") from error
+    address, port = _checked_address(url, settings)
     try:
         with (
-            _session() as session,
+            _session(host_of(url), address, port) as session,
             session.get(
                 url,
                 params=dict(params),
-                headers={"User-Agent": settings.user_agent, **headers},
+                headers={"User-Agent": settings.user_agent, "Host": urlsplit(url).netloc, **headers},
                 timeout=(settings.connect_timeout_s, settings.timeout_s),
                 allow_redirects=False,
                 stream=True,
@@ -177,14 +174,59 @@ def _exchange(
         ):
             yield answer
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        if (tls := tls_reason(error)) is not None:
+            raise FetchError(tls, f"{url}: {error}") from error
         is_timeout = isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError))
         raise _NotNowError("timeout" if is_timeout else "connection_failed", f"{url}: {error}") from error
 
 
-def _session() -> requests.Session:
+def _checked_address(url: str, settings: FetchSettings) -> tuple[str, int]:
+    """Return the address and port to connect to for a URL.
+
+    Raises:
+        FetchError: it must not be connected to, or its name does not resolve.
+    """
+    try:
+        check_url(url, settings.allow_hosts, settings.allow_ports)
+        address, port, _ = resolve_checked(host_of(url), port_of(url), settings.allow_hosts, {})[0]
+    except AddressRefusedError as error:
+        raise FetchError("address_refused", str(error)) from error
+    except HostNameError as error:
+        raise FetchError("bad_host_name", f"{url}: {error}") from error
+    except OSError as error:
+        raise FetchError("dns_failed", f"{url}: {error}") from error
+    return address, port
+
+
+def _session(host: str, address: str, port: int) -> requests.Session:
     session = requests.Session()
     session.trust_env = False
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _PinnedAdapter(host, address, port))
     return session
+
+
+class _PinnedAdapter(HTTPAdapter):
+    """Connects to one address, whatever the name resolves to by now; the certificate must be the name's."""
+
+    def __init__(self, host: str, address: str, port: int) -> None:
+        super().__init__()
+        self._host, self._address, self._port = host, address, port
+
+    def get_connection_with_tls_context(
+        self, request: requests.PreparedRequest, verify: object, proxies: object = None, cert: object = None
+    ) -> urllib3.HTTPConnectionPool:
+        """Return connections to the pinned address."""
+        scheme = urlsplit(request.url or "").scheme
+        # `assert_hostname` must not be given: urllib3 would then switch the check off in the context itself.
+        tls = {"ssl_context": tls_context(), "server_hostname": self._host} if scheme == "https" else {}
+        pool: urllib3.HTTPConnectionPool = self.poolmanager.connection_from_host(
+            self._address, self._port, scheme, pool_kwargs=tls
+        )
+        return pool
+
+    def cert_verify(self, conn: object, url: object, verify: object, cert: object) -> None:
+        """Leave verifying to the context; loading certificates into it again for each connection takes a while."""
 
 
 def _check_status(answer: requests.Response, url: str, statuses: Collection[int]) -> None:

@@ -19,7 +19,7 @@ _ROBOTS_AGE_S = 24 * 3600.0
 """Seconds after which a robots.txt is asked for again. Source: RFC 9309, section 2.4."""
 
 _PASSING_FAULTS = frozenset({"timeout", "connection_failed", "incomplete_body"})
-_HOST_FAULTS = frozenset({"timeout", "connection_failed", "dns_failed", "tls_failed"})
+_HOST_FAULTS = frozenset({"timeout", "connection_failed", "dns_failed", "bad_host_name"})
 
 
 class AskingOverError(Exception):
@@ -55,7 +55,8 @@ class Answer:
 
 def is_host_down(answer: Answer) -> bool:
     """Return whether the host itself gave no answer, so that its other URLs are not likely to either."""
-    return isinstance(answer.outcome, FetchError) and answer.outcome.reason in _HOST_FAULTS
+    reason = answer.outcome.reason if isinstance(answer.outcome, FetchError) else ""
+    return reason in _HOST_FAULTS or reason.startswith("tls_")
 
 
 class Asker:

@@ -13,7 +13,7 @@ from crawl.records import Earlier, LinkRow, Target, Visit, link_of, target_of
 from crawl.robots import Robots
 from crawl.settings import PRODUCT, FetchSettings, HostSpent, is_wanted
 from crawl.site_files import SiteFiles
-from crawl.urls import host_of, origin_of
+from crawl.urls import host_of, origin_of, without_parameters
 from crawl.visit import (
     Asked,
     conditions,
@@ -214,6 +214,8 @@ class HostVisits:
         location = redirect_location(response, target.url)
         if location is None:
             return judge(target, response, asked, self._settings)
+        known_as = without_parameters(location, self._settings.drop_parameters)
+        location = location if known_as == target.url else known_as  # a site may insist on its own parameters
         fault = self._redirect_fault(target, location)
         if fault is not None:
             return misdirected(target, response, location, fault, asked)

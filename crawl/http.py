@@ -4,8 +4,7 @@ Redirects are never followed here, since robots.txt and addresses must be judged
 the environment are not used: they would resolve names out of reach of the address guard.
 """
 
-import functools
-import ssl
+import io
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
@@ -13,14 +12,21 @@ from typing import Self
 import aiohttp
 from yarl import URL
 
-from crawl.addresses import AddressRefusedError, CheckedResolver, check_url
-from crawl.content_coding import ACCEPTED, BodyDecoder, CodingError
+from crawl.addresses import AddressRefusedError, CheckedResolver, HostNameError, check_url
+from crawl.content_coding import ACCEPTED, BodyDecoder, CodingError, ExpansionError
 from crawl.response import Response
 from crawl.settings import FetchSettings
+from crawl.tls import tls_context, tls_reason
 
 _PIECE_BYTES = 64 * 1024
 _UNREAD_BYTES = 64 * 1024
 """Unwanted bodies up to this size are read to the end, so that the connection can be used again."""
+
+_MAX_HEADER_LINES = 256
+"""Of one answer; aiohttp's own limit is 128."""
+
+_TOLD_OF_LONG_HEADERS = ("Too many headers received", "bytes when reading")
+"""What aiohttp says of headers beyond its limits: it has no error of its own for them."""
 
 
 class FetchError(Exception):
@@ -52,6 +58,9 @@ class Client:
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": settings.user_agent, "Accept-Encoding": ACCEPTED},
             timeout=aiohttp.ClientTimeout(total=settings.timeout_s, connect=settings.connect_timeout_s),
+            max_line_size=settings.max_header_bytes,
+            max_field_size=settings.max_header_bytes,
+            max_headers=_MAX_HEADER_LINES,
             auto_decompress=False,
             trust_env=False,
             requote_redirect_url=False,
@@ -86,25 +95,33 @@ class Client:
             conditions: headers that make the request conditional.
 
         Raises:
-            FetchError: with reason "address_refused", "dns_failed", "connection_failed", "tls_failed", "timeout",
-                "too_many_bytes", "bad_encoding", "incomplete_body" or "http_protocol_error".
+            FetchError: with reason "address_refused", "bad_host_name", "dns_failed", "connection_failed", "timeout",
+                one of `crawl.tls.tls_reason`, "too_many_header_bytes", "too_many_bytes", "expands_too_much",
+                "bad_encoding", "incomplete_body" or "http_protocol_error".
         """
+        settings = self._settings
         try:
-            check_url(url, self._settings.allow_hosts)
+            check_url(url, settings.allow_hosts, settings.allow_ports)
             async with self._session.get(
                 URL(url, encoded=True),
                 headers={"Accept": accept, **(conditions or {})},
                 allow_redirects=False,
-                ssl=_tls_context() if url.startswith("https:") else True,
+                ssl=tls_context() if url.startswith("https:") else True,
             ) as answer:
                 response = _response_of(answer)
+                if len(response.head) > settings.max_header_bytes:
+                    raise FetchError("too_many_header_bytes", f"{len(response.head)} bytes of headers")
                 if is_body_wanted(response):
-                    body = await _read_body(answer, max_bytes, cut)
+                    body = await _read_body(answer, max_bytes, cut, settings.max_expansion)
                     return Response(response.status, response.head, response.headers, body)
                 await _read_away(answer)
                 return response
         except AddressRefusedError as error:
             raise FetchError("address_refused", str(error)) from error
+        except HostNameError as error:
+            raise FetchError("bad_host_name", str(error)) from error
+        except ExpansionError as error:
+            raise FetchError("expands_too_much", str(error)) from error
         except CodingError as error:
             raise FetchError("bad_encoding", str(error)) from error
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
@@ -116,14 +133,8 @@ class Client:
             return None
         try:
             return next((answer["host"] for answer in await self._resolver.resolve(host, port)), None)
-        except (AddressRefusedError, OSError):
+        except (AddressRefusedError, HostNameError, OSError):
             return None  # the request says why
-
-
-@functools.cache
-def _tls_context() -> ssl.SSLContext:
-    """Return the process's TLS settings; loading the certificates of the system takes a while."""
-    return ssl.create_default_context()
 
 
 def _response_of(answer: aiohttp.ClientResponse) -> Response:
@@ -137,22 +148,23 @@ def _response_of(answer: aiohttp.ClientResponse) -> Response:
     return Response(answer.status, b"\r\n".join(lines) + b"\r\n\r\n", headers)
 
 
-async def _read_body(answer: aiohttp.ClientResponse, max_bytes: int, cut: bool) -> bytes:
+async def _read_body(answer: aiohttp.ClientResponse, max_bytes: int, cut: bool, max_expansion: float) -> bytes:
     """Return the decoded body; one beyond the limit is cut there, or fails."""
     if not cut and (answer.content_length or 0) > max_bytes:
         raise FetchError("too_many_bytes", f"{answer.content_length} bytes; the limit is {max_bytes}")
-    decoder = BodyDecoder(answer.headers.get("Content-Encoding", ""), max_bytes)
-    body = bytearray()
+    codings = ", ".join(answer.headers.getall("Content-Encoding", []))
+    decoder = BodyDecoder(codings, max_bytes, max_expansion)
+    body = io.BytesIO()  # which gives its bytes away without a copy, as a bytearray would not
     num_sent = 0
     async for piece in answer.content.iter_chunked(_PIECE_BYTES):
         num_sent += len(piece)
-        body += decoder.decode(piece)
+        body.write(decoder.decode(piece))
         if decoder.is_over or num_sent > max_bytes:
             if cut:
-                return bytes(body)
+                return body.getvalue()
             raise FetchError("too_many_bytes", f"more than {max_bytes} bytes")
     decoder.finish()
-    return bytes(body)
+    return body.getvalue()
 
 
 async def _read_away(answer: aiohttp.ClientResponse) -> None:
@@ -169,11 +181,14 @@ async def _read_away(answer: aiohttp.ClientResponse) -> None:
 def _fetch_error(error: Exception) -> FetchError:
     """Return the reason behind an error of aiohttp or of the network."""
     detail = " ".join(str(error).split())[:300] or type(error).__name__
+    if any(told in detail for told in _TOLD_OF_LONG_HEADERS):
+        return FetchError("too_many_header_bytes", detail)
+    if (tls := tls_reason(error)) is not None:
+        return FetchError(tls, detail)
     reasons: tuple[tuple[type[Exception], str], ...] = (
         (TimeoutError, "timeout"),
         (aiohttp.ClientConnectorDNSError, "dns_failed"),
         (aiohttp.ClientSSLError, "tls_failed"),
-        (ssl.SSLError, "tls_failed"),
         (aiohttp.ClientPayloadError, "incomplete_body"),
         (aiohttp.ClientResponseError, "http_protocol_error"),
         (aiohttp.ClientConnectionError, "connection_failed"),

@@ -9,7 +9,6 @@ _PASSING = frozenset(
         "retry_after_too_long",
         "robots_unavailable",
         "timeout",
-        "tls_failed",
     }
 )
 
@@ -17,10 +16,10 @@ _PASSING = frozenset(
 def is_retryable(reason: str) -> bool:
     """Return whether a URL that failed for a reason may be had later.
 
-    That the server is unwell (5xx), asks for patience (429) or cannot be reached passes; what it said of the URL itself
-    does not.
+    That the server is unwell (5xx), asks for patience (429), has a certificate that does not hold or cannot be reached
+    passes; what it said of the URL itself does not.
 
     >>> is_retryable("http_503"), is_retryable("http_404")
     (True, False)
     """
-    return reason in _PASSING or reason.startswith("http_5")
+    return reason in _PASSING or reason.startswith(("http_5", "tls_"))

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
+from crawl.content_coding import MAX_EXPANSION
 from crawl.opt_outs import ALL_RESPECTED, OptOuts
 from crawl.records import Kind, LinkRow
-from crawl.urls import is_within
+from crawl.urls import TRACKING_PARAMETERS, is_within
 
 PRODUCT = "seedbed"
 """Product token: what robots.txt and robots directives call this crawler."""
@@ -89,13 +90,19 @@ class FetchSettings:
         max_attempts: requests made for one URL before giving up on a fault that may pass.
         max_redirects: redirects followed for one URL; browsers follow 20. Source: Fetch Standard, 4.3.
         connect_timeout_s: seconds for a connection, TLS included.
-        timeout_s: seconds for a request from beginning to end.
-        max_page_bytes: bytes of a page, as sent and decoded.
+        timeout_s: seconds for a request from beginning to end, a body that drips included.
+        max_header_bytes: bytes of status line and headers. Source: between what Node (16 KiB) and what curl (300 KiB)
+            accept; many servers send no more than 8 KiB, but policies of content security can be longer.
+        max_page_bytes: bytes of a page, as sent and decoded. Measured: the largest of 494 real pages has 1.5 MB; a
+            page of so many takes up to 17 times as much memory while it is read.
         max_picture_bytes: bytes of a picture, as sent and decoded.
+        max_expansion: decoded bytes for each byte sent, see `crawl.content_coding.MAX_EXPANSION`.
         picture_width: width in pixels wanted of a picture that is offered in several.
         opt_outs: which opt-outs are respected.
         site_opt_outs: whether each origin is asked for its tdmrep.json and ai.txt, so far as they are respected.
+        drop_parameters: parameters that no URL is known by, see `crawl.urls.without_parameters`.
         allow_hosts: hosts that may have any address, private ones included, and any port.
+        allow_ports: ports that are asked on all other hosts.
         connect_to: host to "address:port": the connection goes there, URL and Host header stay.
     """
 
@@ -114,12 +121,16 @@ class FetchSettings:
     max_redirects: int = 10
     connect_timeout_s: float = 10.0
     timeout_s: float = 30.0
-    max_page_bytes: int = 8 * 2**20
+    max_header_bytes: int = 64 * 1024
+    max_page_bytes: int = 3 * 2**20
     max_picture_bytes: int = 32 * 2**20
+    max_expansion: float = MAX_EXPANSION
     picture_width: int = 512
     opt_outs: OptOuts = ALL_RESPECTED
     site_opt_outs: bool = True
+    drop_parameters: tuple[str, ...] = TRACKING_PARAMETERS
     allow_hosts: tuple[str, ...] = ()
+    allow_ports: tuple[int, ...] = (80, 443)
     connect_to: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -13,7 +13,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
-from crawl.content_coding import BodyDecoder, CodingError
+from crawl.content_coding import BodyDecoder, CodingError, ExpansionError
 from crawl.licences import spdx_of_url
 from crawl.records import UNKNOWN, LinkRow, Target
 from crawl.sitemap_xml import Entries, SitemapError, entries_of_text, entries_of_xml
@@ -125,6 +125,8 @@ def _decompressed(body: bytes) -> bytes:
         decoder = BodyDecoder("gzip" if body.startswith(_GZIP_MAGIC) else "", MAX_SITEMAP_BYTES)
         data = decoder.decode(body)
         decoder.finish()
+    except ExpansionError as error:
+        raise SitemapError("expands_too_much", str(error)) from error
     except CodingError as error:
         raise SitemapError("bad_gzip", str(error)) from error
     if decoder.is_over:

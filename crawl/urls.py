@@ -1,15 +1,38 @@
-"""One spelling for each URL, read as browsers read it.
+r"""One spelling for each URL, read as browsers read it.
 
-Source: URL Standard (https://url.spec.whatwg.org/), through `ada-url`.
+The canonical form of a URL is the serialisation of the URL Standard (https://url.spec.whatwg.org/), through `ada-url`,
+without its fragment:
+
+* scheme and host in lower case, the host in Punycode, an IPv4 address in any spelling as four decimal numbers;
+* no port where it is the scheme's own, 80 or 443; a closing dot of the host stays, as it is part of the name;
+* dots resolved in the path, `\` read as `/`, an empty path as `/`; spaces and what is not ASCII percent-encoded;
+* percent-encodings as they were written, and no two URLs taken for one because their paths or queries look alike;
+* parameters of the query in their order and with their bytes, but for those that only track who came from where:
+  `without_parameters` takes them out, as a crawl's `drop_parameters` say, wherever a URL is met.
 """
 
+import fnmatch
+import functools
 import re
 from collections.abc import Collection
+from urllib.parse import unquote
 
 import ada_url
 
 MAX_URL_LENGTH = 8000
 """Longest URL accepted, in characters. Source: RFC 9110, section 4.1 (recommended minimum for recipients)."""
+
+TRACKING_PARAMETERS = (
+    "utm_*", "gclid", "gclsrc", "gbraid", "wbraid", "dclid", "srsltid",  # Google Analytics, Ads, Merchant Center
+    "fbclid", "igshid", "msclkid", "twclid", "ttclid", "li_fat_id", "yclid", "ysclid", "_openstat", "rb_clickid",
+    "mc_cid", "mc_eid", "mkt_tok", "oly_anon_id", "oly_enc_id", "vero_conv", "vero_id", "wickedid", "__s",
+    "_hsenc", "_hsmi", "__hssc", "__hstc", "__hsfp", "hsctatracking", "ml_subscriber", "ml_subscriber_hash",
+)  # fmt: skip
+"""Parameters that tell where a visitor came from and never what is shown; `*` stands for any characters.
+
+Source: what browsers take out of URLs themselves (Firefox's query stripping, Brave's query filter), and what the
+services that add them document; names that some sites select content by ("ref", "source", "s_cid") are not among them.
+"""
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -40,6 +63,34 @@ def canonical_url(url: str, base: str | None = None) -> str | None:
     parsed.hash = ""
     href: str = parsed.href
     return href if len(href) <= MAX_URL_LENGTH else None
+
+
+def without_parameters(url: str, patterns: tuple[str, ...] = TRACKING_PARAMETERS) -> str:
+    """Return a canonical URL without the parameters of its query whose names match a pattern; the rest is untouched.
+
+    Args:
+        url: canonical URL.
+        patterns: names, upper and lower case being one; `*` stands for any characters, `?` for one.
+
+    >>> without_parameters("http://trees.example/list?b=2&utm_source=mail&a=%31")
+    'http://trees.example/list?b=2&a=%31'
+    >>> without_parameters("http://trees.example/?fbclid=1")
+    'http://trees.example/'
+    """
+    head, mark, query = url.partition("?")
+    if not mark or not patterns:
+        return url
+    dropped = _names_like(patterns)
+    parameters = query.split("&")
+    kept = [each for each in parameters if not dropped.fullmatch(unquote(each.partition("=")[0]).lower())]
+    if len(kept) == len(parameters):
+        return url
+    return f"{head}?{'&'.join(kept)}" if kept else head
+
+
+@functools.lru_cache
+def _names_like(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(fnmatch.translate(pattern.lower()) for pattern in patterns))
 
 
 def host_of(url: str) -> str:

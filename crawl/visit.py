@@ -8,13 +8,13 @@ from crawl.html import PageError, read_page
 from crawl.http import FetchError
 from crawl.opt_outs import XMP_PROHIBITED, OptOutDecision, OptOuts, decide_opt_outs, tdm_signals
 from crawl.pictures import READABLE_TYPES
-from crawl.records import UNKNOWN, Earlier, Fate, LedgerRow, Target, Visit, link_of
+from crawl.records import UNKNOWN, Earlier, Fate, LedgerRow, LinkRow, Target, Visit, link_of
 from crawl.response import Response
 from crawl.robots import robots_directives
 from crawl.settings import PRODUCT, FetchSettings
 from crawl.sitemap_xml import SitemapError
 from crawl.sitemaps import links_of, read_sitemap
-from crawl.urls import canonical_url, host_of
+from crawl.urls import canonical_url, host_of, without_parameters
 from crawl.warc import StoredResponse
 from crawl.xmp import data_mining_prohibition
 
@@ -155,8 +155,18 @@ def judge(target: Target, response: Response, asked: Asked, settings: FetchSetti
     """Return the visit an answer amounts to; redirects to a web address are for `redirected` and `misdirected`.
 
     The fate is "kept" for status 200 with a wanted type and no opt-out. A page that opts out is not kept, yet its
-    page links count, unless it says nofollow; its pictures do not.
+    page links count, unless it says nofollow; its pictures do not. Links lead to URLs without `drop_parameters`.
     """
+    visit = _judged(target, response, asked, settings)
+    return replace(visit, links=tuple(_known_as(link, settings.drop_parameters) for link in visit.links))
+
+
+def _known_as(link: LinkRow, drop_parameters: tuple[str, ...]) -> LinkRow:
+    url = without_parameters(link.to_url, drop_parameters)
+    return link if url == link.to_url else replace(link, to_url=url)
+
+
+def _judged(target: Target, response: Response, asked: Asked, settings: FetchSettings) -> Visit:
     if response.status in _REDIRECTS:
         return _answered(target, response, asked, "failed", "bad_redirect", response.header("location") or "")
     if response.status != 200:

@@ -177,6 +177,28 @@ def explain(
 
 
 @app.command()
+def doctor(
+    recipe: Annotated[
+        str | None, typer.Argument(metavar="[RECIPE]", help="a YAML file, or the name of a bundled recipe")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", help="folder of the build; this one if not given", parser=_folder, metavar="PATH")
+    ] = Path(),
+    set_: SetOption = None,
+    workers: WorkersOption = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="print a JSON list")] = False,
+) -> None:
+    """Check names, disk, limits, contact, clock and packages; say what would do; exit with 1 if one is wrong."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from pipelines.doctor import examine, print_findings, print_json  # noqa: PLC0415
+
+    findings = examine(recipe, set_ or [], out, workers)
+    told = print_json if as_json else print_findings
+    raise typer.Exit(0 if told(findings, Console(highlight=False, soft_wrap=True)) else 1)
+
+
+@app.command()
 def forget(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="folder of a build")],
     url: Annotated[list[str] | None, typer.Option("--url", help="address of a page or picture")] = None,

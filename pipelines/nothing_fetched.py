@@ -14,8 +14,10 @@ _WOULD_DO = {
     "redirected": "put the address it leads to under the seeds",
     "robots_disallowed": "the site asks not to be crawled; choose another",
     "timeout": "run again later, or raise crawl.timeout_s",
-    "tls_failed": "its certificate does not hold; check the address",
     "too_many_bytes": "raise crawl.max_page_bytes",
+    "too_many_header_bytes": "raise crawl.max_header_bytes",
+    "expands_too_much": "it looks like a decompression bomb; if it is none, raise crawl.max_expansion",
+    "bad_host_name": "check the spelling",
     "unwanted_type": "a crawl begins at an HTML page",
 }
 
@@ -37,6 +39,8 @@ def _would_do(reason: str) -> str:
         return "the server is unwell; run again later"
     if reason.startswith("http_4"):
         return "check the address"
+    if reason.startswith("tls_"):
+        return "its certificate does not hold; check the address, and the clock"
     if reason.startswith("opted_out"):
         return "the site asks not to be used; choose another"
     return _WOULD_DO.get(reason, "run again later, or begin elsewhere")

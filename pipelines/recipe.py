@@ -12,10 +12,12 @@ A section left out (`images`, `text`, `triplets`, `windows`) leaves that stage o
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from crawl.content_coding import MAX_EXPANSION
+from crawl.urls import TRACKING_PARAMETERS
 from pipelines.folders import STAGE_NAMES
 from pipelines.section import TRANSPORT, Section
 from pipelines.source_recipes import Source, check_names
@@ -36,15 +38,24 @@ class CrawlConfig(Section):
     snapshot: str = Field("first", pattern=r"^[A-Za-z0-9._-]{1,64}$", description="a new name crawls again")
     max_pages_per_host: int = Field(1_000, ge=1)
     max_pictures_per_host: int = Field(10_000, ge=0)
-    max_page_bytes: int = Field(8 * MEBIBYTE, ge=1024, description="of a page, decoded")
+    max_header_bytes: int = Field(65_536, ge=1024, le=MEBIBYTE, description="status line and headers of an answer")
+    max_page_bytes: int = Field(3 * MEBIBYTE, ge=1024, description="of a page, as sent and decoded")
     max_picture_bytes: int = Field(32 * MEBIBYTE, ge=1024)
+    max_expansion: float = Field(
+        MAX_EXPANSION, ge=10, le=1100, description="decoded bytes for each byte sent, beyond the first MiB"
+    )
     picture_width: int = Field(512, ge=1, description="of several sizes offered, the smallest at least this wide")
     opt_outs: list[Literal["noai", "noindex", "tdm", "ai_txt", "xmp"]] = Field(
         ["noai", "noindex", "tdm", "ai_txt", "xmp"], description="that keep something out; all others are recorded only"
     )
     site_opt_outs: bool = Field(True, description="whether each site is asked for its tdmrep.json and ai.txt")
-
+    drop_parameters: list[Annotated[str, Field(min_length=1)]] = Field(
+        list(TRACKING_PARAMETERS), description="names that no URL is known by, * for any characters; [] keeps all"
+    )
     allow_hosts: list[str] = Field([], description="hosts that may lie in a private network or on loopback")
+    allow_ports: list[Annotated[int, Field(ge=1, le=65535)]] = Field(
+        [80, 443], description="asked on hosts that are not in allow_hosts"
+    )
     connect_to: dict[str, str] = Field(
         {}, description="host: address:port to connect to in its place", json_schema_extra=TRANSPORT
     )

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.text import Text
 
-from crawl.urls import canonical_url
+from crawl.urls import canonical_url, without_parameters
 from pipelines.errors import StageError
 from pipelines.folders import committed_folders, current_manifest
 from shards.committed import Committed
@@ -58,6 +58,10 @@ def story(out: Path, url: str) -> Iterator[Fact]:
     folder = out / "crawl" / crawl.fingerprint
     yield Fact("URL", address)
     links = list(_rows(folder, "links-", "to_url", address))
+    known_as = without_parameters(address, tuple(crawl.configuration.get("drop_parameters", ())))
+    if not links and known_as != address:
+        yield Fact("known as", known_as)
+        address, links = known_as, list(_rows(folder, "links-", "to_url", known_as))
     yield from _links_told(links)
     yield from _redirects_told(_rows(folder, "ledger-", "final_url", address), address)
     rows = list(_rows(folder, "ledger-", "url", address))

@@ -255,6 +255,23 @@ def test_redirects_are_followed_so_far_and_no_further():
     assert _fates(visits)["/3"] == "failed too_many_redirects"
 
 
+def test_a_url_with_tracking_parameters_is_the_same_url():
+    links = '<a href="/a?utm_source=x&n=1">a</a><a href="/a?n=1&fbclid=2">a</a><a href="/b?gclid=1">b</a>'
+    content = {"/": _page(links), "/a?n=1": _page("a"), "/b": _moved("/a?n=1&utm_medium=moved")}
+    visits, asked = _crawl(content)
+    assert asked == ["/robots.txt", "/", "/a?n=1", "/b"]
+    assert [link.to_url for link in visits[0].links] == [f"{HOME}a?n=1", f"{HOME}a?n=1", f"{HOME}b"]
+    assert visits[2].row.final_url == f"{HOME}a?n=1"
+    visits, asked = _crawl({**content, "/": _page('<a href="/b?gclid=1">b</a>')}, drop_parameters=())
+    assert asked[2:] == ["/b?gclid=1"]
+
+
+def test_a_site_that_insists_on_its_tracking_parameters_is_asked_with_them():
+    visits, asked = _crawl({"/": _moved("/?utm_source=home"), "/?utm_source=home": _page("x")})
+    assert asked == ["/robots.txt", "/", "/?utm_source=home"]
+    assert _fates(visits) == {"/": "rejected redirected", "/?utm_source=home": "kept"}
+
+
 def test_what_lies_on_other_hosts_comes_out_as_links_only():
     content = {"/": _page('<a href="http://other.example/">o</a><img src="http://pictures.example/1.png">')}
     (visit,), asked = _crawl(content)

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from pipelines.build import build
 from pipelines.load_recipe import check_recipe
-from tests.builds import manifest_of
+from tests.builds import manifest_of, seedbed
 from tests.loopback import Answer, Site, pages, serve
 
 HOST = "grove.example"
@@ -95,3 +95,13 @@ def test_a_domain_takes_in_the_hosts_below_it(tmp_path: Path):
     with serve(pages(content)) as site:
         rows = crawl(site, tmp_path, f"old.{HOST}", "grove.example.org", domains=[HOST])
     assert sorted(rows) == [f"{HOME}/", "http://old.grove.example/"]
+
+
+def test_seeds_and_sitemaps_lead_to_urls_without_tracking_parameters(tmp_path: Path):
+    listed = _xml(f"<urlset {NS}><url><loc>{HOME}/oak?utm_source=map</loc></url></urlset>")
+    with serve(pages({**SITE, "/index.xml": listed})) as site:
+        rows = crawl(site, tmp_path, seeds=[f"{HOME}/?utm_source=recipe", f"{HOME}/?fbclid=1"])
+    assert set(rows) == {f"{HOME}/", f"{HOME}/index.xml", f"{HOME}/oak"}
+    told = seedbed("explain", tmp_path, f"{HOME}/oak?gclid=1").stdout
+    assert f"{HOME}/oak\n" in told
+    assert "never met" not in told

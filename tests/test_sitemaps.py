@@ -4,7 +4,7 @@ import gzip
 import tracemalloc
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from crawl.sitemap_xml import MAX_DEPTH, MAX_ENTRIES, SitemapError
@@ -134,7 +134,8 @@ def _entity_bomb() -> bytes:
         (b'<!DOCTYPE x [<!ENTITY % p SYSTEM "http://127.0.0.1/">%p;]><urlset/>', "entities"),
         (b"<urlset>" * (MAX_DEPTH + 1), "too_deep"),
         (b"<urlset>" + b"<a/>" * 2_000_000, "too_many_elements"),
-        (gzip.compress(bytes(MAX_SITEMAP_BYTES + 1)), "too_many_bytes"),
+        (bytes(MAX_SITEMAP_BYTES + 1), "too_many_bytes"),
+        (gzip.compress(bytes(MAX_SITEMAP_BYTES)), "expands_too_much"),
         (gzip.compress(SITEMAP)[:-20], "bad_gzip"),
         (b"<!DOCTYPE html><html><body>Not found<br></body></html>", "not_a_sitemap"),
         (b'{"message": "not found"}', "not_a_sitemap"),
@@ -169,8 +170,14 @@ def test_urls_beyond_the_protocols_limit_are_counted(ending: str):
 
 def test_a_bomb_does_not_fill_the_memory():
     bomb = gzip.compress(b"https://a\n" + b"x\n" * 1_000_000 + b" " * 20_000_000)
+    lines = b"https://a\n" + b"".join(b"%d\n" % n for n in range(1_000_000)) + b" " * 20_000_000
+    long_list = gzip.compress(lines)
+    del lines
     tracemalloc.start()
-    assert read_sitemap(bomb, URL).rejected == {"other_host": 1, "bad_url": 49_999, "too_many_urls": 950_001}
+    with pytest.raises(SitemapError, match="4096 bytes decode to 1048577 and more"):
+        read_sitemap(bomb, URL)
+    found = read_sitemap(long_list, URL)
+    assert found.rejected == {"other_host": 1, "bad_url": 49_999, "too_many_urls": 950_001}
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 80 * 2**20
@@ -205,6 +212,7 @@ def test_any_bytes_are_a_sitemap_or_one_error_and_gzip_changes_nothing(body: byt
         except SitemapError as error:
             return error.reason
 
+    assume(not body.startswith(b"\x1f\x8b"))  # gzip within gzip is undone once
     assert outcome(body) == outcome(gzip.compress(body))
 
 

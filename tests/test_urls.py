@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawl.urls import MAX_URL_LENGTH, canonical_url, host_of, is_within, origin_of, port_of
+from crawl.urls import (
+    MAX_URL_LENGTH,
+    TRACKING_PARAMETERS,
+    canonical_url,
+    host_of,
+    is_within,
+    origin_of,
+    port_of,
+    without_parameters,
+)
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "url" / "urltestdata.json"
 
@@ -33,6 +42,17 @@ def test_urls_of_the_standard_are_read_as_the_standard_says():
     wrong = [case for case in cases if canonical_url(case["input"], case["base"]) != _expected(case)]
     assert len(cases) > 200
     assert wrong == []
+
+
+def test_urls_of_the_standard_with_a_user_name_or_password_are_nobodys_to_use():
+    if not DATA.exists():
+        pytest.skip(f"{DATA} is not here")
+    cases = [case for case in json.loads(DATA.read_text("utf-8")) if isinstance(case, dict)]
+    secret = [
+        case for case in cases if case.get("protocol") in ("http:", "https:") and (case["username"] or case["password"])
+    ]
+    assert len(secret) > 10
+    assert [case for case in secret if canonical_url(case["input"], case["base"]) is not None] == []
 
 
 def test_inputs_the_standard_refuses_are_refused():
@@ -80,6 +100,50 @@ def test_canonical_urls_stay_as_they_are(text: str):
             assert canonical_url(url) == url
             assert url.isascii()
             assert "#" not in url
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("?utm_source=mail&utm_medium=x", ""),
+        ("?page=2&utm_source=mail", "?page=2"),
+        ("?b=%2f&fbclid=1&a=+&a=1", "?b=%2f&a=+&a=1"),
+        ("?UTM_Source=mail&Gclid=1&x", "?x"),
+        ("?utm%5Fsource=mail", ""),
+        ("?my_utm_source=1&gclid_=1&ref=1&source=1&id=1", "?my_utm_source=1&gclid_=1&ref=1&source=1&id=1"),
+        ("?q=utm_source=1", "?q=utm_source=1"),
+        ("?", "?"),
+        ("?&&", "?&&"),
+        ("?&gclid=1", "?"),
+        ("?a?gclid=1", "?a?gclid=1"),
+    ],
+)
+def test_parameters_that_only_track_are_dropped_and_no_other_byte(query: str, expected: str):
+    assert without_parameters(f"http://trees.example/{query}") == f"http://trees.example/{expected}"
+    assert without_parameters(f"http://trees.example/{query}", ()) == f"http://trees.example/{query}"
+
+
+def test_which_parameters_are_dropped_is_up_to_the_recipe():
+    url = "http://trees.example/?sid=1&session.id=2&sessionXid=3&utm_source=4"
+    assert without_parameters(url, ("SID", "session.*")) == "http://trees.example/?sessionXid=3&utm_source=4"
+
+
+_PARAMETERS = st.lists(
+    st.sampled_from(["a=1", "a=2", "", "b=%20", "b", "=", "utm_id=1", "fbclid", "Gclid=%", "%75tm_x=1", "utm=1"])
+    | st.text(max_size=8)
+)
+
+
+@given(_PARAMETERS.map("&".join), st.sampled_from([TRACKING_PARAMETERS, (), ("a", "*b"), ("*",)]))
+def test_dropping_parameters_is_idempotent_and_keeps_the_rest_in_order(query: str, patterns: tuple[str, ...]):
+    url = canonical_url(f"http://trees.example/?{query.replace('#', '')}")
+    assert url is not None
+    dropped = without_parameters(url, patterns)
+    assert without_parameters(dropped, patterns) == dropped
+    assert canonical_url(dropped) == dropped
+    before, after = url.partition("?")[2].split("&"), dropped.partition("?")[2].split("&")
+    left = iter(before)
+    assert after == [""] or all(parameter in left for parameter in after)
 
 
 def test_host_origin_and_port():

@@ -11,6 +11,7 @@ from typing import Any
 
 from crawl.damage import Damage
 from crawl.records import LinkRow
+from crawl.urls import without_parameters
 from pipelines.archives import Archive
 from pipelines.sources import commoncrawl, local_folder, site, urls, warc, wikimedia
 from pipelines.stages import Job
@@ -35,8 +36,12 @@ def source_links(name: str, job: Job) -> Iterator[LinkRow | Damage]:
     """
     source = job.recipe.crawl.sources[name]
     if source.source in _LINKS:
+        dropped = tuple(job.recipe.crawl.drop_parameters)
         for link in _LINKS[source.source](source, job):
-            yield replace(link, source=name) if isinstance(link, LinkRow) else link
+            if isinstance(link, LinkRow):
+                yield replace(link, source=name, to_url=without_parameters(link.to_url, dropped))
+            else:
+                yield link
 
 
 def holds_records(name: str, job: Job) -> bool:
