@@ -1,6 +1,8 @@
 """What triplets and windows have in common as datasets: places, batches, single samples."""
 
 import copy
+import io
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Self
@@ -73,13 +75,16 @@ class Dataset(ABC):
     def as_webdataset(self) -> Iterable[dict[str, Any]]:
         """Return webdataset's own pipeline over the split's shards, decoded: for those who have theirs already.
 
+        What a dataset holds is decoded here (arrays, JSON and text): webdataset's own `decode()` also unpickles what
+        calls itself a pickle, and a shard may come from anywhere.
+
         Raises:
             ModuleNotFoundError: webdataset is not installed.
         """
         import webdataset  # noqa: PLC0415 - only who asks for it needs it
 
         paths = [self.shards.path(number) for number in range(len(self.sizes))]
-        pipeline: Iterable[dict[str, Any]] = webdataset.WebDataset(paths, shardshuffle=False).decode()
+        pipeline: Iterable[dict[str, Any]] = webdataset.WebDataset(paths, shardshuffle=False).map(_decoded)
         return pipeline
 
     def loader(
@@ -135,3 +140,19 @@ class Dataset(ABC):
         shard = int(np.searchsorted(self._ends, number, side="right"))
         row = number - int(self._ends[shard]) + self.sizes[shard]
         return Places(np.array([shard]), np.array([row]), np.zeros(1, np.int64))
+
+
+def _decoded(sample: dict[str, Any]) -> dict[str, Any]:
+    """Return a sample of webdataset's with its arrays, JSON and text decoded, anything else as bytes."""
+    return {name: _decode(name, value) if isinstance(value, bytes) else value for name, value in sample.items()}
+
+
+def _decode(name: str, content: bytes) -> Any:  # noqa: ANN401 - whatever JSON may hold
+    match name.rpartition(".")[2]:
+        case "npy":
+            return np.load(io.BytesIO(content), allow_pickle=False)
+        case "json":
+            return json.loads(content)
+        case "txt":
+            return content.decode()
+    return content

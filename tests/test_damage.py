@@ -1,11 +1,13 @@
 """Damage is named, or replaced by the same undamaged samples on every run; nothing read is ever executed."""
 
+import gc
 import io
 import itertools
 import json
 import logging
 import pickle
 import shutil
+import tarfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -188,3 +190,38 @@ def test_reading_ahead_changes_nothing(folder: Path, workers: int, rank: int) ->
         return keys, loader.state_dict()
 
     assert deliver(workers) == deliver(0)
+
+
+class Tempting:
+    """Leaves a file where it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.filterwarnings("ignore")  # of webdataset, which leaves its files to be closed by chance
+@pytest.mark.parametrize("extension", ["pyd", "pickle", "pkl", "pth", "pt", "npy"])
+def test_webdatasets_own_pipeline_unpickles_nothing_either(folder: Path, tmp_path: Path, extension: str) -> None:
+    marker = tmp_path / "executed"
+    content = pickle.dumps(Tempting(marker))
+    if extension == "npy":
+        file = io.BytesIO()
+        np.save(file, np.array([Tempting(marker)], dtype=object), allow_pickle=True)
+        content = file.getvalue()
+    shard = Path(dataset_of(folder).shards[0].path)
+    with tarfile.open(shard, "w") as tar:
+        member = tarfile.TarInfo(f"a.{extension}")
+        member.size = len(content)
+        tar.addfile(member, io.BytesIO(content))
+    samples = dataset_of(folder).as_webdataset()
+    if extension == "npy":
+        with pytest.raises(ValueError, match="allow_pickle=False"):
+            list(samples)
+    else:
+        assert next(sample for sample in list(samples) if extension in sample)[extension] == content
+    assert not marker.exists()
+    del samples
+    gc.collect()
