@@ -10,6 +10,7 @@ import signal
 import subprocess
 import tarfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,14 @@ def out(built: Path, tmp_path: Path) -> Path:
 
 
 def a_picture(out: Path) -> dict[str, Any]:
-    return next(row for row in rows(out, "images", "images-") if row["split"] == "train")
+    """A picture of the largest split that is there once: no other URL has its bytes, or its pixels."""
+    shas = Counter(row["sha256"] for row in rows(out, "crawl", "ledger-"))
+    originals = {row["detail"] for row in rows(out, "images", "rejects-")}
+    return next(
+        row
+        for row in rows(out, "images", "images-")
+        if row["split"] == "train" and shas[row["sha256"]] == 1 and row["url"] not in originals
+    )
 
 
 def a_story(out: Path) -> dict[str, Any]:
