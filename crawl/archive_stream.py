@@ -200,8 +200,6 @@ def find_start(file: BinaryIO, offset: int, *, gzipped: bool) -> int | None:
 
 def _line_starts(data: bytes, begin: int) -> int | None:
     match = _RECORD_AT_LINE_START.search(data, begin)
-    if match is not None and match.start() == 0 and begin:
-        match = None
     return None if match is None else match.start()
 
 

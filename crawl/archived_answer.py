@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import BinaryIO
 
 from crawl.archive_stream import ArchiveError, ArchiveStream, Place
-from crawl.content_coding import BodyDecoder, CodingError
+from crawl.content_coding import BodyDecoder, CodingError, ExpansionError
 from crawl.response import Response
 from crawl.warc_reader import MAX_HEAD_BYTES, ArchiveRecord, read_head
 
@@ -28,7 +28,8 @@ def read_answer(file: BinaryIO, place: Place, max_bytes: int, *, gzipped: bool) 
         gzipped: whether the archive is.
 
     Raises:
-        ArchiveError: "too_many_bytes", "truncated_record", "digest_mismatch", "bad_http", or what `read_head` raises.
+        ArchiveError: "too_many_bytes", "expands_too_much", "truncated_record", "digest_mismatch", "bad_http", or what
+            `read_head` raises.
     """
     stream = ArchiveStream(file, place, gzipped=gzipped)
     stream.skip_blank()
@@ -100,6 +101,8 @@ def _decoded(entity: bytes, coding: str, max_bytes: int, record: ArchiveRecord) 
         body = decoder.decode(entity)
         if not decoder.is_over:
             decoder.finish()
+    except ExpansionError as error:
+        raise ArchiveError("expands_too_much", str(error), record.place) from error
     except CodingError:
         return _cut(entity, max_bytes, record.place)  # stored decoded, as wget and browsers' archives do
     if decoder.is_over:

@@ -142,18 +142,25 @@ def read_head(stream: ArchiveStream) -> ArchiveRecord:
     arc = _ARC_LINE.fullmatch(line)
     if arc is None:
         raise ArchiveError("bad_header", line[:80].decode("latin-1"), place)
-    date = arc["date"].decode()
-    iso = f"{date[:4]}-{date[4:6]}-{date[6:8]}T{date[8:10]}:{date[10:12]}:{date[12:]}Z"
     kind = "warcinfo" if arc["url"].lower().startswith(b"filedesc:") else "response"
     return ArchiveRecord(
         place=place,
         kind=kind,
         url=arc["url"].decode("utf-8", "replace"),
-        date=iso,
+        date=iso_of_digits(arc["date"].decode()),
         content_type="application/http; msgtype=response",
         num_bytes=int(arc["length"]),
         headers={},
     )
+
+
+def iso_of_digits(date: str) -> str:
+    """Return the ISO 8601 spelling of a time as ARC and CDX write it.
+
+    >>> iso_of_digits("20140216050221")
+    '2014-02-16T05:02:21Z'
+    """
+    return f"{date[:4]}-{date[4:6]}-{date[6:8]}T{date[8:10]}:{date[10:12]}:{date[12:]}Z"
 
 
 def _warc_head(stream: ArchiveStream, place: Place) -> ArchiveRecord:

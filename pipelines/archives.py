@@ -13,6 +13,7 @@ import json
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
@@ -81,21 +82,27 @@ def _never(part: str, offset: int) -> str:
     raise AssertionError(f"{part} says nothing of where it begins, so cannot begin at {offset}")
 
 
+def _nothing() -> None:
+    return None
+
+
 class Archive(NamedTuple):
     """How one source is read.
 
     Attributes:
-        files: of each file, the names of its parts in order, which are listed by themselves.
+        files: tells of each file the names of its parts in order, which are listed by themselves.
         records: what a part holds, in the order in which it is best read; and where it is one of several of a file, at
             last its `Span`.
         read: the answer that stands at a place; raises `RecordError`.
         from_exactly: the name of a part if it is to begin at an offset, where a record is known to begin.
+        close: lets go of what `read` holds.
     """
 
-    files: tuple[tuple[str, ...], ...]
+    files: Callable[[], Iterable[tuple[str, ...]]]
     records: Callable[[str], Iterator[Listed | Span]]
     read: Callable[[str], Response]
     from_exactly: Callable[[str, int], str] = _never
+    close: Callable[[], None] = _nothing
 
 
 class Part(NamedTuple):
@@ -173,7 +180,7 @@ def all_parts(source: str, archive: Archive) -> list[Part]:
     """Everything that a source of some name holds."""
     return [
         Part(source, file, number, name)
-        for file, names in enumerate(archive.files)
+        for file, names in enumerate(archive.files())
         for number, name in enumerate(names)
     ]
 
@@ -241,12 +248,14 @@ def read_part(part: Part, rows: list[int], job: Job, open_archive: Callable[[str
     name = part.named("archive")
     known = {row["url"] for row in ledger_rows(job.folder, f"{name}-", ("url",))}
     table = read_table(f"{job.folder}/{STAGING}/{part.named('list')}.parquet")
-    archive, settings = open_archive(part.source, job), fetch_settings(job)
-    config = job.recipe.crawl
+    settings, config = fetch_settings(job), job.recipe.crawl
     attempt = sum(found.startswith(f"{name}-") for found in receipt_names(job.folder))
-    with SegmentWriter(
-        job.folder, f"{name}-{attempt:05d}", config.records_per_segment, config.segment_time_s
-    ) as segments:
+    with (
+        closing(open_archive(part.source, job)) as archive,
+        SegmentWriter(
+            job.folder, f"{name}-{attempt:05d}", config.records_per_segment, config.segment_time_s
+        ) as segments,
+    ):
         for values in table.take(rows).to_pylist():
             listed = Listed(LinkRow(**{key: values.pop(key) for key in LINK_SCHEMA.names}), **values)
             if listed.link.to_url not in known:

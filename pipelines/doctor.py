@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from crawl.addresses import AddressRefusedError, HostNameError, check_url, resolve_checked
+from crawl.addresses import OPEN_PORTS, AddressRefusedError, HostNameError, check_url, resolve_checked
 from crawl.urls import canonical_url, host_of, port_of
 from pipelines.errors import RecipeError
 from pipelines.load_recipe import load_recipe
@@ -116,7 +116,7 @@ def _look_up(url: str, config: CrawlConfig | None) -> Finding:
     host, port = host_of(url), port_of(url)
     allow_hosts, connect_to = (config.allow_hosts, config.connect_to) if config else ([], {})
     try:
-        check_url(url, allow_hosts, config.allow_ports if config else (80, 443))
+        check_url(url, allow_hosts, config.allow_ports if config else OPEN_PORTS)
         answers = resolve_checked(host, port, allow_hosts, connect_to)
     except AddressRefusedError as error:
         told = "if that machine is yours, name the host under crawl.allow_hosts, or the port under crawl.allow_ports"

@@ -14,8 +14,10 @@ from typing import NamedTuple
 
 import psutil
 
+from crawl.tls import tls_context
 from pipelines.errors import advice
 from pipelines.recipe import MEBIBYTE, Recipe
+from shards.store import is_url
 
 WORKER_FILES, WORKER_THREADS, WORKER_BYTES = 64, 34, 226 * MEBIBYTE
 """What a worker takes besides its connections. Measured in workers of a crawl: 28 open files, 34 threads, 226 MiB."""
@@ -155,7 +157,7 @@ def _year() -> Finding:
 def _authorities() -> Finding:
     paths = ssl.get_default_verify_paths()
     num_files = len(list(Path(paths.capath).iterdir())) if paths.capath else 0
-    num_trusted = max(num_files, ssl.create_default_context().cert_store_stats()["x509_ca"])
+    num_trusted = max(num_files, tls_context().cert_store_stats()["x509_ca"])
     said = f"{num_trusted} certificate authorities are trusted"
     told = "install the system's certificates (ca-certificates), or set SSL_CERT_FILE: no https address can be had"
     return _judged("TLS", num_trusted > 0, said, told)
@@ -164,7 +166,7 @@ def _authorities() -> Finding:
 def _extras(recipe: Recipe | None) -> Collection[str]:
     """The extras of the package that a recipe needs."""
     sources = recipe.crawl.sources.values() if recipe else ()
-    is_remote = any("://" in file for source in sources for file in getattr(source, "files", []))
+    is_remote = any(is_url(file) for source in sources for file in getattr(source, "files", []))
     return {"build", "remote"} if is_remote else {"build"}
 
 

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from crawl.addresses import OPEN_PORTS
 from crawl.content_coding import MAX_EXPANSION
 from crawl.urls import TRACKING_PARAMETERS
 from pipelines.folders import STAGE_NAMES
@@ -54,7 +55,7 @@ class CrawlConfig(Section):
     )
     allow_hosts: list[str] = Field([], description="hosts that may lie in a private network or on loopback")
     allow_ports: list[Annotated[int, Field(ge=1, le=65535)]] = Field(
-        [80, 443], description="asked on hosts that are not in allow_hosts"
+        sorted(OPEN_PORTS), description="asked on hosts that are not in allow_hosts"
     )
     connect_to: dict[str, str] = Field(
         {}, description="host: address:port to connect to in its place", json_schema_extra=TRANSPORT

@@ -46,7 +46,7 @@ def identities(recipe: Recipe) -> dict[str, str]:
                 found[name] = _digest(_sha256(path) for path in find_files(source.files))
             elif isinstance(source, WarcSource):
                 files = find_files(source.files)
-                found[name] = _digest(f"{Path(path).name} {_size(path)}" for path in files)
+                found[name] = _digest(f"{Path(path).name} {size_of(path)}" for path in files)
             elif isinstance(source, FolderSource):
                 found[name] = _digest(_listing(name, Path(source.path)))
         except OSError as error:
@@ -66,7 +66,8 @@ def _sha256(path: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _size(path: str) -> int:
+def size_of(path: str) -> int:
+    """The bytes of a file at a path or URL."""
     filesystem, where = fsspec.url_to_fs(path)
     return int(filesystem.size(where) or 0)
 

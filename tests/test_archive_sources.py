@@ -1,7 +1,6 @@
 """Web archives as sources of a crawl: what they hold is judged as answers are, by many workers, and nothing is lost."""
 
 import gzip
-import tarfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,21 +19,16 @@ from tests.cdx_server import CommonCrawl, Said, serve_common_crawl
 from tests.loopback import Site, pages, serve
 from tests.test_list_sources import HOME, HOST, PICTURES
 from tests.test_warc_reader import archive_of, response
+from tests.warc_samples import real_archives
 
-SAMPLES = Path(__file__).parents[2] / "shared" / "data" / "warc" / "warc-samples.tar.gz"
 REAL = ("sample-0000.warc.gz", "sample-0001.warc.gz", "warcfile.warc", "whirlwind.warc.gz", "example.arc.gz")
 
 
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if not SAMPLES.exists():
-        pytest.skip(f"{SAMPLES} is not there")
-    folder = tmp_path_factory.mktemp("archives")
-    with tarfile.open(SAMPLES) as tar:
-        for member in tar:
-            file = tar.extractfile(member)
-            if file is not None and Path(member.name).name in REAL:
-                (folder / Path(member.name).name).write_bytes(file.read())
+    folder, samples = tmp_path_factory.mktemp("archives"), real_archives()
+    for name in REAL:
+        (folder / name).write_bytes(samples[name])
     return folder
 
 

@@ -3,11 +3,9 @@
 import functools
 import io
 import json
-import tarfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,29 +20,26 @@ from crawl.http import FetchError
 from crawl.settings import FetchSettings
 from crawl.urls import canonical_url
 from tests.cdx_server import CRAWLS, CommonCrawl, Said, serve_common_crawl
+from tests.warc_samples import real_archives
 
-SAMPLES = Path(__file__).parents[2] / "shared" / "data" / "warc" / "warc-samples.tar.gz"
-MEMBERS = (
-    "warc/dolma/tests/data/warc/sample-0000.warc.gz",
-    "warc/dolma/tests/data/warc/sample-0001.warc.gz",
-    "warc/resiliparse/tests/data/clueweb-quirk.warc.gz",
-    "warc/resiliparse/tests/data/warcfile.warc.gz",
-    "warc/warcio/test/data/post-test.warc.gz",
-    "warc/whirlwind/whirlwind.warc.gz",
+NAMES = (
+    "sample-0000.warc.gz",
+    "sample-0001.warc.gz",
+    "clueweb-quirk.warc.gz",
+    "warcfile.warc.gz",
+    "post-test.warc.gz",
+    "whirlwind.warc.gz",
 )
 FETCHING = FetchSettings(contact="gardener@trees.example", allow_hosts=("127.0.0.1",), delay_s=0)
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommonCrawl]:
-    if not SAMPLES.exists():
-        pytest.skip(f"{SAMPLES} is not there")
-    folder = tmp_path_factory.mktemp("warc")
-    with tarfile.open(SAMPLES) as tar:
-        for name in MEMBERS:
-            tar.extract(name, folder, filter="data")
+    folder, samples = tmp_path_factory.mktemp("warc"), real_archives()
+    for name in NAMES:
+        (folder / name).write_bytes(samples[name])
     prefix = "crawl-data/CC-MAIN-2024-22/segments/1715971057216.39/warc"
-    with serve_common_crawl({f"{prefix}/{Path(name).name}": folder / name for name in MEMBERS}) as running:
+    with serve_common_crawl({f"{prefix}/{name}": folder / name for name in NAMES}) as running:
         yield running
 
 

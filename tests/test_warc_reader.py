@@ -3,10 +3,8 @@
 import gc
 import gzip
 import io
-import tarfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import pytest
 from fastwarc.warc import ArchiveIterator as FastIterator
@@ -19,8 +17,8 @@ from warcio.warcwriter import WARCWriter
 from crawl.archive_stream import ArchiveError, Place
 from crawl.archived_answer import read_answer
 from crawl.warc_reader import ArchiveRecord, Flaw, Span, scan
+from tests.warc_samples import real_archives
 
-SAMPLES = Path(__file__).parents[2] / "shared" / "data" / "warc" / "warc-samples.tar.gz"
 WHOLE = (
     "sample-0000.warc.gz",
     "sample-0001.warc.gz",
@@ -45,16 +43,7 @@ WHOLE = (
 
 @pytest.fixture(scope="module")
 def samples() -> dict[str, bytes]:
-    """The real files by name."""
-    if not SAMPLES.exists():
-        pytest.skip(f"{SAMPLES} is not there")
-    found = {}
-    with tarfile.open(SAMPLES) as tar:
-        for member in tar:
-            file = tar.extractfile(member)
-            if file is not None:
-                found[Path(member.name).name] = file.read()
-    return found
+    return real_archives()
 
 
 def read_all(data: bytes) -> tuple[list[ArchiveRecord], list[Flaw]]:
@@ -225,6 +214,12 @@ def test_limits_hold_before_and_after_decoding():
         with pytest.raises(ArchiveError) as error:
             answer(data, 100_000)
         assert error.value.reason == "too_many_bytes"
+
+
+def test_a_bomb_is_not_taken_for_a_body_that_is_stored_decoded():
+    with pytest.raises(ArchiveError) as error:
+        answer(response("http://a.example/", gzip.compress(bytes(5 * 10**6)), "Content-Encoding: gzip"), 10**7)
+    assert error.value.reason == "expands_too_much"
 
 
 @pytest.mark.filterwarnings("ignore")  # of warcio's writer, which leaves its files to be closed by chance

@@ -13,6 +13,7 @@ from crawl.damage import Damage
 from crawl.http import FetchError
 from crawl.records import Kind, LinkRow
 from crawl.response import Response
+from crawl.warc_reader import iso_of_digits
 from pipelines.archives import Archive, Listed, RecordError, unreadable
 from pipelines.errors import StageError
 from pipelines.fetching import fetch_settings
@@ -49,7 +50,7 @@ def open_archive(source: CommonCrawlSource, job: Job) -> Archive:
         except ArchiveError as error:
             raise RecordError(error.reason, str(error)) from error
 
-    return Archive((("",),), records, read)
+    return Archive(lambda: [("",)], records, read)
 
 
 def _settings(source: CommonCrawlSource) -> CommonCrawlSettings:
@@ -67,6 +68,4 @@ def _settings(source: CommonCrawlSource) -> CommonCrawlSettings:
 
 def _listed(record: IndexedRecord) -> Listed:
     kind: Kind = "image" if record.mime.startswith("image/") else "page"
-    when = record.timestamp
-    date = f"{when[:4]}-{when[4:6]}-{when[6:8]}T{when[8:10]}:{when[10:12]}:{when[12:]}Z"
-    return Listed(LinkRow("", record.url, kind), date, json.dumps(record))
+    return Listed(LinkRow("", record.url, kind), iso_of_digits(record.timestamp), json.dumps(record))

@@ -39,7 +39,7 @@ def open_archive(source: FolderSource, job: Job) -> Archive:
         head = f"HTTP/1.1 200 OK\r\nContent-Type: {media_type}\r\n\r\n".encode()
         return Response(200, head, (("content-type", media_type),), body)
 
-    return Archive((("",),), records, read)
+    return Archive(lambda: [("",)], records, read)
 
 
 def _link(file: LocalFile) -> LinkRow:

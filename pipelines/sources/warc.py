@@ -3,6 +3,8 @@
 import json
 import zlib
 from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import BinaryIO
 
 import fsspec
 
@@ -15,7 +17,7 @@ from crawl.urls import canonical_url
 from crawl.warc_reader import ArchiveRecord, Flaw, Span, scan
 from pipelines.archives import Archive, Listed, RecordError, unreadable
 from pipelines.errors import StageError
-from pipelines.source_files import find_files
+from pipelines.source_files import find_files, size_of
 from pipelines.source_recipes import WarcSource
 from pipelines.stages import Job
 
@@ -25,13 +27,10 @@ _OF_THE_ARCHIVE = ("dns:", "metadata:", "urn:", "whois:")
 
 
 def open_archive(source: WarcSource, job: Job) -> Archive:
-    """How web archives are read: in parts of `split_bytes`, records of each found where they begin.
-
-    Raises:
-        StageError: a file is not there, or cannot be read.
-    """
+    """How web archives are read: in parts of `split_bytes`, records of each found where they begin."""
     crawl = job.recipe.crawl
     max_bytes = max(crawl.max_page_bytes, crawl.max_picture_bytes)
+    latest = _LatestFile()
 
     def records(part: str) -> Iterator[Listed | Span]:
         path, start, end, is_exact = json.loads(part)
@@ -49,8 +48,8 @@ def open_archive(source: WarcSource, job: Job) -> Archive:
     def read(place: str) -> Response:
         path, offset, inner = json.loads(place)
         try:
-            with fsspec.open(path, "rb") as file:
-                return read_answer(file, Place(offset, inner), max_bytes, gzipped=is_gzipped(file))
+            file, gzipped = latest.open(path)
+            return read_answer(file, Place(offset, inner), max_bytes, gzipped=gzipped)
         except ArchiveError as error:
             raise RecordError(error.reason, str(error)) from error
         except OSError as error:
@@ -60,15 +59,39 @@ def open_archive(source: WarcSource, job: Job) -> Archive:
         path, _, end, _ = json.loads(part)
         return json.dumps([path, offset, end, True])
 
-    return Archive(tuple(_files(source)), records, read, from_exactly)
+    return Archive(lambda: _files(source), records, read, from_exactly, latest.close)
+
+
+class _LatestFile:
+    """The archive that was read last, kept open: records are read file by file."""
+
+    def __init__(self) -> None:
+        self._opened = ExitStack()
+        self._path = ""
+
+    def open(self, path: str) -> tuple[BinaryIO, bool]:
+        """The archive at a path, and whether it is gzipped."""
+        if path != self._path:
+            self.close()
+            self._file: BinaryIO = self._opened.enter_context(fsspec.open(path, "rb"))
+            self._gzipped, self._path = is_gzipped(self._file), path
+        return self._file, self._gzipped
+
+    def close(self) -> None:
+        """Closes it."""
+        self._opened.close()
+        self._path = ""
 
 
 def _files(source: WarcSource) -> Iterator[tuple[str, ...]]:
-    """The parts of each file."""
+    """The parts of each file.
+
+    Raises:
+        StageError: a file is not there, or cannot be read.
+    """
     for path in find_files(source.files):
         try:
-            with fsspec.open(path, "rb") as file:
-                size = file.seek(0, 2)
+            size = size_of(path)
         except OSError as error:
             raise StageError(f"crawl: {path}: {error}; check the files that the source names") from error
         starts = range(0, max(size, 1), source.split_bytes)
@@ -82,7 +105,7 @@ def _listed(path: str, record: ArchiveRecord) -> Listed:
     media_type = record.content_type
     if record.kind == "response":
         parsed = http_headers(record.block_start)
-        media_type = "" if parsed is None else next((v for name, v in parsed[1] if name == "content-type"), "")
+        media_type = "" if parsed is None else Response(parsed[0], b"", parsed[1]).media_type
     kind: Kind = "image" if media_type.strip().lower().startswith("image/") else "page"
     return Listed(LinkRow("", url, kind), record.date, json.dumps([path, *record.place]))
 
