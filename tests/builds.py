@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import psutil
+import pyarrow.parquet as pq
 import pytest
 
 from pipelines.cli import app
@@ -49,6 +51,14 @@ def manifest_of(out: Path, stage: str) -> Manifest:
     manifest = current_manifest(out, stage)
     assert manifest is not None, f"{stage} is not committed in {out}"
     return manifest
+
+
+def table_rows(out: Path, stage: str, prefix: str) -> list[dict[str, Any]]:
+    """The rows of a stage's tables whose names begin with `prefix`."""
+    manifest = manifest_of(out, stage)
+    tables = sorted(file.path for file in manifest.files if file.path.startswith(prefix))
+    folder = out / stage / manifest.fingerprint
+    return [row for table in tables for row in pq.read_table(folder / table).to_pylist()]
 
 
 def manifest_bytes(out: Path, stages: Sequence[str] = DATASETS) -> dict[str, bytes]:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from tests.loopback import listen
+
 RESET = object()
 """In place of a piece: the connection is reset."""
 
@@ -49,21 +51,12 @@ def serve_hostile(answer: Callable[[str], Pieces], tls: ssl.SSLContext | None = 
                 server.paths.append(path)
                 _send(stream, answer(path))
 
-    def accept_all() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=handle, args=(connection,), daemon=True).start()
+    def handle_beside(connection: socket.socket, _: str) -> None:
+        threading.Thread(target=handle, args=(connection,), daemon=True).start()
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = Hostile(listener.getsockname()[1])
-        thread = threading.Thread(target=accept_all, daemon=True)
-        thread.start()
+    with listen(handle_beside) as port:
+        server = Hostile(port)
         yield server
-        listener.shutdown(socket.SHUT_RDWR)
-    thread.join(5)
 
 
 def _read_path(stream: socket.socket) -> str:

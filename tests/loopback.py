@@ -1,6 +1,7 @@
 """Web sites on loopback, for tests: a dictionary or a folder says what is served; every request is noted."""
 
 import mimetypes
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -94,6 +95,26 @@ def serve(answer: Callable[[str, str], Answer], port: int = 0) -> Iterator[Site]
         finally:
             server.shutdown()
             thread.join()
+
+
+@contextmanager
+def listen(handle: Callable[[socket.socket, str], None]) -> Iterator[int]:
+    """Listens on a port of 127.0.0.1, and calls `handle` with each connection and the address it comes from."""
+
+    def accept_all() -> None:
+        while True:
+            try:
+                connection, address = listener.accept()
+            except OSError:
+                return
+            handle(connection, address[0])
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=accept_all, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
 
 
 def pages(content: Mapping[str, bytes | str | Answer]) -> Callable[[str, str], Answer]:

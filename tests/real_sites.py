@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from rich.console import Console
@@ -19,7 +18,7 @@ from rich.console import Console
 from pipelines.build import build
 from pipelines.load_recipe import check_recipe
 from shards.manifest import Counts
-from tests.builds import manifest_of
+from tests.builds import manifest_of, table_rows
 from tests.loopback import folder, serve
 
 SITES = Path(__file__).parents[2] / "shared" / "data" / "sites"
@@ -41,9 +40,7 @@ class Built:
         return dict(manifest_of(self.out, stage).splits)
 
     def rows(self, stage: str, prefix: str) -> list[dict[str, Any]]:
-        manifest = manifest_of(self.out, stage)
-        tables = [file.path for file in manifest.files if file.path.startswith(prefix)]
-        return [row for t in tables for row in pq.read_table(self.out / stage / manifest.fingerprint / t).to_pylist()]
+        return table_rows(self.out, stage, prefix)
 
     def fates(self) -> Counter[tuple[str, str, str]]:
         return Counter((row["kind"], row["fate"], row["reason"]) for row in self.rows("crawl", "ledger-"))

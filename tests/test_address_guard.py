@@ -7,7 +7,6 @@ a connection to any other address than that server's is noted and not made.
 import asyncio
 import itertools
 import socket
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -29,7 +28,7 @@ from crawl.urls import canonical_url, host_of
 from pipelines.build import build
 from pipelines.load_recipe import check_recipe
 from tests.builds import manifest_of
-from tests.loopback import NOT_FOUND, Answer, serve
+from tests.loopback import NOT_FOUND, Answer, listen, serve
 
 OPEN = "open.example"
 PUBLIC = "93.184.215.14"
@@ -101,21 +100,12 @@ def _canary() -> Iterator[tuple[int, list[str]]]:
     """Listens on loopback; gives its port and the connections made to it."""
     met: list[str] = []
 
-    def accept_all() -> None:
-        while True:
-            try:
-                connection, address = listener.accept()
-            except OSError:
-                return
-            met.append(address[0])
-            connection.close()
+    def note(connection: socket.socket, address: str) -> None:
+        met.append(address)
+        connection.close()
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=accept_all, daemon=True)
-        thread.start()
-        yield listener.getsockname()[1], met
-        listener.shutdown(socket.SHUT_RDWR)
-    thread.join(5)
+    with listen(note) as port:
+        yield port, met
 
 
 @pytest.fixture(scope="module")

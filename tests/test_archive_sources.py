@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
@@ -14,7 +13,7 @@ from pipelines.build import build
 from pipelines.errors import RecipeError, StageError
 from pipelines.load_recipe import check_recipe
 from pipelines.verify import print_faults
-from tests.builds import manifest_of
+from tests.builds import manifest_of, table_rows
 from tests.cdx_server import CommonCrawl, Said, serve_common_crawl
 from tests.loopback import Site, pages, serve
 from tests.test_list_sources import HOME, HOST, PICTURES
@@ -46,23 +45,19 @@ def crawl(out: Path, source: dict[str, Any], site: Site | None = None, workers: 
     build(recipe, out, ("crawl", "text"), workers, Console(quiet=True))
 
 
-def rows(out: Path, prefix: str, stage: str = "crawl") -> list[dict[str, Any]]:
-    return [row for path in sorted(out.glob(f"{stage}/*/{prefix}*")) for row in pq.read_table(path).to_pylist()]
-
-
 def facts(out: Path) -> list[tuple[Any, ...]]:
     names = ("url", "kind", "fate", "reason", "sha256", "fetched_at", "robots_rule")
-    return sorted(tuple(row[name] for name in names) for row in rows(out, "ledger-"))
+    return sorted(tuple(row[name] for name in names) for row in table_rows(out, "crawl", "ledger-"))
 
 
 def test_real_archives_become_documents(archives: Path, tmp_path: Path):
     crawl(tmp_path, {"source": "warc", "files": [f"{archives}/*arc*"]})
-    ledger = rows(tmp_path, "ledger-")
+    ledger = table_rows(tmp_path, "crawl", "ledger-")
     assert len({row["url"] for row in ledger}) == len(ledger) == manifest_of(tmp_path, "crawl").counts.records_in > 50
     assert {row["robots_rule"] for row in ledger} == {"not_asked"}
     fates = Counter(row["fate"] for row in ledger)
     assert fates["kept"] > 40
-    documents = rows(tmp_path, "documents-", "text")
+    documents = table_rows(tmp_path, "text", "documents-")
     assert any("Semantic Scholar" in row["title"] and "Semantic Scholar" in row["text"] for row in documents)
     assert {row["reason"] for row in ledger} <= {"", "opted_out_noindex"}
     assert print_faults(str(tmp_path), True, Console(quiet=True)) == 0
@@ -96,10 +91,10 @@ def test_what_is_damaged_is_counted_and_of_a_url_the_newest_counts(tmp_path: Pat
     whole = b"".join(gzip.compress(record, mtime=0) for record in records)
     (tmp_path / "a.warc.gz").write_bytes(whole + bytes(torn) + gzip.compress(old, mtime=0)[:-30])
     crawl(tmp_path / "out", {"source": "warc", "files": [f"{tmp_path}/*.gz"]})
-    found = {row["url"].partition("#")[0]: row for row in rows(tmp_path / "out", "ledger-")}
+    found = {row["url"].partition("#")[0]: row for row in table_rows(tmp_path / "out", "crawl", "ledger-")}
     assert found["http://a.example/"]["fetched_at"] == "2026-01-02T03:04:05Z"
     assert found["http://a.example/d"]["reason"] == "digest_mismatch"
-    reasons = Counter(row["reason"] for row in rows(tmp_path / "out", "ledger-"))
+    reasons = Counter(row["reason"] for row in table_rows(tmp_path / "out", "crawl", "ledger-"))
     assert reasons == {"": 2, "digest_mismatch": 1, "bad_gzip": 1, "truncated_record": 1}
 
 
@@ -110,7 +105,7 @@ def test_pictures_of_archived_pages_are_fetched_where_the_recipe_says_so(tmp_pat
         crawl(tmp_path / "out", {"source": "warc", "files": [f"{tmp_path}/*.warc"], "follow": "pictures"}, site)
     assert (HOST, "/0.png") in site.requests
     assert (HOST, "/") not in site.requests
-    assert {row["url"]: row["fate"] for row in rows(tmp_path / "out", "ledger-")} == {
+    assert {row["url"]: row["fate"] for row in table_rows(tmp_path / "out", "crawl", "ledger-")} == {
         f"{HOME}/": "kept",
         f"{HOME}/0.png": "kept",
     }
@@ -139,10 +134,10 @@ def test_common_crawl_is_looked_up_and_only_its_records_are_read(common_crawl: C
         "data": f"{common_crawl.url}/data/",
     }
     crawl(tmp_path, source)
-    ledger = rows(tmp_path, "ledger-")
+    ledger = table_rows(tmp_path, "crawl", "ledger-")
     assert ledger
     assert all("semanticscholar.org/" in row["url"] and row["fate"] == "kept" for row in ledger)
-    assert rows(tmp_path, "documents-", "text")
+    assert table_rows(tmp_path, "text", "documents-")
     read = sum("/data/" in path for path in common_crawl.requests)
     assert read == 2 * len(ledger)  # each once refused, and then a range of its own
 

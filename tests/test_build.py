@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-import pyarrow.parquet as pq
 import pytest
 import webdataset
 from PIL import Image
@@ -27,6 +26,7 @@ from tests.builds import (
     manifest_of,
     seedbed,
     start_seedbed,
+    table_rows,
     wait_for,
     workers_of,
 )
@@ -36,12 +36,6 @@ def copy_of(built: Path, out: Path, stages: tuple[str, ...]) -> Path:
     for stage in stages:
         shutil.copytree(built / stage, out / stage)
     return out
-
-
-def rows(out: Path, stage: str, prefix: str) -> list[dict[str, object]]:
-    folder = out / stage / manifest_of(out, stage).fingerprint
-    files = [file.path for file in manifest_of(out, stage).files if file.path.startswith(prefix)]
-    return [row for file in files for row in pq.read_table(folder / file).to_pylist()]
 
 
 def test_the_arboretum_gives_exactly_these_counts(built: Path):
@@ -61,12 +55,12 @@ def test_every_stage_gives_every_record_one_fate(built: Path):
     for stage in STAGES:
         counts = manifest_of(built, stage).counts
         assert counts.records_in == counts.kept + sum(counts.rejected.values()) + sum(counts.failed.values())
-    ledger = rows(built, "crawl", "ledger-")
+    ledger = table_rows(built, "crawl", "ledger-")
     assert len({row["url"] for row in ledger}) == len(ledger) == manifest_of(built, "crawl").counts.records_in
     for stage, kind in (("images", "image"), ("text", "page")):
         asked = {row["url"] for row in ledger if row["fate"] == "kept" and row["kind"] == kind}
-        kept = {row["url"] for row in rows(built, stage, "images-" if stage == "images" else "documents-")}
-        turned_away = [row["key"] for row in rows(built, stage, "rejects-")]
+        kept = {row["url"] for row in table_rows(built, stage, "images-" if stage == "images" else "documents-")}
+        turned_away = [row["key"] for row in table_rows(built, stage, "rejects-")]
         assert len(set(turned_away)) == len(turned_away)
         assert not kept & set(turned_away)
         assert kept | set(turned_away) == asked
@@ -75,7 +69,7 @@ def test_every_stage_gives_every_record_one_fate(built: Path):
 def test_the_forbidden_folders_saw_no_request(built: Path, server: DemoServer):
     forbidden = [request for request in server.log if request.path.startswith((FORBIDDEN_PAGES, FORBIDDEN_PICTURES))]
     assert forbidden == []
-    refused = [row for row in rows(built, "crawl", "ledger-") if row["reason"] == "robots_disallowed"]
+    refused = [row for row in table_rows(built, "crawl", "ledger-") if row["reason"] == "robots_disallowed"]
     assert len(refused) == 2
     assert {(row["attempts"], row["warc_offset"]) for row in refused} == {(0, -1)}
     assert {row["robots_rule"] for row in refused} == {
@@ -86,7 +80,7 @@ def test_the_forbidden_folders_saw_no_request(built: Path, server: DemoServer):
 
 def test_the_page_that_opts_out_is_fetched_rejected_and_not_stored(built: Path, server: DemoServer):
     assert "/owls.html" in {request.path for request in server.log}
-    page = next(row for row in rows(built, "crawl", "ledger-") if str(row["url"]).endswith("/owls.html"))
+    page = next(row for row in table_rows(built, "crawl", "ledger-") if str(row["url"]).endswith("/owls.html"))
     assert (page["fate"], page["reason"], page["opt_out"], page["warc_file"]) == (
         "rejected",
         "opted_out_noai",
@@ -101,7 +95,7 @@ def test_everyone_was_told_who_asks(built: Path, server: DemoServer):
 
 
 def test_the_picture_that_is_no_tree_is_kept_until_something_can_tell(built: Path):
-    captions = [str(row["caption"]).lower() for row in rows(built, "images", "images-")]
+    captions = [str(row["caption"]).lower() for row in table_rows(built, "images", "images-")]
     assert sum("bench" in caption for caption in captions) >= 1
 
 
@@ -124,7 +118,7 @@ def test_a_crawl_by_two_workers_settles_the_same_urls(built: Path, server: DemoS
     run(server, tmp_path, stages=("crawl",), workers=2)
     facts = ("url", "fate", "reason", "status", "sha256", "robots_rule", "depth")
     settled = [
-        {tuple(row[fact] for fact in facts) for row in rows(out, "crawl", "ledger-")} for out in (built, tmp_path)
+        {tuple(row[fact] for fact in facts) for row in table_rows(out, "crawl", "ledger-")} for out in (built, tmp_path)
     ]
     assert settled[0] == settled[1]
 
@@ -149,15 +143,15 @@ def test_a_changed_threshold_runs_again_only_what_depends_on_it(built: Path, ser
 
 
 def test_what_was_forgotten_does_not_come_back(built: Path, server: DemoServer, tmp_path: Path):
-    picture = rows(built, "images", "images-")[0]
-    document = rows(built, "text", "documents-")[0]
+    picture = table_rows(built, "images", "images-")[0]
+    document = table_rows(built, "text", "documents-")[0]
     lines = ({"sha256": picture["sha256"]}, {"url": document["url"]})
     (tmp_path / "tombstones.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     run(server, tmp_path, stages=("crawl", "images", "text"))
-    assert picture["sha256"] not in {row["sha256"] for row in rows(tmp_path, "images", "images-")}
-    assert document["url"] not in {row["url"] for row in rows(tmp_path, "text", "documents-")}
+    assert picture["sha256"] not in {row["sha256"] for row in table_rows(tmp_path, "images", "images-")}
+    assert document["url"] not in {row["url"] for row in table_rows(tmp_path, "text", "documents-")}
     assert manifest_of(tmp_path, "images").counts.rejected["forgotten"] >= 1
-    crawled = next(row for row in rows(tmp_path, "crawl", "ledger-") if row["url"] == document["url"])
+    crawled = next(row for row in table_rows(tmp_path, "crawl", "ledger-") if row["url"] == document["url"])
     assert (crawled["fate"], crawled["reason"], crawled["attempts"]) == ("rejected", "forgotten", 0)
 
 
@@ -200,7 +194,7 @@ def test_windows_of_bytes_read_back_as_the_documents(built: Path, server: DemoSe
     out = copy_of(built, tmp_path, ("crawl", "text"))
     run(server, out, "windows={tokenizer: bytes, context: 256}", stages=("windows",))
     dataset = open_dataset(out / "windows", "val")
-    texts = {str(row["key"]): str(row["text"]).encode() for row in rows(out, "text", "documents-")}
+    texts = {str(row["key"]): str(row["text"]).encode() for row in table_rows(out, "text", "documents-")}
     for number in range(len(dataset)):
         sample = dataset[number]
         for piece in sample["meta"]["documents"]:
@@ -211,7 +205,7 @@ def test_windows_of_bytes_read_back_as_the_documents(built: Path, server: DemoSe
 
 
 def test_every_window_holds_the_words_of_its_documents(built: Path):
-    documents = {str(row["key"]): row for row in rows(built, "text", "documents-")}
+    documents = {str(row["key"]): row for row in table_rows(built, "text", "documents-")}
     predicted: dict[str, set[int]] = {key: set() for key in documents}
     for split in manifest_of(built, "windows").splits:
         dataset = open_dataset(built / "windows", split)
@@ -238,7 +232,7 @@ def test_every_window_holds_the_words_of_its_documents(built: Path):
 def test_a_picture_part_is_a_webdataset_of_upright_squares_without_metadata(built: Path):
     manifest = manifest_of(built, "images")
     folder = built / "images" / manifest.fingerprint
-    table = {str(row["key"]): row for row in rows(built, "images", "images-")}
+    table = {str(row["key"]): row for row in table_rows(built, "images", "images-")}
     for file in manifest.files:
         if not file.path.endswith(".tar"):
             continue
@@ -307,5 +301,5 @@ def test_an_interrupted_crawl_says_so_and_carries_on(server: DemoServer, tmp_pat
     assert again.returncode == 0, again.stderr
     counts = manifest_of(tmp_path, "crawl").counts
     assert (counts.records_in, counts.kept) == (531, 520)
-    assert len({row["url"] for row in rows(tmp_path, "crawl", "ledger-")}) == 531
+    assert len({row["url"] for row in table_rows(tmp_path, "crawl", "ledger-")}) == 531
     assert len(server.log) - asked - first < 540 - 40, "what was committed is not asked for again"

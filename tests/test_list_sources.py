@@ -19,7 +19,7 @@ from pipelines.errors import RecipeError, StageError
 from pipelines.forget import forget
 from pipelines.load_recipe import check_recipe
 from pipelines.verify import print_faults
-from tests.builds import manifest_of
+from tests.builds import manifest_of, table_rows
 from tests.loopback import SITE_FILES, Site, pages, serve
 from tests.tiny_datasets import draw_tree
 
@@ -58,11 +58,6 @@ def _build(out: Path, sources: dict[str, Any], site: Site | None = None, **more:
     build(recipe, out, recipe.stages(), 1, Console(quiet=True))
 
 
-def _rows(out: Path, stage: str, prefix: str) -> list[dict[str, Any]]:
-    folder = out / stage / manifest_of(out, stage).fingerprint
-    return [row for path in sorted(folder.glob(f"{prefix}*")) for row in pq.read_table(path).to_pylist()]
-
-
 TABLE: dict[str, list[Any]] = {
     "link": [f"{HOME}{path}" for path in PICTURES] + ["oak"],
     "text": ["An oak", "An elm", "", "An ash", "A yew", "none"],
@@ -99,13 +94,13 @@ def test_a_list_is_crawled_with_captions_hashes_and_columns(name: str, tmp_path:
         _build(tmp_path / "out", {"list": source}, site)
     counts = manifest_of(tmp_path / "out", "crawl").counts
     assert (counts.records_in, counts.kept, counts.rejected, counts.failed) == (6, 5, {}, {"bad_url": 1})
-    (damaged,) = [row for row in _rows(tmp_path / "out", "crawl", "ledger-") if row["fate"] == "failed"]
+    (damaged,) = [row for row in table_rows(tmp_path / "out", "crawl", "ledger-") if row["fate"] == "failed"]
     assert (damaged["url"], damaged["detail"]) == (f"list:list/{name}#6", "oak")
-    tags = {row["to_url"]: json.loads(row["extra"]) for row in _rows(tmp_path / "out", "crawl", "links-")}
+    tags = {row["to_url"]: json.loads(row["extra"]) for row in table_rows(tmp_path / "out", "crawl", "links-")}
     assert {url: int(extra["tag"]) for url, extra in tags.items()} == dict(
         zip(TABLE["link"][:5], TABLE["tag"], strict=False)
     )
-    captions = {row["url"]: row["caption"] for row in _rows(tmp_path / "out", "images", "images-")}
+    captions = {row["url"]: row["caption"] for row in table_rows(tmp_path / "out", "images", "images-")}
     assert captions == dict(zip(TABLE["link"][:5], TABLE["text"][:5], strict=True))
 
 
@@ -122,7 +117,7 @@ def test_a_file_with_another_hash_is_rejected(tmp_path: Path):
     source = {"source": "urls", "files": [str(tmp_path / "list.jsonl")], "hash_column": "md5", "hash_algorithm": "md5"}
     with serve(pages(PICTURES)) as site:
         _build(tmp_path / "out", {"list": source}, site)
-    fates = {row["url"]: row["reason"] for row in _rows(tmp_path / "out", "crawl", "ledger-")}
+    fates = {row["url"]: row["reason"] for row in table_rows(tmp_path / "out", "crawl", "ledger-")}
     assert fates == {f"{HOME}/0.png": "hash_mismatch", f"{HOME}/1.png": ""}
 
 
@@ -187,7 +182,7 @@ def test_a_folder_becomes_pictures_with_captions_and_documents(trees: Path, tmp_
     _build(out, {"disk": {"source": "folder", "path": str(trees)}}, text={"min_words": 20})
     crawl = manifest_of(out, "crawl").counts
     assert (crawl.kept, crawl.records_in) == (3, crawl.kept + sum(crawl.rejected.values()) + sum(crawl.failed.values()))
-    pictures = {row["url"]: row for row in _rows(out, "images", "images-")}
+    pictures = {row["url"]: row for row in table_rows(out, "images", "images-")}
     assert pictures["file:///trees/oak.png"]["caption"] == "An old oak"
     elm = pictures["file:///trees/old/elm.png"]
     facts = ("caption", "caption_source", "licence", "author", "page_url", "robots_rule")
@@ -199,7 +194,7 @@ def test_a_folder_becomes_pictures_with_captions_and_documents(trees: Path, tmp_
         "https://trees.example/elm",
         "not_asked",
     ]
-    (document,) = _rows(out, "text", "documents-")
+    (document,) = table_rows(out, "text", "documents-")
     assert (document["title"], document["url"]) == ("The grove", "file:///trees/story.md")
     assert str(tmp_path) not in json.dumps([*pictures.values(), document])
     assert print_faults(str(out), True, Console(quiet=True)) == 0
@@ -209,7 +204,7 @@ def test_a_file_on_disk_can_be_forgotten(trees: Path, tmp_path: Path):
     out = tmp_path / "out"
     _build(out, {"disk": {"source": "folder", "path": str(trees)}})
     forget(out, [("sha256", hashlib.sha256(_png(1)).hexdigest())])
-    assert [row["url"] for row in _rows(out, "images", "images-")] == ["file:///trees/old/elm.png"]
+    assert [row["url"] for row in table_rows(out, "images", "images-")] == ["file:///trees/old/elm.png"]
     _build(out, {"disk": {"source": "folder", "path": str(trees)}})
     assert manifest_of(out, "images").counts.kept == 1
 
@@ -226,8 +221,8 @@ def test_sources_mix_and_a_url_of_two_is_asked_for_once(trees: Path, tmp_path: P
         _build(tmp_path / "out", sources, site)
     asked = [path for _, path in site.requests]
     assert sorted(asked) == sorted([*SITE_FILES, "/", "/0.png", "/1.png", "/2.png"])
-    assert {row["source"] for row in _rows(tmp_path / "out", "crawl", "ledger-")} == set(sources)
-    assert len(_rows(tmp_path / "out", "images", "images-")) == 3  # both of the folder's are on the web too
+    assert {row["source"] for row in table_rows(tmp_path / "out", "crawl", "ledger-")} == set(sources)
+    assert len(table_rows(tmp_path / "out", "images", "images-")) == 3  # both of the folder's are on the web too
 
 
 def test_a_picture_that_one_page_speaks_against_is_not_used_though_another_offers_it(tmp_path: Path):
@@ -240,8 +235,8 @@ def test_a_picture_that_one_page_speaks_against_is_not_used_though_another_offer
     with serve(pages(content)) as site:
         _build(tmp_path, {"site": {"source": "site", "seeds": [f"{HOME}/"]}}, site)
     assert not {(HOST, "/2.png"), (HOST, "/3.png")} & set(site.requests)
-    assert [row["url"] for row in _rows(tmp_path, "images", "images-")] == [f"{HOME}/1.png"]
-    (reject,) = _rows(tmp_path, "images", "rejects-")
+    assert [row["url"] for row in table_rows(tmp_path, "images", "images-")] == [f"{HOME}/1.png"]
+    (reject,) = table_rows(tmp_path, "images", "rejects-")
     assert (reject["key"], reject["reason"]) == (f"{HOME}/0.png", "opted_out_by_page")
     assert reject["detail"] == f"noimageai on {HOME}/b"
     assert print_faults(str(tmp_path), True, Console(quiet=True)) == 0
