@@ -19,7 +19,8 @@ from pipelines.datasets import count_kept, dataset_outcome
 from pipelines.engine import run_pipeline
 from pipelines.fates import Fates
 from pipelines.receipts import Receipt, finish_part, read_receipt
-from pipelines.sink import SampleRef, WriteShards
+from pipelines.sink import WriteShards
+from pipelines.sorting import SampleRef
 from pipelines.stages import Job, Outcome
 from pipelines.staging import staged_name
 from pipelines.tables import read_table, write_file
@@ -211,12 +212,12 @@ def plan_window(window: tuple[str, Iterable[Part]], spec: WindowSpec) -> SampleR
     return SampleRef(split, window_key(split, position, pieces[0]), size, (position, *places))
 
 
-def write_windows(folder: Path, spec: WindowSpec, name: str, samples: list[SampleRef]) -> Receipt:
+def write_windows(folder: Path, spec: WindowSpec, name: str, samples: Iterable[SampleRef]) -> Receipt:
     """Writes one shard; the documents' fates are settled where they are tokenised."""
     return Receipt(tuple(write_shard(folder / f"{name}.tar", _encode(folder, spec, samples), EXTENSIONS)))
 
 
-def _encode(folder: Path, spec: WindowSpec, samples: list[SampleRef]) -> Iterator[tuple[str, dict[str, bytes]]]:
+def _encode(folder: Path, spec: WindowSpec, samples: Iterable[SampleRef]) -> Iterator[tuple[str, dict[str, bytes]]]:
     staged: dict[str, Any] = {}
     for sample in samples:
         position, *parts = sample.source
