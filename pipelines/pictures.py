@@ -47,4 +47,3 @@ def read_picture(files: OpenFiles, part: Path, offset: int, length: int) -> Pict
             f"{part}: the picture at offset {offset} is damaged ({type(error).__name__}: {error}); "
             f"remove {part.parent} and build again to make it anew"
         ) from error
-

@@ -88,8 +88,9 @@ class WriteShards(beam.PTransform):
             return
         name = f"planned-{hashlib.sha256(b''.join(packed.values())).hexdigest()[:32]}"
         with self._stage(name) as staging:
-            places = [(bucket, (name, *stage_payload(staging, [piece]))) for bucket, piece in packed.items()]
-        yield from places
+            offsets = [stage_payload(staging, [piece])[0] for piece in packed.values()]
+        for (bucket, piece), offset in zip(packed.items(), offsets, strict=True):
+            yield bucket, (name, offset, len(piece))
 
     def _cut(self, bucket: tuple[str, Iterable[Packed | Place]]) -> list[Shard]:
         """Cuts a bucket, and sets aside the samples of each file."""

@@ -144,7 +144,7 @@ def extensions(spec: TripletSpec) -> tuple[str, ...]:
 
 def picture_key(clean: NDArray[np.uint8]) -> str:
     """Return a picture's key: 32 hex digits of the SHA-256 of its pixels' bytes in C order."""
-    return hashlib.sha256(np.ascontiguousarray(clean)).hexdigest()[:32]
+    return hashlib.sha256(np.ascontiguousarray(clean).data).hexdigest()[:32]
 
 
 def triplet_key(key: str, step: int, draw: int) -> str:

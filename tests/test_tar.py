@@ -80,7 +80,9 @@ def test_shards_are_cut_before_they_pass_the_limit(sizes: list[int], max_bytes: 
     numbers = list(number_shards(sizes, max_bytes))
     assert numbers == sorted(numbers)
     assert set(numbers) == set(range(len(set(numbers))))
-    shards = [[size for size, at in zip(sizes, numbers, strict=True) if at == number] for number in sorted(set(numbers))]
+    shards = [
+        [size for size, at in zip(sizes, numbers, strict=True) if at == number] for number in sorted(set(numbers))
+    ]
     assert all(len(tar.TRAILER) + sum(shard) <= max_bytes for shard in shards)
     for shard, following in pairwise(shards):
         assert len(tar.TRAILER) + sum(shard) + following[0] > max_bytes
