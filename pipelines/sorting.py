@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-RUN_SAMPLES = 40_000
-"""Samples sorted at a time: some 25 MB."""
+RUN_SAMPLES = 20_000
+"""Samples sorted at a time: some 12 MB."""
 
-BLOCK_SAMPLES = 200
-"""Samples packed together: enough to compress well, few enough to hold a block of each of a hundred runs."""
+BLOCK_SAMPLES = 100
+"""Samples packed together: enough to compress well, few enough to hold a block of each of a few hundred runs."""
 
 _LENGTH = struct.Struct("<I")
 

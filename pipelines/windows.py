@@ -43,7 +43,7 @@ from shards.writer import write_shard
 
 DICTIONARY = "dictionary"
 
-PLANNED_WINDOWS = 10_000
+PLANNED_WINDOWS = 5_000
 """Windows that are planned, and handed on, together."""
 
 RECORDS = "records"

@@ -13,12 +13,12 @@ import numpy as np
 
 from shards.index import Index, encode_index
 from shards.manifest import FileEntry, atomic_open, atomic_write, canonical_json
-from shards.tar import BLOCK_BYTES, TRAILER, header, member_bytes, member_name, padding
+from shards.tar import TRAILER, header, member_name, padding
 
 TAR_SUFFIX, INDEX_SUFFIX = ".tar", ".idx"
 
 WRITTEN_BYTES = 2**20
-"""Of samples that are hashed and written at a time: few enough to be held twice, enough for threads to seldom meet."""
+"""Of a tar that are hashed and written at a time: few enough to be held twice, enough for threads to seldom meet."""
 
 FLUSHED_BYTES = 32 * 2**20
 """Of a tar that are sent to the disk at a time, while the rest is being made: little is left to wait for at the end."""
@@ -150,9 +150,10 @@ class _TarWriter:
         # Rows of the index side by side: as lists, they would take ten times the memory.
         self._offsets, self._lengths, self._crcs = array("q"), array("q"), array("I")
         self._behind = behind
-        self._pieces: list[bytes] = []
-        self._num_bytes = 0
-        self._num_flushed = 0
+        # Two buffers by turns: one is filled while the other is written, and no memory is asked for again.
+        self._buffers = [memoryview(bytearray(WRITTEN_BYTES)) for _ in range(2)]
+        self._filled = 0
+        self._num_unflushed = 0
         self._written: Future[None] | None = None
 
     def add(self, key: str, members: Mapping[str, bytes]) -> None:
@@ -161,19 +162,17 @@ class _TarWriter:
         if key in self.keys:
             raise ValueError(f"sample {key!r} is there twice")
         self.keys[key] = None
-        pieces: list[bytes] = []
-        position = self.position
         for extension in self.extensions:
             data = members[extension]
-            pieces += (header(member_name(key, extension), len(data)), data, padding(len(data)))
-            self._offsets.append(position + BLOCK_BYTES)
+            self._put(header(member_name(key, extension), len(data)))
+            self._offsets.append(self.position)
             self._lengths.append(len(data))
             self._crcs.append(crc32c.crc32c(data))
-            position += member_bytes(len(data))
-        self._put(pieces, position - self.position)
+            self._put(data)
+            self._put(padding(len(data)))
 
     def close(self) -> None:
-        self._put([TRAILER], len(TRAILER))
+        self._put(TRAILER)
         self._hand_over()
         self._wait()
 
@@ -183,28 +182,32 @@ class _TarWriter:
         offsets, lengths = (np.frombuffer(row, np.int64).reshape(shape) for row in (self._offsets, self._lengths))
         return Index(self.extensions, keys, offsets, lengths, np.frombuffer(self._crcs, np.uint32).reshape(shape))
 
-    def _put(self, pieces: Iterable[bytes], num_bytes: int) -> None:
-        self._pieces += pieces
-        self.position += num_bytes
-        self._num_bytes += num_bytes
-        if self._num_bytes >= WRITTEN_BYTES:
-            self._hand_over()
+    def _put(self, data: bytes) -> None:
+        rest = memoryview(data)
+        self.position += len(rest)
+        while rest:
+            piece = rest[: WRITTEN_BYTES - self._filled]
+            self._buffers[0][self._filled : self._filled + len(piece)] = piece
+            self._filled += len(piece)
+            if self._filled == WRITTEN_BYTES:
+                self._hand_over()
+            rest = rest[len(piece) :]
 
     def _hand_over(self) -> None:
         """Gives what has come together to the thread, and waits for what it was given before that."""
         self._wait()
-        self._written = self._behind.submit(self._write, self._pieces)
-        self._pieces, self._num_bytes = [], 0
+        self._written = self._behind.submit(self._write, self._buffers[0][: self._filled])
+        self._buffers.reverse()
+        self._filled = 0
 
     def _wait(self) -> None:
         if self._written is not None:
             self._written.result()
 
-    def _write(self, pieces: list[bytes]) -> None:
-        data = b"".join(pieces)
+    def _write(self, data: memoryview) -> None:
         self.file.write(data)
         self.digest.update(data)
-        self._num_flushed += len(data)
-        if self._num_flushed >= FLUSHED_BYTES:
+        self._num_unflushed += len(data)
+        if self._num_unflushed >= FLUSHED_BYTES:
             os.fdatasync(self.file.fileno())
-            self._num_flushed = 0
+            self._num_unflushed = 0

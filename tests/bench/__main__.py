@@ -37,9 +37,9 @@ def main() -> int:
     findings = list(_findings(data, rounds, _peers(data, console), console))
     print_table(findings, console)
     is_flat = _print_memory(data, console)
-    is_small = all([_print_stage_memory(stage, data, console) for stage in ("triplets", "windows")])
+    are_small = [_print_stage_memory(stage, data, console) for stage in ("triplets", "windows")]
     console.print(f"{datetime.now(UTC):%d %B %Y}, {_machine()}, Python {platform.python_version()}, {rounds} rounds")
-    return 0 if is_flat and is_small and all(finding.is_enough for finding in findings) else 1
+    return 0 if is_flat and all(are_small) and all(finding.is_enough for finding in findings) else 1
 
 
 def comparisons(peers: str | None) -> list[Comparison]:

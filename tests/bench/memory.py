@@ -25,8 +25,8 @@ NUM_EPOCHS, BATCH = 20, 256
 SIDE, STAGE_PICTURES, PICTURES_PER_TABLE = 64, (6_000, 60_000), 2_000
 """Pictures of the two builds that are compared: 2 and 20 GB of shards."""
 
-TABLE_DOCUMENTS, DOCUMENT_WORDS, STAGE_TABLES = 4_000, 500, (2, 10)
-"""Tables of the two builds of windows that are compared: 0.5 and 2.5 GB of shards of 2 kB a window."""
+TABLE_DOCUMENTS, DOCUMENT_WORDS, STAGE_TABLES, CONTEXT = 4_000, 500, (4, 10), 16
+"""Of the two builds of windows that are compared: 1 and 2.5 GB of shards, 2 kB a window, the buckets full in both."""
 
 WORKERS, POLL_S = 2, 0.05
 
@@ -94,7 +94,9 @@ def _windows_job(out: Path, count: int) -> Any:
         files=tuple(_write_documents(folder, number) for number in range(count)),
     )
     write_manifest(folder, text)
-    return make_job("windows", load_recipe("demo", []), out, {"text": text}, Tombstones(), WORKERS)
+    return make_job(
+        "windows", load_recipe("demo", [f"windows.context={CONTEXT}"]), out, {"text": text}, Tombstones(), WORKERS
+    )
 
 
 def _write_documents(folder: Path, number: int) -> Any:
@@ -103,7 +105,7 @@ def _write_documents(folder: Path, number: int) -> Any:
     from pipelines.text import DOCUMENT_SCHEMA  # noqa: PLC0415
 
     generator = np.random.default_rng(number)
-    facts = {field.name: field.type.to_pandas_dtype()() for field in DOCUMENT_SCHEMA}
+    facts = {field.name: "" if field.type == "string" else 0 for field in DOCUMENT_SCHEMA}
     rows = []
     for document in range(TABLE_DOCUMENTS):
         words = generator.zipf(1.3, DOCUMENT_WORDS) % 20_000
