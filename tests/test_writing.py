@@ -267,7 +267,7 @@ def peak_megabytes(folder: Path, megabytes: int) -> int:
 
 @pytest.mark.parametrize(("small", "large"), [(5, 85), pytest.param(250, 2250, marks=pytest.mark.slow, id="gigabytes")])
 def test_memory_grows_by_the_index_alone(tmp_path: Path, small: int, large: int) -> None:
-    """A row of the index takes about 1 kB while it is made: 16 bytes of memory for each kB of tar.
+    """A row of the index takes memory while it is made: at most 16 bytes for each kB of tar.
 
     A worker that writes shards of 256 MB holds the index of one at a time, 4 MB, whatever the dataset's size.
     """
