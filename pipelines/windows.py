@@ -73,6 +73,7 @@ def build_dictionary(pipeline: beam.Pipeline, job: Job) -> None:
     """Adds the graph that makes the dictionary: the commonest words of the train split."""
     assert job.recipe.windows is not None
     config = job.recipe.windows
+    commonest = beam.combiners.TopCombineFn(config.max_words, key=lambda word: (-word[1], word[0]), reverse=True)
     (
         pipeline
         | "Tables" >> beam.Create(document_tables(job))
@@ -80,7 +81,7 @@ def build_dictionary(pipeline: beam.Pipeline, job: Job) -> None:
         # (word, count)
         | "Sum" >> beam.CombinePerKey(sum)
         | "CommonEnough" >> beam.Filter(lambda word: word[1] >= config.min_count)
-        | "Commonest" >> beam.combiners.Top.Smallest(config.max_words, key=lambda word: (-word[1], word[0]))
+        | "Commonest" >> beam.CombineGlobally(commonest)
         # [(word, count)]
         | "Choose" >> beam.Map(lambda words: build_vocabulary(dict(words), config.max_words))
         # (word, …)
