@@ -106,6 +106,10 @@ class RemoteStore:
             return view[start : start + length]
         return memoryview(self._ask(entry.path, lambda: self._range(entry.path, start, start + length)))
 
+    def forget_damaged(self, entry: FileEntry) -> bool:
+        """Return whether the cache had a damaged copy of a file; then it is gone, to be fetched again."""
+        return self._cache.forget_damaged(entry)
+
     def want(self, entries: Iterable[FileEntry]) -> None:
         """Begin to fetch files that will be mapped soon."""
         self._ahead.want(entry for entry in entries if not self._cache.has(entry))

@@ -54,6 +54,9 @@ class Store(Protocol):
             FileNotFoundError: There is none.
         """
 
+    def forget_damaged(self, entry: FileEntry) -> bool:
+        """Return whether a copy of a file lay in a disk cache and was damaged; then it is gone, to be fetched again."""
+
     def want(self, entries: Iterable[FileEntry]) -> None:
         """Begin to fetch files that will be mapped soon."""
 
@@ -89,6 +92,10 @@ class LocalStore:
     def slice(self, entry: FileEntry, start: int, length: int) -> memoryview:
         """Return a part of a file."""
         return self.map(entry)[start : start + length]
+
+    def forget_damaged(self, entry: FileEntry) -> bool:
+        """Return False: no copies are read."""
+        return False
 
     def want(self, entries: Iterable[FileEntry]) -> None:
         """Do nothing: the files are here."""

@@ -13,8 +13,8 @@ from shards.committed import Committed
 from shards.describe import describing_files
 from shards.index import Index, IndexFileError, decode_index
 from shards.manifest import MANIFEST_NAME, FileEntry, Manifest, encode_manifest
-from shards.reader import ShardFiles
 from shards.samples import SampleWriter, sample_writer
+from shards.shard import ShardFiles
 from shards.store import Store
 from shards.tar import BLOCK_BYTES, TRAILER, header, member_name
 from shards.writer import INDEX_SUFFIX, TAR_SUFFIX, order_hash, split_of

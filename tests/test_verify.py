@@ -13,7 +13,7 @@ import pytest
 from pipelines.folders import committed_folders
 from pipelines.verify import verify_folder
 from shards.manifest import decode_manifest, encode_manifest
-from shards.reader import list_shards
+from shards.shard import Shard, list_shards
 from shards.stats import dataset_stats
 from tests.builds import manifest_of, seedbed
 from tests.file_server import serve_files
@@ -58,8 +58,6 @@ def member_place(out: Path, stage: str, member: str) -> tuple[Path, int, str]:
     """A tar, a place inside a member of its third sample, and that sample's key."""
     committed = committed_folders(str(out / stage))[0]
     files = list_shards("", committed.manifest, "train")[0]
-    from shards.reader import Shard  # noqa: PLC0415
-
     shard = Shard(committed.store, files)
     column = shard.column(member)
     place = int(shard.index.offsets[2, column]) + int(shard.index.lengths[2, column]) // 2
