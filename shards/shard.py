@@ -96,7 +96,7 @@ class Shard:
         if promise is not None:
             self._refuse_foreign(promise, range(len(self.index)) if row is None else (row,))
             for is_broken, how in self._breaches(promise, is_all=row is None):
-                if is_broken.any() and not is_tolerant:
+                if is_broken.all() or (is_broken.any() and not is_tolerant):
                     key = self.index.keys[int(np.argmax(is_broken))].decode()
                     raise DamageError(f"{self.path}: sample {key} is damaged: {how}")
                 self._lost[: len(is_broken)] |= is_broken
