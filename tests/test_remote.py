@@ -308,9 +308,7 @@ def test_a_shard_that_the_store_has_damaged_is_fetched_once_and_no_more(local: P
 
 
 def corrupt(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
+    path.write_bytes(bytes(byte ^ 1 for byte in path.read_bytes()))
 
 
 def cut_in_half(path: Path) -> None:

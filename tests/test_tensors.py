@@ -234,6 +234,7 @@ def test_a_mixture_goes_through_torchs_loader_and_damage_counts(tmp_path: Path, 
     assert batches.loader.state_dict() == own.state_dict()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
 def test_samples_replaced_in_workers_count_where_their_batches_come(tmp_path: Path) -> None:
     folder = write_triplets(
