@@ -86,9 +86,9 @@ class TripletPromise(Promise):
         """Return which keys are a picture's or, of stored triplets, name a step and a draw that there are."""
         if self.spec.mode == "virtual":
             return _match(keys, r"^[0-9a-f]{32}$")
-        step, draw = stored_rungs(keys)
-        is_rung = (step >= 1) & (step <= self.spec.steps) & (draw < self.spec.draws)
-        return is_rung & _match(keys, r"^[0-9a-f]{32}-k(0|[1-9]\d*)-d(0|[1-9]\d*)$")
+        step, draw = _rungs(keys, r"^[0-9a-f]{32}-k(?P<step>[1-9]\d{0,8})-d(?P<draw>0|[1-9]\d{0,8})$")
+        is_rung: NDArray[np.bool_] = (step > 0) & (step <= self.spec.steps) & (draw < self.spec.draws)
+        return is_rung
 
     def facts(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return what the spec says of the ladder and, of stored triplets, of the step."""
@@ -121,8 +121,13 @@ class WindowPromise(Promise):
 
 
 def stored_rungs(keys: NDArray[np.bytes_]) -> tuple[Numbers, Numbers]:
-    """Return step and draw in the keys of N stored triplets, int64 `(N,)`; -1 where none stand."""
-    parts = pc.extract_regex(pa.array(keys, pa.string()), r"-k(?P<step>\d{1,9})-d(?P<draw>\d{1,9})$")
+    """Return step and draw in the keys of N stored triplets, int64 `(N,)`."""
+    return _rungs(keys, r"-k(?P<step>\d+)-d(?P<draw>\d+)$")
+
+
+def _rungs(keys: NDArray[np.bytes_], pattern: str) -> tuple[Numbers, Numbers]:
+    """Return step and draw as a pattern finds them in keys; -1 where it does not."""
+    parts = pc.extract_regex(pa.array(keys, pa.string()), pattern)
     # Copied, since arrow's memory is read-only and torch wants to own its tensors.
     step, draw = (np.array(pc.struct_field(parts, name).cast(pa.int64()).fill_null(-1)) for name in ("step", "draw"))
     return step, draw

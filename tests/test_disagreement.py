@@ -154,7 +154,7 @@ def test_a_spec_of_other_samples_is_named(folder: Path, name: str, value: object
     change_manifest(folder, put("configuration", "spec", name, value))
     for on_error in ("fail", "quarantine"):
         with pytest.raises(DatasetError, match=message):
-            list(open_dataset(folder).loader(16, finite=True, on_error=on_error))  # type: ignore[arg-type]
+            list(open_dataset(folder).loader(16, finite=True, on_error=on_error))
 
 
 @pytest.mark.parametrize(
