@@ -120,11 +120,6 @@ class WindowPromise(Promise):
         return {"tokenizer_sha256": self.spec.tokenizer_sha256, "position": position}
 
 
-def stored_rungs(keys: NDArray[np.bytes_]) -> tuple[Numbers, Numbers]:
-    """Return step and draw in the keys of N stored triplets, int64 `(N,)`."""
-    return _rungs(keys, r"-k(?P<step>\d+)-d(?P<draw>\d+)$")
-
-
 def _rungs(keys: NDArray[np.bytes_], pattern: str) -> tuple[Numbers, Numbers]:
     """Return step and draw as a pattern finds them in keys; -1 where it does not."""
     parts = pc.extract_regex(pa.array(keys, pa.string()), pattern)

@@ -9,6 +9,7 @@ import numpy as np
 from crc32c import crc32c
 from numpy.typing import NDArray
 
+from shards.buffers import Buffers
 from shards.npy import npy_header
 from shards.promise import Promise
 from shards.shard import DamageError, Shard, ShardFiles
@@ -39,6 +40,7 @@ class Shards:
         self.promise = promise
         self.max_open = MAX_OPEN_SHARDS
         self._open: OrderedDict[int, Shard] = OrderedDict()
+        self._buffers = Buffers()
         self._damaged: dict[int, str] = {}
         self._renewed: dict[int, bool] = {}
         self._lock, self._renewing = threading.Lock(), threading.Lock()
@@ -77,7 +79,7 @@ class Shards:
         shard.is_renewed = is_renewed
         return shard
 
-    def _is_renewed(self, number: int, shard: Shard) -> bool:
+    def is_renewed(self, number: int, shard: Shard) -> bool:
         """Return whether what was read damaged of a shard is to be read again: a disk cache had damaged it."""
         return self.store.is_remote and not shard.is_renewed and self._renew(number)
 
@@ -96,13 +98,11 @@ class Shards:
         """Return why a shard cannot be opened, empty where that is not known."""
         return self._damaged.get(number, "")
 
-    def only(self, number: int, row: int) -> "Shards":
-        """Return shards of which one sample is at hand: all, or that one alone where the rest takes a network."""
+    def only(self, number: int, row: int) -> Shard:
+        """Return a shard of which one sample is at hand: all, or that one alone where the rest takes a network."""
         if not self.store.is_remote or number in self._open:
-            return self
-        alone = Shards(self.store, self.files, self.is_tolerant, self.promise)
-        alone._open[number] = alone._opened(number, row)
-        return alone
+            return self[number]
+        return self._opened(number, row)
 
     def keep(self, count: int) -> None:
         """Make room for the files of so many shards, and let no more stay open, where they take room of their own.
@@ -134,7 +134,7 @@ class Shards:
         try:
             return shard.read(row, extension)
         except DamageError:
-            if self._is_renewed(number, shard):
+            if self.is_renewed(number, shard):
                 return self.read(number, row, extension)
             raise
 
@@ -152,7 +152,7 @@ class Shards:
             return False
         if shard.is_whole(row, extensions):
             return True
-        return self._is_renewed(number, shard) and self._is_whole(number, row, extensions)
+        return self.is_renewed(number, shard) and self._is_whole(number, row, extensions)
 
     def keys(self, shards: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.bytes_]:
         """Return the keys of B samples, bytes `(B,)`.
@@ -185,7 +185,7 @@ class Shards:
         Raises:
             DamageError: A member is damaged, or of another type or shape.
         """
-        gathered = np.empty((len(shards), *shape), dtype)
+        gathered = self._buffers.empty((len(shards), *shape), dtype)
         width = gathered.nbytes // len(shards)
         offsets, crcs = np.empty(len(shards), np.int64), np.empty(len(shards), np.uint32)
         opened = {}
@@ -194,7 +194,8 @@ class Shards:
             shard.refuse_lost(own)
             column, opened[number] = shard.column(extension), shard
             offsets[chosen], crcs[chosen] = shard.index.offsets[own, column], shard.index.crcs[own, column]
-        # The one loop over samples on the way to a batch: per member one checksum and one copy, no arrays made.
+        # The one loop over samples on the way to a batch: per member one copy and one checksum, no arrays made. The
+        # copy brings the member into the processor's cache, where the checksum is more than twice as fast.
         views = {number: shard.view for number, shard in opened.items()}
         target = gathered.reshape(-1).view(np.uint8).data
         start, skip = 0, len(npy_header(dtype, shape))
@@ -203,15 +204,15 @@ class Shards:
             zip(shards.tolist(), offsets.tolist(), crcs.tolist(), strict=True)
         ):
             member = views[number][offset : offset + length]
-            if crc32c(member) != crc:
-                if self._is_renewed(number, opened[number]):
-                    return self.gather(shards, rows, extension, dtype, shape)
-                raise opened[number].damage(int(rows[place]), extension)
             target[start : start + width] = member[skip:]
             start += width
+            if crc32c(member) != crc:
+                if self.is_renewed(number, opened[number]):
+                    return self.gather(shards, rows, extension, dtype, shape)
+                raise opened[number].damage(int(rows[place]), extension)
         return gathered
 
 
 def _by_shard(shards: NDArray[np.int64]) -> list[tuple[int, NDArray[np.int64]]]:
     """Return each shard's number with the places of its samples in the batch."""
-    return [(int(number), np.flatnonzero(shards == number)) for number in np.unique(shards)]
+    return [(number, np.flatnonzero(shards == number)) for number in sorted(set(shards.tolist()))]

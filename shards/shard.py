@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from crc32c import crc32c
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from shards.index import Index, IndexFileError, decode_index
 from shards.manifest import FileEntry, Manifest
+from shards.npy import npy_header
 from shards.promise import Promise
 from shards.store import DatasetError, Store
 from shards.writer import INDEX_SUFFIX, TAR_SUFFIX
@@ -147,8 +149,8 @@ class Shard:
         if self._has_lost and (lost := rows[self._lost[rows]]).size:
             raise DamageError(f"{self.path}: sample number {lost[0]} is not there, or not what the manifest promises")
 
-    def read(self, row: int, extension: str) -> bytes:
-        """Return one member of one sample.
+    def member(self, row: int, extension: str) -> memoryview:
+        """Return one member of one sample, as it is mapped.
 
         Raises:
             DamageError: The member is missing or damaged.
@@ -158,14 +160,31 @@ class Shard:
         member = self.view[offset : offset + length]
         if crc32c(member) != self.index.crcs[row, column]:
             raise self.damage(row, extension)
-        return bytes(member)
+        return member
+
+    def read(self, row: int, extension: str) -> bytes:
+        """Return one member of one sample; errors as `member`."""
+        return bytes(self.member(row, extension))
+
+    def array(self, row: int, extension: str, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
+        """Return one array member of one sample, of this type string and shape.
+
+        Raises:
+            DamageError: The member is missing, damaged, or of another type or shape.
+        """
+        header, member = npy_header(dtype, shape), self.member(row, extension)
+        array = np.empty(shape, dtype)
+        if member[: len(header)] != header or len(member) != len(header) + array.nbytes:
+            raise self.damage(row, extension, f"is no array of {dtype} {shape}")
+        array.reshape(-1).view(np.uint8).data[:] = member[len(header) :]
+        return array
 
     def is_whole(self, row: int, extensions: Iterable[str]) -> bool:
         """Return whether a sample is there and these members of it are what was committed."""
         if self._lost[row]:
             return False
         try:
-            return all(self.read(row, extension) is not None for extension in extensions)
+            return all(self.member(row, extension) is not None for extension in extensions)
         except DamageError:
             return False
 

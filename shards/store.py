@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from shards.disk_cache import map_file
 from shards.manifest import FileEntry
@@ -57,6 +57,13 @@ class Store(Protocol):
     def forget_damaged(self, entry: FileEntry) -> bool:
         """Return whether a copy of a file lay in a disk cache and was damaged; then it is gone, to be fetched again."""
 
+    def open(self, entry: FileEntry) -> BinaryIO:
+        """Return a file to be read from its beginning to its end.
+
+        Raises:
+            FileNotFoundError: There is none.
+        """
+
     def want(self, entries: Iterable[FileEntry]) -> None:
         """Begin to fetch files that will be mapped soon."""
 
@@ -96,6 +103,10 @@ class LocalStore:
     def forget_damaged(self, entry: FileEntry) -> bool:
         """Return False: no copies are read."""
         return False
+
+    def open(self, entry: FileEntry) -> BinaryIO:
+        """Return a file to be read from its beginning to its end."""
+        return (self.folder / entry.path).open("rb")
 
     def want(self, entries: Iterable[FileEntry]) -> None:
         """Do nothing: the files are here."""

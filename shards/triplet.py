@@ -31,6 +31,9 @@ KIND = "triplets"
 MODES = ("materialised", "virtual")
 CLEAN, NOISE, NOISY, CAPTION, RECORD = "clean.npy", "noise.npy", "noisy.npy", "txt", "json"
 
+PICTURE_KEY_LETTERS = 32
+"""Hex digits of a picture's key; behind them a stored triplet's key has its step and draw."""
+
 PROVENANCE: Mapping[str, type] = {
     "url": str,
     "page_url": str,
@@ -158,7 +161,7 @@ def extensions(spec: TripletSpec) -> tuple[str, ...]:
 
 def picture_key(clean: NDArray[np.uint8]) -> str:
     """Return a picture's key: 32 hex digits of the SHA-256 of its pixels' bytes in C order."""
-    return hashlib.sha256(clean.tobytes()).hexdigest()[:32]
+    return hashlib.sha256(clean.tobytes()).hexdigest()[:PICTURE_KEY_LETTERS]
 
 
 def triplet_key(key: str, step: int, draw: int) -> str:

@@ -50,19 +50,19 @@ def comparisons(peers: str | None) -> list[Comparison]:
     if peers is None:
         return alone
     triplets, windows = "materialised 64×64 triplets, shuffled", "windows of 1,024 tokens, int64"
-    sides = {
-        name: Side(name.partition("_")[0], "tests.bench.peer_reading", name, peers)
-        for name in (
-            "webdataset_triplets",
-            "streaming_triplets",
-            "litdata_triplets",
-            "nanogpt_windows",
-            "webdataset_windows",
-        )
+    labels = {
+        "webdataset_triplets": "webdataset",
+        "streaming_indexed": "streaming, dataset[i]",
+        "streaming_iterated": "streaming, iterator",
+        "litdata_triplets": "litdata",
+        "nanogpt_windows": "nanoGPT",
+        "webdataset_windows": "webdataset",
     }
+    sides = {name: Side(label, "tests.bench.peer_reading", name, peers) for name, label in labels.items()}
     return [
         Comparison(triplets, "samples", 1, ours["materialised"], sides["webdataset_triplets"], 8),
-        Comparison(triplets, "samples", 1, ours["materialised"], sides["streaming_triplets"], 6),
+        Comparison(triplets, "samples", 1, ours["materialised"], sides["streaming_indexed"], 6),
+        Comparison(triplets, "samples", 1, ours["materialised"], sides["streaming_iterated"], 6),
         Comparison(triplets, "samples", 1, ours["materialised"], sides["litdata_triplets"], 1.8),
         Comparison(windows, "M tokens", 1e6, ours["windows"], sides["nanogpt_windows"], 4),
         Comparison(windows, "M tokens", 1e6, ours["windows"], sides["webdataset_windows"], 20),
