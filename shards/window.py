@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from shards.json_values import whole
 from shards.npy import npy_bytes, npy_length
 from shards.tar import sample_bytes
 from shards.tokenizer import Tokenizer, Tokens
@@ -69,7 +70,8 @@ class WindowSpec:
         """
         if value.keys() != {"kind", "context", "stride"} or value["kind"] != KIND:
             raise ValueError(f"not a specification of windows: {value}")
-        return cls.of(tokenizer, value["context"], value["stride"])
+        context, stride = (whole(value[name], f"configuration.spec.{name}", 1) for name in ("context", "stride"))
+        return cls.of(tokenizer, context, stride)
 
 
 class Placement(NamedTuple):
