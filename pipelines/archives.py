@@ -45,7 +45,7 @@ class Listed:
     """A record that a source holds.
 
     Attributes:
-        link: to its URL, with all that the source says of it; found nowhere.
+        link: to its URL, with all that the source says of it, and the source's name; found nowhere.
         date: when it was fetched, ISO 8601 in UTC, "" where nobody knows.
         place: where it lies, as its source understands it.
         reason: why it cannot be read, a snake_case fact; "" where it seems whole.
@@ -194,8 +194,7 @@ def list_part(part: Part, job: Job, open_archive: Callable[[str, Job], Archive])
             if isinstance(found, Span):
                 notes = found._asdict()
             else:
-                link = replace(found.link, source=part.source)
-                rows.append(asdict(link) | {name: getattr(found, name) for name in _BESIDES})
+                rows.append(asdict(found.link) | {name: getattr(found, name) for name in _BESIDES})
         table = write_table(job.folder, f"{STAGING}/{part.named('list')}.parquet", rows, LISTED_SCHEMA)
         return Receipt((table,), notes=notes)
 

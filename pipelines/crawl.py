@@ -70,7 +70,7 @@ def run(job: Job) -> Outcome:
     while True:
         run_pipeline(functools.partial(build_round, job=job, number=number), job.workers)
         shutil.rmtree(job.folder / _runs(number), ignore_errors=True)
-        found, due, asked = _round_totals(job, number)
+        found, due, asked = round_totals(job, number)
         if not due:
             break
         if not asked:
@@ -248,7 +248,7 @@ def _next_round(job: Job) -> int:
     return 1 + max((int(head) for head in heads if head.isdigit()), default=0)
 
 
-def _round_totals(job: Job, number: int) -> tuple[int, int, int]:
+def round_totals(job: Job, number: int) -> tuple[int, int, int]:
     """URLs found, due and asked for, over all lanes of a round."""
     totals: Counter[str] = Counter()
     for name, receipt in all_receipts(job.folder):
