@@ -47,7 +47,7 @@ SEEDS = "seeds"
 TABLE_ROWS = 5_000
 """Rows of a table of links that a source names."""
 
-BATCH_ROWS = 10_000
+BATCH_ROWS = 5_000
 """Rows of tables that are sorted together in memory."""
 
 ASKED = f"{WORK}/asked"

@@ -24,7 +24,7 @@ from crawl.records import Earlier, LinkRow, Target, target_of
 from crawl.retry import is_retryable
 from crawl.settings import FetchSettings, HostSpent, is_wanted
 from crawl.urls import host_of
-from pipelines.tables import read_table
+from pipelines.tables import read_rows, read_table
 from shards.manifest import atomic_open
 
 SLOTS = 64
@@ -209,7 +209,7 @@ def _target(data: str) -> Target:
 
 def _link_entries(path: str, settings: FetchSettings, what: int) -> Iterator[Entry]:
     wanted: dict[tuple[str, str, int, str, str], bool] = {}
-    for row in read_table(path).to_pylist():
+    for row in read_rows(path):
         identity = (row["to_url"], row["kind"], row["depth"], row["source"], row["opt_out"])
         if identity not in wanted:
             url, kind, depth, source, opt_out = identity
@@ -228,7 +228,7 @@ def _answered_entries(path: str) -> Iterator[Entry]:
 
 
 def _earlier_entries(path: str, folder: str) -> Iterator[Entry]:
-    for row in read_table(path).to_pylist():
+    for row in read_rows(path):
         is_due_again = row["fate"] == "kept" or row["reason"] == "budget" or is_retryable(row["reason"])
         known = _earlier_of(row, folder) if row["fate"] == "kept" else None
         data = json.dumps([is_due_again, None if known is None else list(asdict(known).values())])

@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,13 @@ def write_rejects(folder: Path, name: str, rejects: Iterable[Reject]) -> tuple[F
 def read_table(path: str, columns: tuple[str, ...] | None = None) -> pa.Table:
     """The table at `path`, or some of its columns."""
     return pq.read_table(path, columns=None if columns is None else list(columns))
+
+
+def read_rows(path: str) -> Iterator[dict[str, Any]]:
+    """Yields the rows of the table at `path`; a thousand of them at a time are in memory as Python objects."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(1000):
+            yield from batch.to_pylist()
 
 
 def read_row(path: str, row: int) -> dict[str, Any]:
