@@ -19,6 +19,9 @@ MAX_GROWTH = 0.05
 MAX_WORKER_BYTES = 400e6
 """Of a worker that writes its share of 20 GB of shards."""
 
+MAX_FRONTIER_GROWTH = 0.10
+"""Of the memory of a crawl's workers, and of whoever leads them, from the smallest to the largest frontier."""
+
 FOLDER = ROOT / "build" / "bench"
 
 
@@ -34,8 +37,9 @@ def main() -> int:
     findings = list(_findings(data, rounds, _peers(data, console), console))
     print_table(findings, console)
     is_flat, is_small = _print_memory(data, console), _print_stage_memory(data, console)
+    is_frontier_flat = _print_frontier_memory(data, console)
     console.print(f"{datetime.now(UTC):%d %B %Y}, {_machine()}, Python {platform.python_version()}, {rounds} rounds")
-    return 0 if is_flat and is_small and all(finding.is_enough for finding in findings) else 1
+    return 0 if is_flat and is_small and is_frontier_flat and all(finding.is_enough for finding in findings) else 1
 
 
 def comparisons(peers: str | None) -> list[Comparison]:
@@ -96,6 +100,19 @@ def _print_stage_memory(data: Path, console: Console) -> bool:
         told = f"{worker / 1e6:.0f} MB a worker, {leader / 1e6:.0f} MB the process that leads them"
         console.print(f"memory of the triplets stage for {written / 1e9:.0f} GB of shards: {told}")
     return found[-2] <= MAX_WORKER_BYTES
+
+
+def _print_frontier_memory(data: Path, console: Console) -> bool:
+    """Says how much memory the crawl stage takes, by the URLs that are due; whether that is always the same."""
+    found: list[int] = run(Side("ours", "tests.bench.frontier", "frontier"), data)["yielded"]
+    sizes = list(zip(found[::4], found[1::4], found[2::4], found[3::4], strict=True))
+    for num_urls, worker, leader, took_ms in sizes:
+        told = f"{worker / 1e6:.0f} MB a worker, {leader / 1e6:.0f} MB the process that leads them"
+        console.print(f"memory of the crawl stage for {num_urls:,} URLs: {told}; {took_ms / 1000:.0f} s")
+    growths = [last / first - 1 for first, last in zip(sizes[0][1:3], sizes[-1][1:3], strict=True)]
+    told = " and ".join(f"{growth:+.1%}" for growth in growths)
+    console.print(f"from the fewest URLs to the most {told} (at most {MAX_FRONTIER_GROWTH:.0%})")
+    return max(growths) <= MAX_FRONTIER_GROWTH
 
 
 def _peers(data: Path, console: Console) -> str | None:
