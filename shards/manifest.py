@@ -222,10 +222,17 @@ def write_current(stage_folder: Path, fingerprint: str) -> None:
 
 
 @contextmanager
-def atomic_open(path: Path) -> Iterator[BinaryIO]:
+def atomic_open(path: Path, *, is_new: bool = False) -> Iterator[BinaryIO]:
     """Yield a file that gets its name, flushed to disk, when the block ends without an error.
 
     On an error the temporary file goes; after a kill it stays as `.NAME.….tmp`, which nothing reads.
+
+    Args:
+        path: the file's.
+        is_new: whether it must not take the place of another: of all that write it, one alone does.
+
+    Raises:
+        FileExistsError: `is_new`, and it is there.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
@@ -233,16 +240,20 @@ def atomic_open(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        if is_new:
+            os.link(temporary, path)  # unlike a rename, it fails where the file is there
+            temporary.unlink()
+        else:
+            temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     _flush_folder(path.parent)
 
 
-def atomic_write(path: Path, data: bytes) -> None:
-    """Write a whole file, so that it is never seen in part."""
-    with atomic_open(path) as file:
+def atomic_write(path: Path, data: bytes, *, is_new: bool = False) -> None:
+    """Write a whole file, so that it is never seen in part; for `is_new` see `atomic_open`."""
+    with atomic_open(path, is_new=is_new) as file:
         file.write(data)
 
 
