@@ -11,7 +11,7 @@ import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,16 @@ import pyarrow.parquet as pq
 from crawl.damage import Damage
 from crawl.host import HostWork, Surroundings
 from crawl.lane import visit_lane
-from crawl.records import LEDGER_SCHEMA, LINK_SCHEMA, Earlier, LedgerRow, LinkRow, Target
+from crawl.records import (
+    LEDGER_SCHEMA,
+    LINK_SCHEMA,
+    Earlier,
+    LedgerRow,
+    LinkRow,
+    Target,
+    ledger_columns,
+    link_columns,
+)
 from crawl.visit import Asked, unasked
 from crawl.warc import StoredResponse, read_record
 from pipelines.archives import ImportArchives, all_parts
@@ -85,8 +94,8 @@ def find_seeds(job: Job, name: str) -> Receipt:
     files: list[FileEntry] = []
     fates = Fates()
     for number, found in enumerate(batched(source_links(name, job), TABLE_ROWS)):
-        links = [asdict(each) for each in found if isinstance(each, LinkRow)]
-        damaged = [asdict(unusable(each, name)) for each in found if isinstance(each, Damage)]
+        links = [link_columns(each) for each in found if isinstance(each, LinkRow)]
+        damaged = [ledger_columns(unusable(each, name)) for each in found if isinstance(each, Damage)]
         files.append(write_table(job.folder, f"links-{SEEDS}-{name}-{number:05d}.parquet", links, LINK_SCHEMA))
         if damaged:
             files.append(write_table(job.folder, f"ledger-{SEEDS}-{name}-{number:05d}.parquet", damaged, LEDGER_SCHEMA))
