@@ -26,6 +26,11 @@ class Fetched(NamedTuple):
     sha256: str
     ref: RowRef
 
+    @property
+    def rows(self) -> tuple[RowRef, ...]:
+        """What must be read to clean it."""
+        return (self.ref,)
+
 
 def crawl_tables(job: Job, prefix: str) -> list[str]:
     """The crawl's tables whose name begins with `prefix` (`ledger-` or `links-`), relative to its folder."""
