@@ -157,7 +157,7 @@ class FindPictures(beam.PTransform):
         return (
             {"fetched": fetched, "links": links}
             | "JoinByUrl" >> beam.CoGroupByKey()
-            | "BestPlace" >> beam.FlatMapTuple(best_place, self._job).with_outputs(REJECTS, main="kept")
+            | "BestPlace" >> beam.FlatMap(best_place, self._job).with_outputs(REJECTS, main="kept")
         )
 
 
@@ -178,8 +178,9 @@ def read_places(table: str, job: Job) -> Iterator[tuple[str, Place]]:
             yield to_url, Place(rank, RowRef(table, row), opt_out)
 
 
-def best_place(url: str, found: dict[str, Iterable[Any]], job: Job) -> Iterator[Any]:
-    """The fetched picture at `url`, if there is one, with the best place where it was found; or why it is not used."""
+def best_place(joined: tuple[str, dict[str, Iterable[Any]]], job: Job) -> Iterator[Any]:
+    """The fetched picture at a URL, if there is one, with the best place where it was found; or why it is not used."""
+    url, found = joined
     for fetched in found["fetched"]:
         places = sorted(map(Place._make, found["links"]))
         against = next((place for place in places if place.opt_out != "none"), None)

@@ -48,7 +48,11 @@ def _jpeg_bombs() -> Iterator[tuple[str, bytes, str]]:
     last = progressive.rindex(b"\xff\xda")
     scans = progressive[:-2] + progressive[last:-2] * 5_000 + progressive[-2:]
     yield "jpeg of 5,000 scans", _jpeg_sized(scans, 5_000, 5_000), "decompression_bomb"
-    yield "jpeg of 8 million empty segments", plain[:2] + b"\xff\xfe\0\2" * (8 * MEBIBYTE) + plain[2:], "decompression_bomb"
+    yield (
+        "jpeg of 8 million empty segments",
+        plain[:2] + b"\xff\xfe\0\2" * (8 * MEBIBYTE) + plain[2:],
+        "decompression_bomb",
+    )
     yield "jpeg behind 32 MiB of fill", plain[:2] + b"\xff" * (32 * MEBIBYTE) + plain[2:], ""
     yield "jpeg behind 32 MiB of rubbish", plain[:2] + b"\xff\xfe\0\2" + bytes(32 * MEBIBYTE) + plain[2:], ""
     block = b"Exif\0\0" + overlapping_exif(60_000)

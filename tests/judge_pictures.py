@@ -1,7 +1,7 @@
 """Judges picture files in a process of its own: `python -m tests.judge_pictures FOLDER [MAX_DECODED_BYTES]`.
 
-Prints one JSON line a file: its name, the reason it is turned away for ("" for a picture), CPU seconds, and the most memory
-this process has had so far, in bytes. More than a minute of CPU ends it, and so does memory without end.
+Prints one JSON line a file: its name, the reason it is turned away for ("" for a picture), CPU seconds, and the most
+memory this process has had so far, in bytes. A minute of CPU ends it, and so does memory without end.
 """
 
 import json
