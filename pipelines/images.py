@@ -244,7 +244,7 @@ def picture_record(picture: CleanImage, row: dict[str, Any], link: dict[str, Any
         "format": picture.media_format,
         "num_bytes": row["num_bytes"],
         "perceptual_hash": UNKNOWN,
-        "filters": "format,pixels,side,aspect,flat,blur,colour,drawing,places,exact_duplicate,same_pixels",
+        "filters": "format,pixels,side,aspect,flat,blur,colour,drawing,text,places,exact_duplicate,same_pixels",
     }
     return {name: known[name] for name in RECORD_FIELDS}
 

@@ -1,4 +1,8 @@
-"""Extreme colours: nearly all black, nearly all white, or garish all over; false colours and failed exposures."""
+"""Extreme colours: nearly all black, nearly all white, or garish all over; false colours and failed exposures.
+
+The largest share in 150 tree photographs of Wikimedia Commons is 0.49 (maples and ginkgos in autumn), in 1,396 forests
+0.66, in 1,250 other scenes 0.64, and in 11 leaves cut out on white 0.83: the default of 0.95 loses none of them.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
