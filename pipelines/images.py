@@ -40,6 +40,9 @@ from shards.writer import write_shard
 CAPTION_TRUST = ("api", "sidecar", "list", "alt", "figcaption", "sitemap", "title", "text", "none")
 """Where a caption stood, the most trusted first."""
 
+FROM_LINK = ("from_url", "caption", "caption_source", "licence", "licence_url", "author")
+"""What a clean picture carries over from the best place where it was found."""
+
 _JSON_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64()}
 RECORD_FIELDS = {
     "key": str,
@@ -214,11 +217,11 @@ def one_of_each_picture(key: str, copies: Iterable[Cleaned]) -> Iterator[Any]:
 def clean_picture(found: Any, job: Job) -> Clean | Verdict:  # noqa: ANN401 - a `Found`, as any stage's `Fetched`
     """The clean picture as it is stored (the file, caption, JSON), or why there is none."""
     crawl = job.input_folder("crawl")
-    row = read_row(f"{crawl}/{found.ref.table}", found.ref.row)
+    row = read_row(f"{crawl}/{found.ref.table}", found.ref.row, (*FROM_LEDGER, "num_bytes"))
     picture = clean_image(read_payload(crawl / row["warc_file"], row["warc_offset"]), picture_settings(job))
     if isinstance(picture, Verdict):
         return picture
-    link = read_row(f"{crawl}/{found.link.table}", found.link.row)
+    link = read_row(f"{crawl}/{found.link.table}", found.link.row, FROM_LINK)
     record = picture_record(picture, row, link, job)
     return Clean(record["key"], (picture.encoded, link["caption"].encode(), record_bytes(record)))
 
@@ -227,10 +230,9 @@ def picture_record(picture: CleanImage, row: dict[str, Any], link: dict[str, Any
     """The JSON of a clean picture: all that is known of it, in the order of `RECORD_FIELDS`."""
     key = picture.key
     known = {
-        **{name: row[name] for name in FROM_LEDGER},
-        **{name: link[name] for name in ("caption_source", "licence", "licence_url", "author")},
+        **row,
+        **link,
         "key": key,
-        "caption": link["caption"],
         "status": "success",
         "page_url": link["from_url"],
         "width": picture.width,
@@ -242,7 +244,6 @@ def picture_record(picture: CleanImage, row: dict[str, Any], link: dict[str, Any
         "cluster": key,
         "split": draw_split(key, job.recipe.split),
         "format": picture.media_format,
-        "num_bytes": row["num_bytes"],
         "perceptual_hash": UNKNOWN,
         "filters": "format,pixels,side,aspect,flat,blur,colour,drawing,text,places,exact_duplicate,same_pixels",
     }

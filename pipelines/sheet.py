@@ -76,7 +76,7 @@ def _turned_away(out: Path, manifest: Manifest, count: int) -> Iterator[Section]
 
 def _turned_away_tile(crawl: Path, place: tuple[str, int] | None, row: Row) -> Tile:
     """The picture, what it is called, and why it is here, or which it is a copy of."""
-    is_url = row["detail"].startswith(("http://", "https://"))
+    is_url = "://" in row["detail"]
     detail = f"as {_name(row['detail'])}" if is_url else row["detail"]
     return Tile(_look(crawl, place), _name(row["key"]), detail)
 

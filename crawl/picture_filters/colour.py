@@ -11,9 +11,9 @@ from crawl.picture_filters.settings import FilterSettings
 from crawl.picture_filters.sketch import Sketch
 from crawl.verdict import Verdict
 
-DARK, LIGHT, GARISH, BRIGHT = 12, 243, 0.9, 100
-"""A pixel is black below the first, white above the second, and garish with more saturation than the third (of HSV)
-where it is brighter than the fourth."""
+DARK, LIGHT, BRIGHT = 12, 243, 100
+"""A pixel is black below the first, white above the second, and garish where it is brighter than the third and its
+saturation (of HSV) is above 0.9."""
 
 
 def judge_colour(sketch: Sketch, settings: FilterSettings) -> Verdict | None:
@@ -31,6 +31,6 @@ def measure_extremes(colours: NDArray[np.uint8]) -> float:
     red, green, blue = colours[..., 0], colours[..., 1], colours[..., 2]
     most = np.maximum(np.maximum(red, green), blue)
     least = np.minimum(np.minimum(red, green), blue)
-    garish = (most > BRIGHT) & (least < (1 - GARISH) * most)
+    garish = (most > BRIGHT) & (least < most // 10)
     counts = [np.count_nonzero(pixels) for pixels in (most < DARK, least > LIGHT, garish)]
     return max(counts) / most.size

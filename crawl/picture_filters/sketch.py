@@ -28,10 +28,26 @@ class Sketch:
     size: tuple[int, int]
 
     @cached_property
-    def coarse(self) -> NDArray[np.int64]:
+    def coarse(self) -> NDArray[np.uint16]:
         """Each pixel's colour in 12 bits, four of each channel: (H, W)."""
-        red, green, blue = (self.colours[..., channel].astype(np.int64) >> 4 for channel in range(3))
-        return red << 8 | green << 4 | blue
+        red, green, blue = (self.colours[..., channel] & 0xF0 for channel in range(3))
+        codes: NDArray[np.uint16] = (red.astype(np.uint16) << 4) | green | (blue >> 4)
+        return codes
+
+    @cached_property
+    def num_of_each(self) -> NDArray[np.int64]:
+        """How many pixels have each coarse colour: (4096,)."""
+        return np.bincount(self.coarse.ravel(), minlength=1 << 12)
+
+    @cached_property
+    def sharpness(self) -> float:
+        """Variance of the Laplacian of the luma over the luma's; see `crawl.picture_filters.blur`."""
+        variance = float(self.grey.var())
+        if min(self.grey.shape) < 3 or not variance:
+            return 0.0
+        inner = self.grey[1:-1, 1:-1]
+        sides = self.grey[:-2, 1:-1] + self.grey[2:, 1:-1] + self.grey[1:-1, :-2] + self.grey[1:-1, 2:]
+        return float((4 * inner - sides).var()) / variance
 
 
 def sketch_size(size: tuple[int, int]) -> tuple[int, int]:

@@ -5,9 +5,6 @@ On the 4,128 px slides of a college's site, and on the 2,796 photographs named i
 sharpness above 5 picked three slides of four and no photograph.
 """
 
-import numpy as np
-
-from crawl.picture_filters.blur import measure_sharpness
 from crawl.picture_filters.settings import FilterSettings
 from crawl.picture_filters.sketch import Sketch
 from crawl.verdict import Verdict
@@ -20,7 +17,7 @@ def judge_text(sketch: Sketch, settings: FilterSettings) -> Verdict | None:
     """Return `text_banner` where one coarse colour covers more than allowed, and the rest is all edges."""
     if settings.max_background_share >= 1:
         return None
-    share = float(np.bincount(sketch.coarse.ravel()).max() / sketch.coarse.size)
-    if share <= settings.max_background_share or measure_sharpness(sketch.grey) < MIN_SHARPNESS:
+    share = float(sketch.num_of_each.max() / sketch.coarse.size)
+    if share <= settings.max_background_share or sketch.sharpness < MIN_SHARPNESS:
         return None
     return Verdict("rejected", "text_banner", f"{share:.3g} > {settings.max_background_share:g} and strokes")
