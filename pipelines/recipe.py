@@ -10,6 +10,7 @@ A section left out (`images`, `text`, `triplets`, `windows`) leaves that stage o
 `images` and `windows` needs `text`. Every section has working defaults: `images: {}` is enough.
 """
 
+import functools
 from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any, Literal, Self
@@ -149,6 +150,7 @@ class ImagesConfig(Section):
         return self
 
 
+@functools.lru_cache(maxsize=8)
 def image_settings(config: ImagesConfig) -> ImageSettings:
     """The settings that the pictures of a recipe are cleaned by.
 

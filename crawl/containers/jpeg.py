@@ -29,13 +29,14 @@ def strip(payload: bytes) -> Stripped:
         DamagedError: no scan is reached.
         BombError: too many segments or scans.
     """
-    kept, exif, coefficients, at = [payload[:2]], b"", 0.0, 2
+    kept: list[bytes] = [payload[:2]]
+    exif, coefficients, at = b"", 0.0, 2
     for _ in range(MAX_SEGMENTS):
         marker, start, end = _next_segment(payload, at)
         if marker == _START_OF_SCAN:
             num_scans = _count_scans(payload, start)
             is_buffered = coefficients < 0 or num_scans > 1
-            return Stripped(b"".join(kept) + payload[start:], exif, abs(coefficients) * is_buffered)
+            return Stripped(b"".join([*kept, memoryview(payload)[start:]]), exif, abs(coefficients) * is_buffered)
         if marker in _FRAMES:
             coefficients = _coefficient_bytes(payload[start:end]) * (-1 if marker in _PROGRESSIVE else 1)
         if marker == _EXIF and not exif and payload.startswith(_EXIF_HEAD, start + 4):

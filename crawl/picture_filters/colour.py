@@ -27,10 +27,8 @@ def judge_colour(sketch: Sketch, settings: FilterSettings) -> Verdict | None:
 
 
 def measure_extremes(colours: NDArray[np.uint8]) -> float:
-    """Return the share of pixels (H, W, 3) that are black, white or garish, the largest of the three."""
-    red, green, blue = colours[..., 0], colours[..., 1], colours[..., 2]
-    most = np.maximum(np.maximum(red, green), blue)
-    least = np.minimum(np.minimum(red, green), blue)
+    """Return the share of pixels (3, H, W) that are black, white or garish, the largest of the three."""
+    most, least = colours.max(axis=0), colours.min(axis=0)
     garish = (most > BRIGHT) & (least < most // 10)
     counts = [np.count_nonzero(pixels) for pixels in (most < DARK, least > LIGHT, garish)]
-    return max(counts) / most.size
+    return float(max(counts) / most.size)

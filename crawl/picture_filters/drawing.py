@@ -36,10 +36,10 @@ def measure_flat_areas(colours: NDArray[np.uint8], background: NDArray[np.bool_]
     """Return the share of neighbours in a row that are the same colour to the last bit, background left out.
 
     Args:
-        colours: uint8 (H, W, 3).
+        colours: uint8 (3, H, W).
         background: which pixels (H, W) have its colour; where they are all, there is nothing but flat area.
     """
     inside = ~(background[:, 1:] | background[:, :-1])
     num_inside = np.count_nonzero(inside)
-    same = (colours[:, 1:] == colours[:, :-1]).all(axis=2)
+    same = (colours[:, :, 1:] == colours[:, :, :-1]).all(axis=0)
     return np.count_nonzero(same & inside) / num_inside if num_inside else 1.0

@@ -11,7 +11,7 @@ from crawl.verdict import Verdict
 
 def judge_flat(sketch: Sketch, settings: FilterSettings) -> Verdict | None:
     """Return `flat` where the picture has less contrast than asked for."""
-    contrast = float(sketch.grey.std())
+    contrast = sketch.variance**0.5
     if contrast >= settings.min_contrast:
         return None
     return Verdict("rejected", "flat", f"{contrast:.3g} < {settings.min_contrast:g}")

@@ -18,7 +18,7 @@ class Sketch:
     """A picture at its sketch's scale.
 
     Attributes:
-        colours: uint8 (H, W, 3), on white; its colour profile is not applied.
+        colours: uint8 (3, H, W), red, green and blue, on white; the colour profile is not applied.
         grey: float32 (H, W), luma, 0 to 255.
         size: width and height of the picture as it came, in pixels.
     """
@@ -30,8 +30,9 @@ class Sketch:
     @cached_property
     def coarse(self) -> NDArray[np.uint16]:
         """Each pixel's colour in 12 bits, four of each channel: (H, W)."""
-        red, green, blue = (self.colours[..., channel] & 0xF0 for channel in range(3))
-        codes: NDArray[np.uint16] = (red.astype(np.uint16) << 4) | green | (blue >> 4)
+        red, green, blue = self.colours & 0xF0
+        codes: NDArray[np.uint16] = np.left_shift(red, 4, dtype=np.uint16)
+        codes |= green | (blue >> 4)
         return codes
 
     @cached_property
@@ -40,14 +41,18 @@ class Sketch:
         return np.bincount(self.coarse.ravel(), minlength=1 << 12)
 
     @cached_property
+    def variance(self) -> float:
+        """Of the luma."""
+        return float(self.grey.var())
+
+    @cached_property
     def sharpness(self) -> float:
         """Variance of the Laplacian of the luma over the luma's; see `crawl.picture_filters.blur`."""
-        variance = float(self.grey.var())
-        if min(self.grey.shape) < 3 or not variance:
+        if min(self.grey.shape) < 3 or not self.variance:
             return 0.0
         inner = self.grey[1:-1, 1:-1]
         sides = self.grey[:-2, 1:-1] + self.grey[2:, 1:-1] + self.grey[1:-1, :-2] + self.grey[1:-1, 2:]
-        return float((4 * inner - sides).var()) / variance
+        return float((4 * inner - sides).var()) / self.variance
 
 
 def sketch_size(size: tuple[int, int]) -> tuple[int, int]:
@@ -72,4 +77,4 @@ def draw_sketch(image: Image.Image, extent: tuple[float, float], size: tuple[int
     small = image.resize(sketch_size(size), Image.Resampling.BOX, (0.0, 0.0, *extent), reducing_gap=1.0)
     painted = paint_on_white(small).convert("RGB")
     grey = np.asarray(painted.convert("L"), np.float32)
-    return Sketch(np.asarray(painted), grey, size)
+    return Sketch(np.stack([np.asarray(band) for band in painted.split()]), grey, size)

@@ -82,7 +82,7 @@ def _found(job: Any) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
     for table in crawl_tables(job, "ledger-"):
         for fetched in read_fetched(table, job, "image"):
-            joined = (fetched.url, {"fetched": [fetched], "links": places[fetched.url]})
+            joined: Any = (fetched.url, {"fetched": [fetched], "links": places[fetched.url]})
             found.setdefault(table, []).extend(best_place(joined, job))
     return found
 
