@@ -42,7 +42,8 @@ def read_table(path: str, columns: tuple[str, ...] | None = None) -> pa.Table:
 
 def read_row(path: str, row: int, columns: tuple[str, ...] | None = None) -> dict[str, Any]:
     """Row `row` of a crawl's table, or some columns; a segment's tables are small, and references come in runs."""
-    return dict(_kept_table(path, columns).slice(row, 1).to_pylist()[0])
+    table = _kept_table(path, columns)
+    return {name: column[row].as_py() for name, column in zip(table.column_names, table.columns, strict=True)}
 
 
 @lru_cache(maxsize=64)

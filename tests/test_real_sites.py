@@ -88,7 +88,7 @@ def test_greeneville_gives_exactly_these_counts(greeneville: Built):
     assert greeneville.counts("images") == Counts(96, 80, {"drawing": 7, "exact_duplicate": 6, "text_banner": 3}, {})
     assert greeneville.counts("text") == Counts(34, 2, {"too_few_words": 32}, {})
     assert greeneville.counts("triplets") == Counts(80, 80, {}, {})
-    assert greeneville.splits("triplets") == {"train": 415, "val": 5, "test": 30}
+    assert greeneville.splits("triplets") == {"train": 375, "val": 5, "test": 20}
     assert greeneville.counts("windows") == Counts(2, 2, {}, {})
     assert greeneville.splits("windows") == {"train": 4}
 
@@ -121,7 +121,7 @@ def test_the_handbook_gives_exactly_these_counts(handbook: Built):
     assert handbook.counts("images") == Counts(128, 8, turned_away, {})
     # Kali, PureOS and SteamOS have less than 50 words of their own, in both languages; 7 chapters are not translated.
     assert handbook.counts("text") == Counts(254, 241, {"too_few_words": 6, "same_text": 7}, {})
-    assert handbook.splits("triplets") == {"train": 405, "val": 35, "test": 10}
+    assert handbook.splits("triplets") == {"train": 35, "val": 5}
     assert handbook.splits("windows") == {"train": 4710, "val": 265, "test": 315}
     away = [link for link in handbook.rows("crawl", "links-") if urlsplit(link["to_url"]).hostname != handbook.host]
     assert (len(away), len({link["to_url"] for link in away})) == (2 * 526, 269)

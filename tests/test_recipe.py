@@ -47,6 +47,10 @@ def test_a_section_left_out_leaves_its_stage_out(recipe_file: Path):
         ("images.size=0", "images.size: 0 will not do: should be greater than or equal to 8"),
         ("images=64", "images: 64 will not do: should be a section, as in images: {}"),
         ("images.size=big", "images.size: 'big' will not do: should be a valid integer"),
+        (
+            "images.resize=fit",
+            "images.resize fit gives pictures that are not square: triplets need centre_crop, pad or fill",
+        ),
         ("images.min_side=32", "images: min_side is 32 and size 64; pictures are never enlarged unless upscale is on"),
         ("triplets.steps=0", "triplets.steps: 0 will not do"),
         ("triplets.seed=-1", "triplets.seed: -1 will not do"),

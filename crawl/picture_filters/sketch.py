@@ -75,6 +75,7 @@ def draw_sketch(image: Image.Image, extent: tuple[float, float], size: tuple[int
         size: width and height of the picture as it came.
     """
     small = image.resize(sketch_size(size), Image.Resampling.BOX, (0.0, 0.0, *extent), reducing_gap=1.0)
-    painted = paint_on_white(small).convert("RGB")
+    painted = paint_on_white(small)
+    painted = painted if painted.mode == "RGB" else painted.convert("RGB")
     grey = np.asarray(painted.convert("L"), np.float32)
-    return Sketch(np.stack([np.asarray(band) for band in painted.split()]), grey, size)
+    return Sketch(np.ascontiguousarray(np.asarray(painted).transpose(2, 0, 1)), grey, size)
