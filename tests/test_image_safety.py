@@ -133,9 +133,7 @@ def test_a_picture_behind_another_format_is_no_picture(head: bytes):
     assert verdict.reason == "not_an_image"
 
 
-@pytest.mark.parametrize(
-    ("header", "pixels"), [("12000a09181da7fbb4404341a1", 160 * 120), ("0a0d00000003b4ff736be4404341a132", 160 * 120)]
-)
+@pytest.mark.parametrize("header", ["12000a09181da7fbb4404341a1", "0a0d00000003b4ff736be4404341a132"])
 def test_av1_headers_say_how_large_a_frame_may_be(header: str):
     assert max_frame_pixels(bytes.fromhex(header), 0, len(header) // 2) == 160 * 120
 

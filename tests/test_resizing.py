@@ -90,7 +90,7 @@ def test_reducing_is_antialiased(resize: str):
 
 @pytest.mark.parametrize("resize", ["centre_crop", "fill"])
 def test_nothing_is_enlarged_unless_told(resize: str):
-    settings = {"size": 64, "min_side": 64, "resize": resize, "filters": NO_FILTERS}
+    settings: dict[str, Any] = {"size": 64, "min_side": 64, "resize": resize, "filters": NO_FILTERS}
     assert clean_image(halves(63, 80), ImageSettings(**settings)) == Verdict("rejected", "too_small", "63 < 64")
     with pytest.raises(ValueError, match="never enlarged unless upscale"):
         ImageSettings(**{**settings, "min_side": 32})
