@@ -15,14 +15,13 @@ from pipelines.datasets import count_kept, dataset_outcome
 from pipelines.engine import run_pipeline
 from pipelines.fates import Fates
 from pipelines.open_files import OpenFiles
-from pipelines.pictures import read_picture
+from pipelines.pictures import provenance, read_picture
 from pipelines.receipts import Receipt
 from pipelines.sink import WriteShards
 from pipelines.sorting import SampleRef
 from pipelines.stages import Job, Outcome
 from pipelines.tables import read_table
 from shards.triplet import (
-    PROVENANCE,
     TripletSpec,
     encode_triplet,
     encode_virtual,
@@ -87,14 +86,14 @@ def plan_samples(table: str, images: Path, spec: TripletSpec) -> Iterator[list[S
 
 
 def _plan_picture(row: dict[str, Any], spec: TripletSpec) -> Iterator[SampleRef]:
-    caption, provenance = row["caption"], {name: row[name] for name in PROVENANCE}
+    known: dict[str, Any] = {"caption": row["caption"], "provenance": provenance(row)}
     place = (row["part"], row["offset"], row["length"])
     if spec.mode == "virtual":
-        size = virtual_bytes(spec, row["key"], caption=caption, provenance=provenance)
+        size = virtual_bytes(spec, row["key"], **known)
         yield SampleRef(row["split"], row["key"], size, (*place, 0, 0))
         return
     for step, draw in rungs(spec):
-        size = triplet_bytes(spec, row["key"], step, draw, caption=caption, provenance=provenance)
+        size = triplet_bytes(spec, row["key"], step, draw, **known)
         yield SampleRef(row["split"], triplet_key(row["key"], step, draw), size, (*place, step, draw))
 
 

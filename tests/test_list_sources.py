@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import tarfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from crawl.picture_filters.settings import NO_FILTERS
 from pipelines.build import build
 from pipelines.errors import RecipeError, StageError
 from pipelines.forget import forget
@@ -50,7 +52,7 @@ def _build(out: Path, sources: dict[str, Any], site: Site | None = None, **more:
         "name": "listed",
         "contact": "gardener@example.org",
         "crawl": crawl,
-        "images": {"size": 16},
+        "images": {"size": 16, "filters": asdict(NO_FILTERS)},
         "split": {"train": 1.0, "val": 0.0, "test": 0.0},
         **more,
     }
@@ -245,7 +247,7 @@ def test_a_picture_that_one_page_speaks_against_is_not_used_though_another_offer
 @pytest.mark.parametrize(("encoding", "extension"), [("jpeg", "jpg"), ("webp", "webp")])
 def test_pictures_are_stored_as_the_recipe_says(encoding: str, extension: str, trees: Path, tmp_path: Path):
     sources = {"disk": {"source": "folder", "path": str(trees)}}
-    _build(tmp_path, sources, images={"size": 16, "encoding": encoding})
+    _build(tmp_path, sources, images={"size": 16, "encoding": encoding, "filters": asdict(NO_FILTERS)})
     files = {}
     for part in tmp_path.glob("images/*/part-*.tar"):
         with tarfile.open(part) as tar:

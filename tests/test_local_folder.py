@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from crawl.damage import Damage
-from crawl.images import FORMATS
+from crawl.decoding import FORMATS
 from crawl.local_folder import LocalFile, local_url, path_of_local_url, read_folder
 from crawl.pictures import READABLE_TYPES
 from crawl.signatures import sniff_picture

@@ -42,12 +42,16 @@ def test_a_section_left_out_leaves_its_stage_out(recipe_file: Path):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("images.sise=3", "images.sise: unknown key; did you mean 'size'? it may be one of: size, min_side"),
+        ("images.sise=3", "images.sise: unknown key; did you mean 'size'? it may be one of: size, resize"),
         ("imges={}", "imges: unknown key; did you mean 'images'?"),
         ("images.size=0", "images.size: 0 will not do: should be greater than or equal to 8"),
         ("images=64", "images: 64 will not do: should be a section, as in images: {}"),
         ("images.size=big", "images.size: 'big' will not do: should be a valid integer"),
-        ("images.min_side=32", "images: min_side 32 is below size 64 and nothing is enlarged: give at least 64"),
+        (
+            "images.resize=fit",
+            "images.resize fit gives pictures that are not square: triplets need centre_crop, pad or fill",
+        ),
+        ("images.min_side=32", "images: min_side is 32 and size 64; pictures are never enlarged unless upscale is on"),
         ("triplets.steps=0", "triplets.steps: 0 will not do"),
         ("triplets.seed=-1", "triplets.seed: -1 will not do"),
         ("triplets.schedule=linear", "triplets.schedule: 'linear' will not do: should be 'interpolate', 'add'"),

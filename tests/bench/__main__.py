@@ -13,6 +13,7 @@ from tests.bench.crawling import measure, print_ratios
 from tests.bench.harness import ROOT, Comparison, Finding, Side, SideError, compare, print_table, run
 from tests.bench.material import make_material
 from tests.bench.peers import PeersError, peers_python, write_material
+from tests.bench.photographs import MissingError, unpack_photographs
 
 MAX_GROWTH = 0.05
 """Of a reader's memory from epoch 1 to 20."""
@@ -25,6 +26,9 @@ WHOLE_BYTES = 20e9
 
 MAX_FRONTIER_GROWTH = 0.10
 """Of the memory of a crawl's workers, and of whoever leads them, from the smallest to the largest frontier."""
+
+MAX_CLEANING_COST = 1.5
+"""Of the images stage, in CPU time of a bare Pillow that decodes, resizes and encodes the same files."""
 
 FOLDER = ROOT / "build" / "bench"
 
@@ -40,7 +44,9 @@ def main() -> int:
     data = FOLDER / "data"
     console.print("making what is to be read …")
     make_material(data)
-    findings = list(_findings(data, rounds, _peers(data, console), console))
+    has_photographs = _has_photographs(data, console)
+    wanted = comparisons(_peers(data, console)) + (cleaning() if has_photographs else [])
+    findings = list(_findings(data, rounds, wanted, console))
     print_table(findings, console)
     ratios = measure(FOLDER, chosen.crawls, console) if chosen.crawls else []
     print_ratios(ratios, console)
@@ -85,8 +91,34 @@ def comparisons(peers: str | None) -> list[Comparison]:
     ]
 
 
-def _findings(data: Path, rounds: int, peers: str | None, console: Console) -> Iterator[Finding]:
-    for comparison in comparisons(peers):
+def cleaning() -> list[Comparison]:
+    """The images stage beside a bare Pillow; both on one core, so that CPU time is what counts."""
+    return [
+        Comparison(
+            f"cleaning photographs to {size} px",
+            "pictures",
+            1,
+            Side("ours", "tests.bench.cleaning", f"stage_{size}"),
+            Side("pillow", "tests.bench.cleaning", f"bare_{size}"),
+            1 / MAX_CLEANING_COST,
+            by_cpu=True,
+        )
+        for size in (64, 256)
+    ]
+
+
+def _has_photographs(data: Path, console: Console) -> bool:
+    """Puts the real photographs where they are read from; says so where there are none."""
+    try:
+        unpack_photographs(ROOT.parent / "shared" / "data", data / "photo-files", min_side=256)
+    except MissingError as error:
+        console.print(f"cleaning photographs is left out: {error}")
+        return False
+    return True
+
+
+def _findings(data: Path, rounds: int, wanted: list[Comparison], console: Console) -> Iterator[Finding]:
+    for comparison in wanted:
         beside = f" beside {comparison.peer.label}" if comparison.peer else ""
         console.print(f"measuring {comparison.what}{beside} …")
         try:
