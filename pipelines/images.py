@@ -14,7 +14,8 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
-from crawl.images import EXTENSIONS, CleanImage, ImageSettings, clean_image
+from crawl.image_settings import EXTENSIONS, ImageSettings
+from crawl.images import CleanImage, clean_image
 from crawl.records import UNKNOWN
 from crawl.verdict import Verdict
 from crawl.warc import read_payload
@@ -23,7 +24,9 @@ from pipelines.duplicates import REJECTS, keep_first, keep_first_remembered
 from pipelines.engine import run_pipeline
 from pipelines.fates import Fates, Reject
 from pipelines.ledger import FROM_LEDGER, RowRef, count_fetched, crawl_tables, read_fetched
+from pipelines.placeholders import Places, judge_copies
 from pipelines.receipts import Receipt
+from pipelines.recipe import image_settings
 from pipelines.rejects import WriteRejects
 from pipelines.sink import SampleRef, WriteShards
 from pipelines.splits import draw_split
@@ -38,12 +41,29 @@ CAPTION_TRUST = ("api", "sidecar", "list", "alt", "figcaption", "sitemap", "titl
 """Where a caption stood, the most trusted first."""
 
 _JSON_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64()}
-RECORD_FIELDS = {"key": str, **PROVENANCE, "format": str, "num_bytes": int, "perceptual_hash": str, "filters": str}
-"""The JSON of a clean picture, and with the caption and its place the columns of `images-*.parquet`."""
+RECORD_FIELDS = {
+    "key": str,
+    "caption": str,
+    "status": str,
+    **PROVENANCE,
+    "original_width": int,
+    "original_height": int,
+    "exif": str,
+    "format": str,
+    "num_bytes": int,
+    "perceptual_hash": str,
+    "filters": str,
+}
+"""The JSON of a clean picture, and with its place the columns of `images-*.parquet`.
+
+What img2dataset writes has its names and meaning here: `key`, `caption`, `url`, `status` (always "success"), `width`
+and `height` of the file beside it, `original_width` and `original_height`, `exif` (JSON), and `sha256` of the file as
+fetched. Source: img2dataset 1.45, `downloader.py`.
+"""
 
 IMAGE_SCHEMA: pa.Schema = pa.schema(
     [pa.field(name, _JSON_TYPES[kind], nullable=False) for name, kind in RECORD_FIELDS.items()]
-    + [pa.field("caption", pa.string(), nullable=False), pa.field("part", pa.string(), nullable=False)]
+    + [pa.field("part", pa.string(), nullable=False)]
     + [pa.field("offset", pa.int64(), nullable=False), pa.field("length", pa.int64(), nullable=False)]
 )
 
@@ -64,13 +84,14 @@ class Place(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A fetched picture with the best of the places where it was found."""
+    """A fetched picture with the best of the places where it was found, and a count of all of them."""
 
     url: str
     sha256: str
     ref: RowRef
     rank: tuple[bool, bool, int, int, str]
     link: RowRef
+    places: Places
 
 
 def run(job: Job) -> Outcome:
@@ -136,8 +157,14 @@ class FindPictures(beam.PTransform):
         return (
             {"fetched": fetched, "links": links}
             | "JoinByUrl" >> beam.CoGroupByKey()
-            | "BestPlace" >> beam.FlatMapTuple(best_place).with_outputs(REJECTS, main="kept")
+            | "BestPlace" >> beam.FlatMapTuple(best_place, self._job).with_outputs(REJECTS, main="kept")
         )
+
+
+def picture_settings(job: Job) -> ImageSettings:
+    """What the recipe's pictures must be, and what they become."""
+    assert job.recipe.images is not None
+    return image_settings(job.recipe.images)
 
 
 def read_places(table: str, job: Job) -> Iterator[tuple[str, Place]]:
@@ -151,21 +178,29 @@ def read_places(table: str, job: Job) -> Iterator[tuple[str, Place]]:
             yield to_url, Place(rank, RowRef(table, row), opt_out)
 
 
-def best_place(url: str, found: dict[str, Iterable[Any]]) -> Iterator[Any]:
+def best_place(url: str, found: dict[str, Iterable[Any]], job: Job) -> Iterator[Any]:
     """The fetched picture at `url`, if there is one, with the best place where it was found; or why it is not used."""
     for fetched in found["fetched"]:
         places = sorted(map(Place._make, found["links"]))
         against = next((place for place in places if place.opt_out != "none"), None)
         if against is None:
-            yield Found(url, fetched.sha256, fetched.ref, places[0].rank, places[0].link)
+            counted = Places.of((place.rank[-1] for place in places), picture_settings(job).filters)
+            yield Found(url, fetched.sha256, fetched.ref, places[0].rank, places[0].link, counted)
         else:
             detail = f"{against.opt_out} on {against.rank[-1]}"
             yield TaggedOutput(REJECTS, Reject(url, "rejected", "opted_out_by_page", detail))
 
 
 def one_of_each_file(copies: tuple[str, Iterable[Found]], job: Job) -> Iterator[Any]:
-    """Of the copies of one file, the one with the best caption; the rest are rejected."""
-    return keep_first_remembered(copies[1], lambda found: found.rank[:3], "exact_duplicate", job.tombstones)
+    """Of the copies of one file, the one with the best caption; the rest are rejected, or all if it is everywhere."""
+    found = list(copies[1])
+    verdict = judge_copies(found, picture_settings(job).filters)
+    for copy in keep_first_remembered(found, lambda found: found.rank[:3], "exact_duplicate", job.tombstones):
+        if verdict is None or (isinstance(copy, TaggedOutput) and copy.value.reason == "forgotten"):
+            yield copy
+        else:
+            url = copy.value.key if isinstance(copy, TaggedOutput) else copy.url
+            yield TaggedOutput(REJECTS, Reject(url, verdict.fate, verdict.reason, verdict.detail))
 
 
 def one_of_each_picture(key: str, copies: Iterable[Cleaned]) -> Iterator[Any]:
@@ -177,14 +212,9 @@ def one_of_each_picture(key: str, copies: Iterable[Cleaned]) -> Iterator[Any]:
 
 def clean_picture(found: Any, job: Job) -> Clean | Verdict:  # noqa: ANN401 - a `Found`, as any stage's `Fetched`
     """The clean picture as it is stored (the file, caption, JSON), or why there is none."""
-    assert job.recipe.images is not None
-    config, crawl = job.recipe.images, job.input_folder("crawl")
-    min_side = config.min_side or config.size
-    settings = ImageSettings(
-        config.size, min_side, config.max_aspect, config.max_pixels, config.channels, config.encoding, config.quality
-    )
+    crawl = job.input_folder("crawl")
     row = read_row(f"{crawl}/{found.ref.table}", found.ref.row)
-    picture = clean_image(read_payload(crawl / row["warc_file"], row["warc_offset"]), settings)
+    picture = clean_image(read_payload(crawl / row["warc_file"], row["warc_offset"]), picture_settings(job))
     if isinstance(picture, Verdict):
         return picture
     link = read_row(f"{crawl}/{found.link.table}", found.link.row)
@@ -199,16 +229,21 @@ def picture_record(picture: CleanImage, row: dict[str, Any], link: dict[str, Any
         **{name: row[name] for name in FROM_LEDGER},
         **{name: link[name] for name in ("caption_source", "licence", "licence_url", "author")},
         "key": key,
+        "caption": link["caption"],
+        "status": "success",
         "page_url": link["from_url"],
         "width": picture.width,
         "height": picture.height,
+        "original_width": picture.original_width,
+        "original_height": picture.original_height,
+        "exif": picture.exif,
         "tree_score": 0.0,
         "cluster": key,
         "split": draw_split(key, job.recipe.split),
         "format": picture.media_format,
         "num_bytes": row["num_bytes"],
         "perceptual_hash": UNKNOWN,
-        "filters": "format,pixels,side,aspect,exact_duplicate,same_pixels",
+        "filters": "format,pixels,side,aspect,flat,blur,colour,drawing,places,exact_duplicate,same_pixels",
     }
     return {name: known[name] for name in RECORD_FIELDS}
 
@@ -230,7 +265,7 @@ def _copy_samples(
     for sample in samples:
         part, start, *lengths = sample.source
         picture, caption, record = read_staged(folder, str(part), int(start), [int(n) for n in lengths])
-        place = {"caption": caption.decode(), "part": f"{name}.tar", "offset": offset, "length": sample.num_bytes}
+        place = {"part": f"{name}.tar", "offset": offset, "length": sample.num_bytes}
         rows.append({**json.loads(record), **place})
         offset += sample.num_bytes
         yield sample.key, {extension: picture, "txt": caption, "json": record}

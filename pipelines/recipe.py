@@ -18,6 +18,8 @@ from pydantic import Field, field_validator, model_validator
 
 from crawl.addresses import OPEN_PORTS
 from crawl.content_coding import MAX_EXPANSION
+from crawl.image_settings import ImageSettings
+from crawl.picture_filters.settings import FilterSettings
 from crawl.urls import TRACKING_PARAMETERS
 from pipelines.folders import STAGE_NAMES
 from pipelines.section import TRANSPORT, Section
@@ -109,32 +111,52 @@ class CrawlConfig(Section):
         return places
 
 
+class FiltersConfig(Section):
+    """What the pixels of a picture must be; the thresholds are explained in `crawl.picture_filters`."""
+
+    min_contrast: float = Field(8.0, ge=0, le=128, description="standard deviation of the luma; 0 asks for none")
+    min_sharpness: float = Field(0.06, ge=0, le=20, description="of the Laplacian beside the luma; 0 asks for none")
+    max_drawn_share: float = Field(0.7, gt=0, le=1, description="covered by four colours, in flat areas; 1 allows all")
+    max_extreme_share: float = Field(0.95, gt=0, le=1, description="black, white or garish; 1 allows all")
+    max_pages: int = Field(20, ge=0, le=1000, description="that one file may stand on; 0 for any number")
+    max_hosts: int = Field(4, ge=0, le=1000, description="that those pages may lie on; 0 for any number")
+
+
 class ImagesConfig(Section):
     """Which pictures are kept, and at what size."""
 
     size: int = Field(64, ge=8, le=2048, description="side of the clean square picture, in pixels")
-    min_side: int | None = Field(None, ge=1, description="of the original; none given: size (nothing is enlarged)")
+    resize: Literal["centre_crop", "pad", "fit", "fill"] = Field(
+        "centre_crop", description="how a picture comes to its size; see `crawl.resizing`"
+    )
+    upscale: bool = Field(False, description="whether smaller pictures are enlarged")
+    min_side: int | None = Field(None, ge=1, description="of the original; none given: size")
     max_aspect: float = Field(3.0, ge=1, le=100, description="longer side over shorter")
     max_pixels: int = Field(100_000_000, ge=4096, description="refused before decoding")
+    max_decoded_bytes: int = Field(200_000_000, ge=MEBIBYTE, description="memory that decoding may take")
+    filters: FiltersConfig = FiltersConfig()
     channels: Literal[1, 3] = 3
     encoding: Literal["png", "jpeg", "webp"] = Field("png", description="of the clean picture; png alone is lossless")
     quality: int = Field(95, ge=1, le=100, description="of jpeg and webp")
+    exif: bool = Field(False, description="whether camera, time and the like are kept; positions never are")
     buckets: int = Field(4, ge=1, le=65536, description="key buckets the parts are written from")
     max_part_bytes: int = Field(64 * MEBIBYTE, ge=65536)
 
     @model_validator(mode="after")
-    def _has_grey(self) -> Self:
-        if self.encoding == "webp" and self.channels == 1:
-            raise ValueError("encoding webp has no grey: take png or jpeg for channels 1")
+    def _can_be_cleaned(self) -> Self:
+        image_settings(self)
         return self
 
-    @model_validator(mode="after")
-    def _never_enlarge(self) -> Self:
-        if self.min_side is not None and self.min_side < self.size:
-            raise ValueError(
-                f"min_side {self.min_side} is below size {self.size} and nothing is enlarged: give at least {self.size}"
-            )
-        return self
+
+def image_settings(config: ImagesConfig) -> ImageSettings:
+    """The settings that the pictures of a recipe are cleaned by.
+
+    Raises:
+        ValueError: they contradict each other.
+    """
+    values = config.model_dump(exclude={"buckets", "max_part_bytes", "filters"})
+    values["min_side"] = values["min_side"] or config.size
+    return ImageSettings(**values, filters=FilterSettings(**config.filters.model_dump()))
 
 
 class TextConfig(Section):
@@ -222,6 +244,19 @@ class WindowsConfig(Section):
         return self
 
 
+def _check_squares(images: ImagesConfig) -> None:
+    """Checks that triplets can be made from the pictures.
+
+    Raises:
+        ValueError: they are not square, or not lossless.
+    """
+    if images.encoding != "png":
+        encoding = images.encoding
+        raise ValueError(f"images.encoding {encoding} leaves traces that a denoiser would learn: triplets need png")
+    if images.resize == "fit":
+        raise ValueError("images.resize fit gives pictures that are not square: triplets need centre_crop, pad or fill")
+
+
 class Recipe(Section):
     """A whole recipe: one section a stage, and what they share."""
 
@@ -249,9 +284,8 @@ class Recipe(Section):
         for stage, source in (("triplets", "images"), ("windows", "text")):
             if getattr(self, stage) is not None and getattr(self, source) is None:
                 raise ValueError(f"{stage} are made from {source}: add a section '{source}: {{}}'")
-        if self.triplets is not None and self.images is not None and self.images.encoding != "png":
-            encoding = self.images.encoding
-            raise ValueError(f"images.encoding {encoding} leaves traces that a denoiser would learn: triplets need png")
+        if self.triplets is not None and self.images is not None:
+            _check_squares(self.images)
         return self
 
     def stages(self) -> tuple[str, ...]:

@@ -14,13 +14,12 @@ import apache_beam as beam
 from pipelines.datasets import count_kept, dataset_outcome
 from pipelines.engine import run_pipeline
 from pipelines.fates import Fates
-from pipelines.pictures import read_picture
+from pipelines.pictures import provenance, read_picture
 from pipelines.receipts import Receipt
 from pipelines.sink import SampleRef, WriteShards
 from pipelines.stages import Job, Outcome
 from pipelines.tables import read_table
 from shards.triplet import (
-    PROVENANCE,
     TripletSpec,
     encode_triplet,
     encode_virtual,
@@ -79,14 +78,14 @@ def plan_samples(table: str, images: Path, spec: TripletSpec) -> list[SampleRef]
     """The samples that the pictures of one table become, with their exact sizes; no picture is opened."""
     samples = []
     for row in read_table(f"{images}/{table}").to_pylist():
-        caption, provenance = row["caption"], {name: row[name] for name in PROVENANCE}
+        known: dict[str, Any] = {"caption": row["caption"], "provenance": provenance(row)}
         place = (row["part"], row["offset"], row["length"])
         if spec.mode == "virtual":
-            size = virtual_bytes(spec, row["key"], caption=caption, provenance=provenance)
+            size = virtual_bytes(spec, row["key"], **known)
             samples.append(SampleRef(row["split"], row["key"], size, (*place, 0, 0)))
             continue
         for step, draw in rungs(spec):
-            size = triplet_bytes(spec, row["key"], step, draw, caption=caption, provenance=provenance)
+            size = triplet_bytes(spec, row["key"], step, draw, **known)
             samples.append(SampleRef(row["split"], triplet_key(row["key"], step, draw), size, (*place, step, draw)))
     return samples
 
