@@ -1,7 +1,8 @@
 """The images stage: from fetched pictures to clean ones, each once, with its caption and where it came from.
 
-Three steps over references. Of files with the same bytes one goes on; it is decoded, judged and cleaned once, and set
-aside; of clean pictures with the same pixels one goes on, into `part-*.tar` and `images-*.parquet`.
+Steps over references. Of files with the same bytes one goes on; it is decoded, judged and cleaned once, and set aside;
+of clean pictures with the same pixels one goes on, and of near duplicates the largest, into `part-*.tar` and
+`images-*.parquet`.
 """
 
 import functools
@@ -24,9 +25,10 @@ from pipelines.duplicates import REJECTS, keep_first, keep_first_remembered
 from pipelines.engine import run_pipeline
 from pipelines.fates import Fates, Reject
 from pipelines.ledger import FROM_LEDGER, RowRef, count_fetched, crawl_tables, read_fetched
+from pipelines.near_duplicates import Distinct, RejectNearDuplicates
 from pipelines.placeholders import Places, judge_copies
 from pipelines.receipts import Receipt
-from pipelines.recipe import image_settings
+from pipelines.recipe import SplitConfig, image_settings
 from pipelines.rejects import WriteRejects
 from pipelines.sink import SampleRef, WriteShards
 from pipelines.splits import draw_split
@@ -123,9 +125,12 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         | "GroupByPixels" >> beam.GroupByKey()
         | "OneOfEachPicture" >> beam.FlatMapTuple(one_of_each_picture).with_outputs(REJECTS, main="kept")
     )
-    write = functools.partial(write_part, job.folder, EXTENSIONS[config.encoding])
-    cleaned.kept | "WriteParts" >> WriteShards(job.folder, config.buckets, config.max_part_bytes, write)
-    rejects = (found.rejects, once.rejects, cleaned.rejects) | "Rejects" >> beam.Flatten()
+    distinct = cleaned.kept | "NearDuplicates" >> RejectNearDuplicates(job.folder, keep=config.near_duplicates == "keep")
+    write = functools.partial(write_part, job, EXTENSIONS[config.encoding])
+    samples = distinct.kept | "PlaceSamples" >> beam.Map(place_samples, job.recipe.split)
+    # [SampleRef]
+    samples | "WriteParts" >> WriteShards(job.folder, config.buckets, config.max_part_bytes, write)
+    rejects = (found.rejects, once.rejects, cleaned.rejects, distinct.rejects) | "Rejects" >> beam.Flatten()
     rejects | "WriteRejects" >> WriteRejects(job.folder, "duplicates", config.buckets)
 
 
@@ -157,8 +162,11 @@ class FindPictures(beam.PTransform):
         return (
             {"fetched": fetched, "links": links}
             | "JoinByUrl" >> beam.CoGroupByKey()
-            | "BestPlace" >> beam.FlatMapTuple(best_place, self._job).with_outputs(REJECTS, main="kept")
+            | "BestPlace" >> beam.FlatMapTuple(self._best_place).with_outputs(REJECTS, main="kept")
         )
+
+    def _best_place(self, url: str, found: dict[str, Iterable[Any]]) -> Iterator[Any]:
+        return best_place(url, found, self._job)
 
 
 def picture_settings(job: Job) -> ImageSettings:
@@ -203,15 +211,24 @@ def one_of_each_file(copies: tuple[str, Iterable[Found]], job: Job) -> Iterator[
             yield TaggedOutput(REJECTS, Reject(url, verdict.fate, verdict.reason, verdict.detail))
 
 
-def one_of_each_picture(key: str, copies: Iterable[Cleaned]) -> Iterator[Any]:
-    """Of the clean pictures with the same pixels, one, as a reference to be written; the rest are rejected."""
-    kept, *rejects = keep_first(copies, lambda cleaned: cleaned.url, "same_pixels")
-    yield [SampleRef("part", key, sample_bytes(kept.lengths), (kept.part, kept.offset, *kept.lengths))]
-    yield from rejects
+def one_of_each_picture(_: str, copies: Iterable[Cleaned]) -> Iterator[Any]:
+    """Of the clean pictures with the same pixels, one; the rest are rejected."""
+    return keep_first(copies, lambda cleaned: cleaned.url, "same_pixels")
+
+
+def place_samples(distinct: list[Distinct], fractions: SplitConfig) -> list[SampleRef]:
+    """Clean pictures as references to be written, with what each takes once its cluster and split stand in its JSON."""
+    samples = []
+    for each in distinct:
+        picture, caption, record, _ = each.lengths
+        record += len(draw_split(each.cluster, fractions)) - len(draw_split(each.key, fractions))
+        source = (each.part, each.offset, *each.lengths[:3], each.cluster)
+        samples.append(SampleRef("part", each.key, sample_bytes((picture, caption, record)), source))
+    return samples
 
 
 def clean_picture(found: Any, job: Job) -> Clean | Verdict:  # noqa: ANN401 - a `Found`, as any stage's `Fetched`
-    """The clean picture as it is stored (the file, caption, JSON), or why there is none."""
+    """The clean picture as it is set aside (the file, caption, JSON, likeness), or why there is none."""
     crawl = job.input_folder("crawl")
     row = read_row(f"{crawl}/{found.ref.table}", found.ref.row)
     picture = clean_image(read_payload(crawl / row["warc_file"], row["warc_offset"]), picture_settings(job))
@@ -219,7 +236,8 @@ def clean_picture(found: Any, job: Job) -> Clean | Verdict:  # noqa: ANN401 - a 
         return picture
     link = read_row(f"{crawl}/{found.link.table}", found.link.row)
     record = picture_record(picture, row, link, job)
-    return Clean(record["key"], (picture.encoded, link["caption"].encode(), record_bytes(record)))
+    pieces = (picture.encoded, link["caption"].encode(), record_bytes(record), picture.look.likeness)
+    return Clean(record["key"], pieces)
 
 
 def picture_record(picture: CleanImage, row: dict[str, Any], link: dict[str, Any], job: Job) -> dict[str, Any]:
@@ -242,30 +260,31 @@ def picture_record(picture: CleanImage, row: dict[str, Any], link: dict[str, Any
         "split": draw_split(key, job.recipe.split),
         "format": picture.media_format,
         "num_bytes": row["num_bytes"],
-        "perceptual_hash": UNKNOWN,
-        "filters": "format,pixels,side,aspect,flat,blur,colour,drawing,places,exact_duplicate,same_pixels",
+        "perceptual_hash": picture.look.pdq.hash.hex(),
+        "filters": "format,pixels,side,aspect,flat,blur,colour,drawing,places,exact_duplicate,same_pixels,near_duplicate",
     }
     return {name: known[name] for name in RECORD_FIELDS}
 
 
-def write_part(folder: Path, extension: str, name: str, samples: list[SampleRef]) -> Receipt:
+def write_part(job: Job, extension: str, name: str, samples: list[SampleRef]) -> Receipt:
     """Writes clean pictures as `part-NNNNNN.tar` with its index, and their table as `images-NNNNNN.parquet`."""
     rows: list[dict[str, Any]] = []
-    copied = _copy_samples(folder, extension, name, samples, rows)
-    files = write_shard(folder / f"{name}.tar", copied, (extension, "txt", "json"))
-    table = write_table(folder, f"images-{name.removeprefix('part-')}.parquet", rows, IMAGE_SCHEMA)
+    copied = _copy_samples(job, extension, name, samples, rows)
+    files = write_shard(job.folder / f"{name}.tar", copied, (extension, "txt", "json"))
+    table = write_table(job.folder, f"images-{name.removeprefix('part-')}.parquet", rows, IMAGE_SCHEMA)
     return Receipt((*files, table), Fates(kept=len(samples)))
 
 
 def _copy_samples(
-    folder: Path, extension: str, name: str, samples: list[SampleRef], rows: list[dict[str, Any]]
+    job: Job, extension: str, name: str, samples: list[SampleRef], rows: list[dict[str, Any]]
 ) -> Iterator[tuple[str, dict[str, bytes]]]:
     """The samples as they stand in the part; a row for each goes into `rows`."""
     offset = 0
     for sample in samples:
-        part, start, *lengths = sample.source
-        picture, caption, record = read_staged(folder, str(part), int(start), [int(n) for n in lengths])
+        part, start, *lengths, cluster = sample.source
+        picture, caption, staged = read_staged(job.folder, str(part), int(start), [int(n) for n in lengths])
+        known = json.loads(staged) | {"cluster": cluster, "split": draw_split(str(cluster), job.recipe.split)}
         place = {"part": f"{name}.tar", "offset": offset, "length": sample.num_bytes}
-        rows.append({**json.loads(record), **place})
+        rows.append({**known, **place})
         offset += sample.num_bytes
-        yield sample.key, {extension: picture, "txt": caption, "json": record}
+        yield sample.key, {extension: picture, "txt": caption, "json": record_bytes(known)}

@@ -138,6 +138,7 @@ class ImagesConfig(Section):
     channels: Literal[1, 3] = 3
     encoding: Literal["png", "jpeg", "webp"] = Field("png", description="of the clean picture; png alone is lossless")
     quality: int = Field(95, ge=1, le=100, description="of jpeg and webp")
+    near_duplicates: Literal["reject", "keep"] = Field("reject", description="in either way no split tears them apart")
     exif: bool = Field(False, description="whether camera, time and the like are kept; positions never are")
     buckets: int = Field(4, ge=1, le=65536, description="key buckets the parts are written from")
     max_part_bytes: int = Field(64 * MEBIBYTE, ge=65536)
@@ -154,7 +155,7 @@ def image_settings(config: ImagesConfig) -> ImageSettings:
     Raises:
         ValueError: they contradict each other.
     """
-    values = config.model_dump(exclude={"buckets", "max_part_bytes", "filters"})
+    values = config.model_dump(exclude={"buckets", "max_part_bytes", "filters", "near_duplicates"})
     values["min_side"] = values["min_side"] or config.size
     return ImageSettings(**values, filters=FilterSettings(**config.filters.model_dump()))
 

@@ -1,0 +1,65 @@
+"""What pages and files say of a picture's licence, against cases written by hand."""
+
+from io import BytesIO
+
+import pytest
+from PIL import Image
+
+from crawl.html import read_page
+from crawl.licence_in_file import statements_in_file
+from crawl.licence_statements import CONFLICT, Licence, Statement, combined
+from tests.licence_fixtures import IPTC, LINKS, RDFA, SCHEMA, XMP, Case
+
+PAGE, PICTURE = "https://trees.example/walk/", "https://trees.example/walk/oak.jpg"
+
+
+def _of_page(body: str) -> tuple[str, str]:
+    (link,) = (link for link in read_page(body.encode(), PAGE, "utf-8", 256).links if link.to_url == PICTURE)
+    return link.licence, link.author
+
+
+def _jpeg(segments: bytes) -> bytes:
+    file = BytesIO()
+    Image.new("RGB", (8, 8), "green").save(file, "JPEG")
+    return file.getvalue()[:2] + segments + file.getvalue()[2:]
+
+
+def _segment(marker: int, content: bytes) -> bytes:
+    return bytes([0xFF, marker]) + (len(content) + 2).to_bytes(2, "big") + content
+
+
+def _with_xmp(packet: str) -> bytes:
+    return _jpeg(_segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + packet.encode()))
+
+
+def _with_iptc(notice: str) -> bytes:
+    records = b"".join(
+        bytes([0x1C, 2, number]) + len(text.encode()).to_bytes(2, "big") + text.encode()
+        for number, text in ((80, "Ann Oak"), (116, notice))
+    )
+    block = b"8BIM\x04\x04\0\0" + len(records).to_bytes(4, "big") + records + b"\0" * (len(records) % 2)
+    return _jpeg(_segment(0xED, b"Photoshop 3.0\0" + b"8BIM\x03\xed\0\0\0\0\0\x02ab" + block))
+
+
+def _of_file(data: bytes) -> tuple[str, str]:
+    found = combined(statements_in_file(data))
+    return found.licence, found.author
+
+
+def _name(case: Case) -> str:
+    return case[0]
+
+
+@pytest.mark.parametrize("case", [*LINKS, *RDFA, *SCHEMA], ids=_name)
+def test_what_a_page_says_of_a_picture(case: Case):
+    assert _of_page(case[1]) == case[2:]
+
+
+@pytest.mark.parametrize("case", XMP, ids=_name)
+def test_what_xmp_says_of_a_picture(case: Case):
+    assert _of_file(_with_xmp(case[1])) == case[2:]
+
+
+@pytest.mark.parametrize("case", IPTC, ids=_name)
+def test_what_iptc_says_of_a_picture(case: Case):
+    assert _of_file(_with_iptc(case[1])) == case[2:]
