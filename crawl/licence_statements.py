@@ -1,10 +1,11 @@
 """What is said of a picture's licence, in several places, and what it comes to."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from crawl.licences import OTHER, spdx_in_text, spdx_of_name, spdx_of_url
 from crawl.records import UNKNOWN
+from crawl.verdict import Verdict
 
 METHODS = ("api", "sidecar", "list", "rel", "rdfa", "json_ld", "microdata", "link", "words", "sitemap", "xmp", "iptc")
 """How a statement was found, the most telling first."""
@@ -36,7 +37,8 @@ class Licence(NamedTuple):
         licence: SPDX identifier; "unknown" where there is none, or more than one.
         url: evidence, "unknown" where none is linked.
         author: "unknown" where none is named.
-        method: that of the first statement which names the licence; `CONFLICT`; "unknown" where none names any.
+        method: that of the first statement which names the licence, or terms of one's own; `CONFLICT`; "unknown" where
+            none names any.
     """
 
     licence: str = UNKNOWN
@@ -57,10 +59,10 @@ def combined(statements: Iterable[Statement]) -> Licence:
     if len(named) > 1:
         return Licence(author=author, method=CONFLICT)
     linked = [each.url for each in ordered if each.url != UNKNOWN and each.licences == named] or [UNKNOWN]
-    if not named or OTHER in named:
-        return Licence(UNKNOWN, linked[0], author)
+    if not named:
+        return Licence(url=linked[0], author=author)
     method = next(each.method for each in ordered if each.licences)
-    return Licence(next(iter(named)), linked[0], author, method)
+    return Licence(UNKNOWN if OTHER in named else next(iter(named)), linked[0], author, method)
 
 
 def statement_of_link(method: str, url: str, author: str = UNKNOWN) -> Statement:
@@ -75,8 +77,42 @@ def statement_of_words(method: str, words: str, author: str = UNKNOWN) -> Statem
     return Statement(method, spdx_in_text(words) if named == UNKNOWN else frozenset({named}), UNKNOWN, author)
 
 
+def claim_of(licence: str, method: str) -> str:
+    """Return what a link row claims: a licence, `OTHER`, `CONFLICT`, or "unknown" where nothing."""
+    if method == CONFLICT:
+        return CONFLICT
+    return OTHER if licence == UNKNOWN and method != UNKNOWN else licence
+
+
+def claim_is_known(claims: Iterable[str]) -> bool:
+    """Return whether a licence that has an identifier is among claims."""
+    return bool(set(claims) - {UNKNOWN, OTHER, CONFLICT})
+
+
 def statement_of_row(licence: str, url: str, author: str, method: str) -> Statement:
-    """Return what a link row says, so that it can be combined with more; a method it does not know is words."""
+    """Return what a link row says, so that it can be combined with more."""
+    return statement_of_claim(claim_of(licence, method), url, author, method)
+
+
+def statement_of_claim(claim: str, url: str = UNKNOWN, author: str = UNKNOWN, method: str = UNKNOWN) -> Statement:
+    """Return a claim as a statement; a method that is not known is words."""
     known = method if method in METHODS else "words"
-    licences = frozenset({"CC-?", OTHER}) if method == CONFLICT else frozenset({licence} - {UNKNOWN})
+    # Two that differ, whatever else is said.
+    licences = frozenset({CONFLICT, OTHER}) if claim == CONFLICT else frozenset({claim} - {UNKNOWN})
     return Statement(known, licences, url, author)
+
+
+def judge_licence(found: Licence, allowed: str | Sequence[str]) -> Verdict | None:
+    """Return why a picture under a licence is not wanted, or None. An unknown licence is in no list and not known.
+
+    Args:
+        found: its licence.
+        allowed: "any", "known", or a list of SPDX identifiers.
+    """
+    if allowed == "any":
+        return None
+    if found.licence == UNKNOWN:
+        return Verdict("rejected", "unknown_licence", found.method if found.method != UNKNOWN else "")
+    if allowed == "known" or found.licence in allowed:
+        return None
+    return Verdict("rejected", "licence_not_allowed", found.licence)

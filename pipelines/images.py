@@ -17,6 +17,17 @@ from apache_beam.pvalue import TaggedOutput
 
 from crawl.image_settings import EXTENSIONS, ImageSettings
 from crawl.images import CleanImage, clean_image
+from crawl.language import language_of
+from crawl.licence_in_file import statements_in_file
+from crawl.licence_statements import (
+    Licence,
+    claim_is_known,
+    claim_of,
+    combined,
+    judge_licence,
+    statement_of_claim,
+    statement_of_row,
+)
 from crawl.records import UNKNOWN
 from crawl.verdict import Verdict
 from crawl.warc import read_payload
@@ -39,7 +50,10 @@ from shards.tar import sample_bytes
 from shards.triplet import PROVENANCE, record_bytes
 from shards.writer import write_shard
 
-CAPTION_TRUST = ("api", "sidecar", "list", "alt", "figcaption", "sitemap", "title", "text", "none")
+CAPTION_TRUST = (
+    *("api", "sidecar", "list", "alt", "title", "figcaption", "aria_label", "json_ld", "sitemap", "og", "sentence"),
+    *("text", "none"),
+)
 """Where a caption stood, the most trusted first."""
 
 _JSON_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64()}
@@ -51,6 +65,8 @@ RECORD_FIELDS = {
     "original_width": int,
     "original_height": int,
     "exif": str,
+    "licence_method": str,
+    "caption_language": str,
     "format": str,
     "num_bytes": int,
     "perceptual_hash": str,
@@ -78,11 +94,13 @@ class Place(NamedTuple):
             The longer caption says more: a leaf's "Two Lobes" on one page is its "Ginkgo Leaf" on another.
         link: the link row.
         opt_out: what the page says against use of its pictures, "none" where nothing.
+        claim: what is claimed there of its licence, see `claim_of`.
     """
 
     rank: tuple[bool, bool, int, int, str]
     link: RowRef
     opt_out: str
+    claim: str
 
 
 class Found(NamedTuple):
@@ -94,6 +112,10 @@ class Found(NamedTuple):
     rank: tuple[bool, bool, int, int, str]
     link: RowRef
     places: Places
+    claims: tuple[str, ...]
+    """What the places claim of its licence, each once."""
+    licensed: RowRef
+    """The best place that names its licence, or else the best place."""
 
 
 def run(job: Job) -> Outcome:
@@ -177,13 +199,13 @@ def picture_settings(job: Job) -> ImageSettings:
 
 def read_places(table: str, job: Job) -> Iterator[tuple[str, Place]]:
     """Every place where a picture was found, by the picture's URL."""
-    names = ("from_url", "to_url", "kind", "caption", "caption_source", "licence", "opt_out")
+    names = ("from_url", "to_url", "kind", "caption", "caption_source", "licence", "licence_method", "opt_out")
     columns = read_table(f"{job.input_folder('crawl')}/{table}", names)
     rows = zip(*(columns[name].to_pylist() for name in names), strict=True)
-    for row, (from_url, to_url, kind, caption, source, licence, opt_out) in enumerate(rows):
+    for row, (from_url, to_url, kind, caption, source, licence, method, opt_out) in enumerate(rows):
         if kind == "image":
             rank = (not caption, licence == UNKNOWN, CAPTION_TRUST.index(source), -len(caption), from_url)
-            yield to_url, Place(rank, RowRef(table, row), opt_out)
+            yield to_url, Place(rank, RowRef(table, row), opt_out, claim_of(licence, method))
 
 
 def best_place(url: str, found: dict[str, Iterable[Any]], job: Job) -> Iterator[Any]:
@@ -193,7 +215,9 @@ def best_place(url: str, found: dict[str, Iterable[Any]], job: Job) -> Iterator[
         against = next((place for place in places if place.opt_out != "none"), None)
         if against is None:
             counted = Places.of((place.rank[-1] for place in places), picture_settings(job).filters)
-            yield Found(url, fetched.sha256, fetched.ref, places[0].rank, places[0].link, counted)
+            claims = tuple(sorted({place.claim for place in places}))
+            licensed = next((place for place in places if not place.rank[1]), places[0]).link
+            yield Found(url, fetched.sha256, fetched.ref, places[0].rank, places[0].link, counted, claims, licensed)
         else:
             detail = f"{against.opt_out} on {against.rank[-1]}"
             yield TaggedOutput(REJECTS, Reject(url, "rejected", "opted_out_by_page", detail))
@@ -204,11 +228,21 @@ def one_of_each_file(copies: tuple[str, Iterable[Found]], job: Job) -> Iterator[
     found = list(copies[1])
     verdict = judge_copies(found, picture_settings(job).filters)
     for copy in keep_first_remembered(found, lambda found: found.rank[:3], "exact_duplicate", job.tombstones):
-        if verdict is None or (isinstance(copy, TaggedOutput) and copy.value.reason == "forgotten"):
+        if verdict is None and isinstance(copy, Found):
+            yield with_all_claims(copy, [each for each in found if not job.tombstones.cover(each.url, each.sha256)])
+        elif verdict is None or (isinstance(copy, TaggedOutput) and copy.value.reason == "forgotten"):
             yield copy
         else:
             url = copy.value.key if isinstance(copy, TaggedOutput) else copy.url
             yield TaggedOutput(REJECTS, Reject(url, verdict.fate, verdict.reason, verdict.detail))
+
+
+def with_all_claims(found: Found, copies: Iterable[Found]) -> Found:
+    """A picture with what the places of all copies of its file claim of the licence, and one that names it."""
+    claims = {claim for copy in copies for claim in copy.claims}
+    others = sorted((copy.rank[1:], copy.url, copy.licensed) for copy in copies if claim_is_known(copy.claims))
+    licensed = found.licensed if claim_is_known(found.claims) or not others else others[0][-1]
+    return found._replace(claims=tuple(sorted(claims)), licensed=licensed)
 
 
 def one_of_each_picture(_: str, copies: Iterable[Cleaned]) -> Iterator[Any]:
@@ -229,23 +263,41 @@ def place_samples(distinct: list[Distinct], fractions: SplitConfig) -> list[Samp
 
 def clean_picture(found: Any, job: Job) -> Clean | Verdict:  # noqa: ANN401 - a `Found`, as any stage's `Fetched`
     """The clean picture as it is set aside (the file, caption, JSON, likeness), or why there is none."""
+    assert job.recipe.images is not None
     crawl = job.input_folder("crawl")
     row = read_row(f"{crawl}/{found.ref.table}", found.ref.row)
-    picture = clean_image(read_payload(crawl / row["warc_file"], row["warc_offset"]), picture_settings(job))
+    payload = read_payload(crawl / row["warc_file"], row["warc_offset"])
+    licence = picture_licence(found, payload, crawl)
+    picture = judge_licence(licence, job.recipe.images.licences) or clean_image(payload, picture_settings(job))
     if isinstance(picture, Verdict):
         return picture
     link = read_row(f"{crawl}/{found.link.table}", found.link.row)
-    record = picture_record(picture, row, link, job)
+    record = picture_record(picture, row, link, licence, job)
     pieces = (picture.encoded, link["caption"].encode(), record_bytes(record), picture.look.likeness)
     return Clean(record["key"], pieces)
 
 
-def picture_record(picture: CleanImage, row: dict[str, Any], link: dict[str, Any], job: Job) -> dict[str, Any]:
+def picture_licence(found: Any, payload: bytes, crawl: Path) -> Licence:  # noqa: ANN401 - a `Found`
+    """What a picture's licence is, by all the places that show it and by its own metadata."""
+    row = read_row(f"{crawl}/{found.licensed[0]}", found.licensed[1])
+    told = statement_of_row(*(row[name] for name in ("licence", "licence_url", "author", "licence_method")))
+    others = [statement_of_claim(claim) for claim in found.claims]
+    return combined([told, *others, *statements_in_file(payload)])
+
+
+def picture_record(
+    picture: CleanImage, row: dict[str, Any], link: dict[str, Any], licence: Licence, job: Job
+) -> dict[str, Any]:
     """The JSON of a clean picture: all that is known of it, in the order of `RECORD_FIELDS`."""
     key = picture.key
     known = {
         **{name: row[name] for name in FROM_LEDGER},
-        **{name: link[name] for name in ("caption_source", "licence", "licence_url", "author")},
+        "caption_source": link["caption_source"],
+        "licence": licence.licence,
+        "licence_url": licence.url,
+        "author": licence.author,
+        "licence_method": licence.method,
+        "caption_language": language_of(link["caption"], link["language"]),
         "key": key,
         "caption": link["caption"],
         "status": "success",

@@ -39,6 +39,8 @@ SAID_BY_PAGE = {
     "licence": UNKNOWN,
     "licence_url": UNKNOWN,
     "author": UNKNOWN,
+    "licence_method": UNKNOWN,
+    "caption_language": UNKNOWN,
 }
 """What a picture has from the page that it was found on, and what stands there when that page is forgotten."""
 
@@ -180,7 +182,7 @@ class _Work:
         self.items.update(gone)
         if gone:
             return None
-        return record | SAID_BY_PAGE if self.forgotten.cover(record.get("page_url", "")) else record
+        return record | _unsaid(record) if self.forgotten.cover(record.get("page_url", "")) else record
 
     def settle(self, gone: Fates) -> None:
         """Takes the fates of records that went out of the counts."""
@@ -191,6 +193,10 @@ class _Work:
             _without(Counter(counts.rejected), gone.rejected),
             _without(Counter(counts.failed), gone.failed),
         )
+
+
+def _unsaid(record: Row) -> Row:
+    return {name: value for name, value in SAID_BY_PAGE.items() if name in record}
 
 
 def _without(counts: Counter[str], gone: Counter[str]) -> dict[str, int]:
@@ -265,7 +271,7 @@ def _moved(work: _Work, places: Mapping[str, tuple[int, int]], row: Row) -> Row 
     """The table's row of a picture that stands elsewhere in its part now; None where the picture went."""
     if row["key"] not in places:
         return None
-    said = {**SAID_BY_PAGE, "caption": ""} if work.forgotten.cover(row["page_url"]) else {}
+    said = {**_unsaid(row), "caption": ""} if work.forgotten.cover(row["page_url"]) else {}
     offset, length = places[row["key"]]
     return row | said | {"offset": offset, "length": length}
 

@@ -48,8 +48,8 @@ class Stage:
 
 
 STAGE_LIST = (
-    Stage("crawl", (), 3, ()),
-    Stage("images", ("crawl",), 6, ("numpy", "pillow", "pyarrow")),
+    Stage("crawl", (), 4, ()),
+    Stage("images", ("crawl",), 6, ("numpy", "pillow", "py3langid", "pyarrow")),
     Stage("text", ("crawl",), 1, ("lxml", "pyarrow", "resiliparse", "trafilatura", "unicode")),
     Stage("triplets", ("images",), 2, ("numpy", "pillow", "pyarrow")),
     Stage("windows", ("text",), 2, ("numpy", "pyarrow", "unicode")),
