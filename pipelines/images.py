@@ -31,6 +31,7 @@ from crawl.licence_statements import (
 from crawl.records import UNKNOWN
 from crawl.verdict import Verdict
 from crawl.warc import read_payload
+from pipelines.attribution import write_attribution
 from pipelines.cleaning import Clean, Cleaned, finish_clean_part
 from pipelines.duplicates import REJECTS, keep_first, keep_first_remembered
 from pipelines.engine import run_pipeline
@@ -38,7 +39,7 @@ from pipelines.fates import Fates, Reject
 from pipelines.ledger import FROM_LEDGER, RowRef, count_fetched, crawl_tables, read_fetched
 from pipelines.near_duplicates import Distinct, RejectNearDuplicates
 from pipelines.placeholders import Places, judge_copies
-from pipelines.receipts import Receipt
+from pipelines.receipts import Receipt, all_receipts
 from pipelines.recipe import SplitConfig, image_settings
 from pipelines.rejects import WriteRejects
 from pipelines.sink import SampleRef, WriteShards
@@ -121,7 +122,9 @@ class Found(NamedTuple):
 def run(job: Job) -> Outcome:
     """Runs the stage; see the module."""
     run_pipeline(functools.partial(build, job=job), job.workers)
-    return Outcome(records_in=count_fetched(job, "image"))
+    written = sorted(file.path for _, receipt in all_receipts(job.folder) for file in receipt.files)
+    tables = [job.folder / path for path in written if path.startswith("images-")]
+    return Outcome(records_in=count_fetched(job, "image"), files=(write_attribution(job.folder, tables),))
 
 
 def build(pipeline: beam.Pipeline, job: Job) -> None:

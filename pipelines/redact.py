@@ -17,11 +17,13 @@ import numpy as np
 from crawl.records import UNKNOWN, LedgerRow, LinkRow, target_of
 from crawl.visit import Asked, unasked
 from crawl.warc import copy_without
+from pipelines.attribution import attribution_without
 from pipelines.fates import Fates
 from pipelines.segments import file_entry
 from pipelines.tables import read_table, write_file, write_table
 from pipelines.tombstones import FILE as TOMBSTONES
 from pipelines.tombstones import Tombstones
+from shards.attribution import NAME as ATTRIBUTION
 from shards.describe import describing_files
 from shards.forget import RedactedShard, link_file, redact_shard
 from shards.index import decode_index
@@ -264,7 +266,20 @@ def _redact_images(work: _Work) -> None:
             gone.kept += len(work.table(table, functools.partial(_moved, work, places)))
         else:
             work.link(table)
+    _redact_attribution(work)
     work.settle(gone)
+
+
+def _redact_attribution(work: _Work) -> None:
+    """Takes what is forgotten out of the list of authors."""
+
+    for entry in work.entries(ATTRIBUTION):
+        before = (work.source / entry.path).read_text("utf-8")
+        after, records = attribution_without(before, work.forgotten.cover)
+        if after == before:
+            work.link(entry)
+        else:
+            work.write(write_file(work.target, entry.path, after.encode(), records))
 
 
 def _moved(work: _Work, places: Mapping[str, tuple[int, int]], row: Row) -> Row | None:
@@ -329,3 +344,4 @@ def _redact_dataset(work: _Work) -> None:
             work.write(write_file(work.target, name, text.encode(), records=0))
     for entry in work.entries(TOKENIZER_NAME):
         work.link(entry)
+    _redact_attribution(work)

@@ -51,7 +51,7 @@ STAGE_LIST = (
     Stage("crawl", (), 4, ()),
     Stage("images", ("crawl",), 6, ("numpy", "pillow", "py3langid", "pyarrow")),
     Stage("text", ("crawl",), 1, ("lxml", "pyarrow", "resiliparse", "trafilatura", "unicode")),
-    Stage("triplets", ("images",), 2, ("numpy", "pillow", "pyarrow")),
+    Stage("triplets", ("images",), 3, ("numpy", "pillow", "pyarrow")),
     Stage("windows", ("text",), 2, ("numpy", "pyarrow", "unicode")),
 )
 STAGES: Mapping[str, Stage] = {stage.name: stage for stage in STAGE_LIST}
