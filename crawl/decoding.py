@@ -115,8 +115,10 @@ def decode(payload: bytes, settings: ImageSettings) -> Decoded | Verdict:
 
 def _decode_format(payload: bytes, media_format: str, settings: ImageSettings) -> Decoded | Verdict:
     stripped = STRIP[media_format](payload)
-    if stripped.size != (0, 0) and (verdict := judge_header(stripped.size, settings)):
-        return verdict
+    if stripped.size != (0, 0):
+        verdict = judge_header(stripped.size, settings) or _judge_memory(stripped.size, stripped, 0, settings)
+        if verdict:
+            return verdict
     with _damage_named():
         image = Image.open(BytesIO(stripped.payload), formats=[media_format])
     verdict = judge_header(image.size, settings)
@@ -139,7 +141,7 @@ def _decode_pixels(image: ImageFile.ImageFile, stripped: Stripped, settings: Ima
     wanted = _wanted_size(size, settings)
     with _damage_named():
         drafted = image.draft(None, wanted)  # libjpeg can reduce by 2, 4 or 8 while it decodes
-    if verdict := _judge_memory(image, size, stripped, settings):
+    if verdict := _judge_memory(size, stripped, _picture_bytes(image), settings):
         return verdict
     with _damage_named():
         image.load()
@@ -176,18 +178,22 @@ def _reduce(
     return (image, extent) if factor == 1 else (image.reduce(factor), (extent[0] / factor, extent[1] / factor))
 
 
+def _picture_bytes(image: ImageFile.ImageFile) -> int:
+    """Memory that a picture takes, with what it is turned into, once the decoder is done with it."""
+    sizes = TRANSPARENT_BYTES if image.has_transparency_data else MODE_BYTES
+    mode = "I;16" if image.mode.startswith("I;16") else image.mode
+    return sizes.get(mode, 8) * image.width * image.height
+
+
 def _judge_memory(
-    image: ImageFile.ImageFile, size: tuple[int, int], stripped: Stripped, settings: ImageSettings
+    size: tuple[int, int], stripped: Stripped, picture_bytes: int, settings: ImageSettings
 ) -> Verdict | None:
     """Whether decoding would take more than it may: the decoder for every pixel, and the picture as it comes out."""
-    sizes = TRANSPARENT_BYTES if image.has_transparency_data else MODE_BYTES
-    decoder = stripped.decoder_bytes_per_pixel * size[0] * size[1]
-    needed = decoder + sizes.get(image.mode.partition("B")[0], 8) * image.size[0] * image.size[1]
+    pixels = max(size[0] * size[1], stripped.decoder_pixels)
+    needed = stripped.decoder_bytes_per_pixel * pixels + picture_bytes
     if needed <= settings.max_decoded_bytes:
         return None
-    return Verdict(
-        "rejected", "too_many_pixels", f"{size[0]} × {size[1]} decode into {needed / 1e6:.0f} MB, too much memory"
-    )
+    return Verdict("rejected", "too_many_pixels", f"{pixels} decode into {needed / 1e6:.0f} MB, too much memory")
 
 
 def _to_known_mode(image: Image.Image) -> Image.Image | None:
@@ -197,5 +203,5 @@ def _to_known_mode(image: Image.Image) -> Image.Image | None:
         return None
     with _damage_named():
         if image.has_transparency_data:
-            return image.convert("RGBA")
+            return image if image.mode == "RGBA" else image.convert("RGBA")
         return image if image.mode in ("L", "RGB", "CMYK") else image.convert("RGB")

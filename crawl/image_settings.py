@@ -43,7 +43,7 @@ class ImageSettings:
     quality: int = 95
     resize: str = "centre_crop"
     upscale: bool = False
-    max_decoded_bytes: int = 200_000_000
+    max_decoded_bytes: int = 180_000_000
     exif: bool = False
     filters: FilterSettings = field(default_factory=FilterSettings)
 

@@ -139,6 +139,19 @@ def show(
 
 
 @app.command()
+def sheet(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="folder of a build")],
+    to: Annotated[Path, typer.Option("-o", "--to", help="the PNG to write")] = Path("sheet.png"),
+    count: Annotated[int, typer.Option("--count", min=1, help="how many of each kind")] = 40,
+) -> None:
+    """Draw contact sheets: the pictures that were kept, and those turned away, by reason."""
+    from pipelines.sheet import save_sheet  # noqa: PLC0415
+
+    save_sheet(out, to, count)
+    typer.echo(to)
+
+
+@app.command()
 def verify(
     path: Annotated[str, typer.Argument(metavar="PATH", help="a build, a stage of it, a dataset, or a dataset's URL")],
     deep: Annotated[bool, typer.Option("--deep", help="read every byte, write every sample anew, compare")] = False,

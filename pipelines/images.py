@@ -18,16 +18,7 @@ from apache_beam.pvalue import TaggedOutput
 from crawl.image_settings import EXTENSIONS, ImageSettings
 from crawl.images import CleanImage, clean_image
 from crawl.language import language_of
-from crawl.licence_in_file import statements_in_file
-from crawl.licence_statements import (
-    Licence,
-    claim_is_known,
-    claim_of,
-    combined,
-    judge_licence,
-    statement_of_claim,
-    statement_of_row,
-)
+from crawl.licence_statements import Licence, claim_of, judge_licence
 from crawl.records import UNKNOWN
 from crawl.verdict import Verdict
 from crawl.warc import read_payload
@@ -38,6 +29,7 @@ from pipelines.engine import run_pipeline
 from pipelines.fates import Fates, Reject
 from pipelines.ledger import FROM_LEDGER, RowRef, count_fetched, crawl_tables, read_fetched
 from pipelines.near_duplicates import Distinct, RejectNearDuplicates
+from pipelines.picture_licences import picture_licence, with_all_claims
 from pipelines.placeholders import Places, judge_copies
 from pipelines.receipts import Receipt, all_receipts
 from pipelines.recipe import SplitConfig, image_settings
@@ -187,11 +179,8 @@ class FindPictures(beam.PTransform):
         return (
             {"fetched": fetched, "links": links}
             | "JoinByUrl" >> beam.CoGroupByKey()
-            | "BestPlace" >> beam.FlatMapTuple(self._best_place).with_outputs(REJECTS, main="kept")
+            | "BestPlace" >> beam.FlatMap(best_place, self._job).with_outputs(REJECTS, main="kept")
         )
-
-    def _best_place(self, url: str, found: dict[str, Iterable[Any]]) -> Iterator[Any]:
-        return best_place(url, found, self._job)
 
 
 def picture_settings(job: Job) -> ImageSettings:
@@ -211,8 +200,9 @@ def read_places(table: str, job: Job) -> Iterator[tuple[str, Place]]:
             yield to_url, Place(rank, RowRef(table, row), opt_out, claim_of(licence, method))
 
 
-def best_place(url: str, found: dict[str, Iterable[Any]], job: Job) -> Iterator[Any]:
-    """The fetched picture at `url`, if there is one, with the best place where it was found; or why it is not used."""
+def best_place(joined: tuple[str, dict[str, Iterable[Any]]], job: Job) -> Iterator[Any]:
+    """The fetched picture at a URL, if there is one, with the best place where it was found; or why it is not used."""
+    url, found = joined
     for fetched in found["fetched"]:
         places = sorted(map(Place._make, found["links"]))
         against = next((place for place in places if place.opt_out != "none"), None)
@@ -238,14 +228,6 @@ def one_of_each_file(copies: tuple[str, Iterable[Found]], job: Job) -> Iterator[
         else:
             url = copy.value.key if isinstance(copy, TaggedOutput) else copy.url
             yield TaggedOutput(REJECTS, Reject(url, verdict.fate, verdict.reason, verdict.detail))
-
-
-def with_all_claims(found: Found, copies: Iterable[Found]) -> Found:
-    """A picture with what the places of all copies of its file claim of the licence, and one that names it."""
-    claims = {claim for copy in copies for claim in copy.claims}
-    others = sorted((copy.rank[1:], copy.url, copy.licensed) for copy in copies if claim_is_known(copy.claims))
-    licensed = found.licensed if claim_is_known(found.claims) or not others else others[0][-1]
-    return found._replace(claims=tuple(sorted(claims)), licensed=licensed)
 
 
 def one_of_each_picture(_: str, copies: Iterable[Cleaned]) -> Iterator[Any]:
@@ -278,14 +260,6 @@ def clean_picture(found: Any, job: Job) -> Clean | Verdict:  # noqa: ANN401 - a 
     record = picture_record(picture, row, link, licence, job)
     pieces = (picture.encoded, link["caption"].encode(), record_bytes(record), picture.look.likeness)
     return Clean(record["key"], pieces)
-
-
-def picture_licence(found: Any, payload: bytes, crawl: Path) -> Licence:  # noqa: ANN401 - a `Found`
-    """What a picture's licence is, by all the places that show it and by its own metadata."""
-    row = read_row(f"{crawl}/{found.licensed[0]}", found.licensed[1])
-    told = statement_of_row(*(row[name] for name in ("licence", "licence_url", "author", "licence_method")))
-    others = [statement_of_claim(claim) for claim in found.claims]
-    return combined([told, *others, *statements_in_file(payload)])
 
 
 def picture_record(

@@ -133,7 +133,7 @@ class ImagesConfig(Section):
     min_side: int | None = Field(None, ge=1, description="of the original; none given: size")
     max_aspect: float = Field(3.0, ge=1, le=100, description="longer side over shorter")
     max_pixels: int = Field(100_000_000, ge=4096, description="refused before decoding")
-    max_decoded_bytes: int = Field(200_000_000, ge=MEBIBYTE, description="memory that decoding may take")
+    max_decoded_bytes: int = Field(180_000_000, ge=MEBIBYTE, description="memory that decoding may take")
     filters: FiltersConfig = FiltersConfig()
     channels: Literal[1, 3] = 3
     encoding: Literal["png", "jpeg", "webp"] = Field("png", description="of the clean picture; png alone is lossless")

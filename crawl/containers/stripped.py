@@ -11,12 +11,14 @@ class Stripped(NamedTuple):
         exif: the first EXIF block, from its TIFF header on; empty where there is none.
         decoder_bytes_per_pixel: memory the decoder takes for each pixel, beyond the picture that it returns.
         size: width and height where the decoder must not be asked for them; (0, 0) where it may.
+        decoder_pixels: pixels that the decoder may be made to draw where they are more than the picture has.
     """
 
     payload: bytes
     exif: bytes = b""
     decoder_bytes_per_pixel: float = 0.0
     size: tuple[int, int] = (0, 0)
+    decoder_pixels: int = 0
 
 
 class DamagedError(Exception):

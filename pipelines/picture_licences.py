@@ -1,0 +1,60 @@
+"""What a picture's licence is: by all the places that show it or a copy of its file, and by its own metadata."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol, Self
+
+from crawl.licence_in_file import statements_in_file
+from crawl.licence_statements import (
+    Licence,
+    claim_is_known,
+    combined,
+    statement_of_claim,
+    statement_of_row,
+)
+from pipelines.ledger import RowRef
+from pipelines.tables import read_row
+
+
+class Claimed(Protocol):
+    """A fetched picture with what is claimed of its licence."""
+
+    @property
+    def url(self) -> str:
+        """Its URL."""
+
+    @property
+    def rank(self) -> tuple[bool, bool, int, int, str]:
+        """Of the best of its places."""
+
+    @property
+    def claims(self) -> tuple[str, ...]:
+        """What its places claim, each once."""
+
+    @property
+    def licensed(self) -> RowRef:
+        """The best place that names its licence, or else the best place."""
+
+    def _replace(self, *, claims: tuple[str, ...], licensed: RowRef) -> Self: ...
+
+
+def with_all_claims[T: Claimed](found: T, copies: Iterable[T]) -> T:
+    """A picture with what the places of all copies of its file claim of the licence, and one that names it."""
+    claims = {claim for copy in copies for claim in copy.claims}
+    others = sorted((copy.rank[1:], copy.url, copy.licensed) for copy in copies if claim_is_known(copy.claims))
+    licensed = found.licensed if claim_is_known(found.claims) or not others else others[0][-1]
+    return found._replace(claims=tuple(sorted(claims)), licensed=licensed)
+
+
+def picture_licence(found: Claimed, payload: bytes, crawl: Path) -> Licence:
+    """What a picture's licence is.
+
+    Args:
+        found: the picture.
+        payload: its file.
+        crawl: folder of the crawl.
+    """
+    row = read_row(f"{crawl}/{found.licensed[0]}", found.licensed[1])
+    told = statement_of_row(*(row[name] for name in ("licence", "licence_url", "author", "licence_method")))
+    others = [statement_of_claim(claim) for claim in found.claims]
+    return combined([told, *others, *statements_in_file(payload)])
