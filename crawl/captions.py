@@ -16,7 +16,8 @@ MAX_CHARACTERS = 1000
 
 _FILE_NAME = re.compile(r"\S.{0,200}\.(?:jpe?g|png|gif|webp|avif|bmp|tiff?|svg|heic)\s*", re.I)
 _CAMERA_NAME = re.compile(
-    r"(?:img|dsc[fn]?|pict?|p|mvc|dji|gopr|pxl|vid|cimg|sam|wp|screenshot|screen shot|unnamed|untitled|unbenannt)[\W_]*\d[\d\W_]*",
+    r"(?:img|dsc[fn]?|pict?|p|mvc|dji|gopr|pxl|vid|cimg|sam|wp|screenshot|screen shot|unnamed|untitled|unbenannt)"
+    r"[\W_]*\d[\d\W_]*",
     re.I,
 )
 _MACHINE_NAME = re.compile(r"(?=\S*\d)[0-9a-f_-]{12,}|\S{40,}", re.I)
@@ -24,13 +25,15 @@ _ADDRESS = re.compile(r"(?:https?:|www\.)\S+", re.I)
 _WORD = re.compile(r"[^\W\d_]+")
 
 # One or more of these and nothing else tells what kind of thing it is, and nothing of what it shows.
-_EMPTY_WORDS = frozenset(
-    "image images img photo photos photograph picture pictures pic pics foto fotos bild bilder imagen immagine "
-    "fotografia grafik graphic graphics icon icons logo banner header footer background thumbnail thumb thumbs avatar "
-    "spacer placeholder blank empty none null undefined untitled unnamed default featured hero cover slide slider "
-    "gallery figure fig loading loader lazy alt text caption title description here the a of no full size click to "
-    "enlarge view larger large small medium preview screenshot advertisement ad".split()
-)
+_EMPTY = """
+    image images img photo photos photograph picture pictures pic pics foto fotos bild bilder imagen
+    immagine fotografia grafik graphic graphics icon icons logo banner header footer background
+    thumbnail thumb thumbs avatar spacer placeholder blank empty none null undefined untitled unnamed
+    default featured hero cover slide slider gallery figure fig loading loader lazy alt text caption
+    title description here the a of no full size click to enlarge view larger large small medium preview
+    screenshot advertisement ad
+"""
+_EMPTY_WORDS = frozenset(_EMPTY.split())
 
 _SENTENCE_END = re.compile(r"(?<=[.!?。！？…])\s+")
 _BLOCKS = frozenset({"p", "div", "li", "td", "dd", "figure", "section", "article", "blockquote"})
@@ -74,7 +77,7 @@ def surrounding_sentence(picture: Tag) -> str:
 
 
 def _sentence_in(block: Tag, picture: Tag) -> str | None:
-    """Return the sentence nearest to a picture in a block, "" where there is none, None where others share the block."""
+    """Return the sentence nearest to a picture in a block, "" where there is none, None where others share it."""
     nodes = list(islice(block.descendants, _MAX_NODES))
     if any(isinstance(node, Tag) and node.name == "img" and node is not picture for node in nodes):
         return None

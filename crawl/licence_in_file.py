@@ -13,10 +13,19 @@ from crawl.records import UNKNOWN
 from crawl.xmp import decoded_packet
 from crawl.xmp_packets import jpeg_segments, xmp_packets
 
-_RIGHTS, _DC, _CC = "http://ns.adobe.com/xap/1.0/rights/", "http://purl.org/dc/elements/1.1/", "http://creativecommons.org/ns#"
+_RIGHTS, _DC, _CC = (
+    "http://ns.adobe.com/xap/1.0/rights/",
+    "http://purl.org/dc/elements/1.1/",
+    "http://creativecommons.org/ns#",
+)
 _PHOTOSHOP = "http://ns.adobe.com/photoshop/1.0/"
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
-_LICENCE, _STATEMENT, _TERMS, _NOTICE = f"{_CC} license", f"{_RIGHTS} WebStatement", f"{_RIGHTS} UsageTerms", f"{_DC} rights"
+_LICENCE, _STATEMENT, _TERMS, _NOTICE = (
+    f"{_CC} license",
+    f"{_RIGHTS} WebStatement",
+    f"{_RIGHTS} UsageTerms",
+    f"{_DC} rights",
+)
 _AUTHORS = (f"{_DC} creator", f"{_CC} attributionName", f"{_PHOTOSHOP} Credit")
 _KNOWN = frozenset({_LICENCE, _STATEMENT, _TERMS, _NOTICE, *_AUTHORS})
 _MAX_CHARACTERS = 1000
@@ -133,7 +142,11 @@ def _datasets(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield the number and value of each dataset of record 2; an extended one ends the search."""
     position = 0
     while position + 5 <= len(data) and data[position] == 0x1C:
-        record, number, length = data[position + 1], data[position + 2], int.from_bytes(data[position + 3 : position + 5], "big")
+        record, number, length = (
+            data[position + 1],
+            data[position + 2],
+            int.from_bytes(data[position + 3 : position + 5], "big"),
+        )
         if length & 0x8000:
             return
         if record == 2:

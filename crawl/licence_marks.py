@@ -130,7 +130,9 @@ def _note_thing(marks: LicenceMarks, thing: Tag, base: str) -> None:
         for name in _names(element, "itemprop") | _names(element, "property"):
             found[name.rpartition(":")[2]].append(_held(element))
     pictures = {canonical_url(text, base) for name in ("contenturl", "url") for text in found[name]} - {None}
-    author = ", ".join(next((found[name] for name in ("creator", "author", "copyrightholder", "credittext") if found[name]), []))
+    author = ", ".join(
+        next((found[name] for name in ("creator", "author", "copyrightholder", "credittext") if found[name]), [])
+    )
     statements = [_licence_statement(method, text, base, author) for text in found["license"]]
     asked = (canonical_url(text, base) for text in found["acquirelicensepage"])
     statements += [Statement(method, url=page, author=author or UNKNOWN) for page in asked if page]
@@ -161,7 +163,7 @@ def _licence_statement(method: str, text: str, base: str, author: str) -> Statem
 
 
 def _pictures_beside(element: Tag) -> list[Tag]:
-    """Return the pictures a link to a licence is beside: those of its figure, or the one of the small box around both."""
+    """Return the pictures a link to a licence is beside: those of its figure, or the one of its small box."""
     for level, parent in enumerate(element.parents):
         if parent.name == "figure":
             return list(parent.find_all("img"))
@@ -214,8 +216,8 @@ def _held(element: Tag) -> str:
         if element.has_attr(name):
             return _value(element, name)
     inner: Iterable[Tag] = islice((each for each in element.descendants if isinstance(each, Tag)), _MAX_BOX_NODES)
-    name = next((each for each in inner if "name" in _names(each, "itemprop") | _names(each, "property")), None)
-    return _text(name or element)
+    names = (each for each in inner if "name" in _names(each, "itemprop") | _names(each, "property"))
+    return _text(next(names, element))
 
 
 def _text(element: Tag) -> str:

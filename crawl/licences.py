@@ -18,7 +18,8 @@ _CC_NAME = re.compile(
 )
 _CC0_NAME = re.compile(r"\bCC[ -]?(?:0|Zero)(?:[ -]1\.0)?(?![\d.])", re.I)
 _CC_LONG_NAME = re.compile(
-    r"\bCreative Commons[ :,-]+Attribution(?P<nc>[ -]Non-?Commercial)?(?P<more>[ -](?:Share[ -]?Alike|No[ -]?Deriv\w*))?"
+    r"\bCreative Commons[ :,-]+Attribution"
+    r"(?P<nc>[ -]Non-?Commercial)?(?P<more>[ -](?:Share[ -]?Alike|No[ -]?Deriv\w*))?"
     r"[ ,]+(?:v\.? ?)?(?P<version>\d\.\d)",
     re.I,
 )

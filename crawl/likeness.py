@@ -1,8 +1,8 @@
-"""What tells whether two pictures are copies of one another: signs of frequencies, of the whole and of parts, and colours.
+"""What tells whether two pictures are copies of one another: signs of frequencies, of all and of parts, and colours.
 
 The signs are PDQ's bits read at zero instead of at the median, so that a mirrored picture has exactly the same ones or
-exactly the opposite ones. Whoever cuts a tenth off a picture changes a third of them: so the signs of parts of a picture
-are kept too, and a copy that was cut is found beside the part that it is nearly. The colours are a second opinion, of
+exactly the opposite ones. Whoever cuts a tenth off a picture changes a third of them: so the signs of parts of it are
+kept too, and a copy that was cut is found beside the part that it is nearly. The colours are a second opinion, of
 coarse shapes that the frequencies leave out.
 """
 
@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from crawl.pdq import COSINE_UNIT, FREQUENCIES, SIDE, Pdq, quality_of, reduced
+from crawl.pdq import COSINE_UNIT, FREQUENCIES, SIDE, Pdq, cosines_of_line, quality_of, reduced
 
 NUM_WORDS, GRID = 4, 4
 
 _ENOUGH = 256
-"""Pixels of a side that decide the hash: it changes by 2 bits at most in nine of ten photographs, by 10 in the worst."""
+"""Pixels of a side that decide the hash: by 2 bits at most in nine of ten photographs, by 10 in the worst."""
 
 _KEPT = 0.9**0.5
 """Of each side, where a tenth of the area goes."""
@@ -121,19 +121,22 @@ def _transposition() -> npt.NDArray[np.intp]:
     """Return the place of each bit before down and across changed places."""
     place = np.argsort(_order())
     down, across = np.divmod(_order(), FREQUENCIES)
-    return place[across * FREQUENCIES + down]
+    found: npt.NDArray[np.intp] = place[across * FREQUENCIES + down]
+    return found
 
 
 @lru_cache(maxsize=1)
 def _cosines() -> npt.NDArray[np.float64]:
     """Return rows 1 to 16 of the cosine transform of each part of a side, (6 · 16, 64), in whole `COSINE_UNIT`s."""
-    return np.rint(np.concatenate([_transform(*window) for window in _WINDOWS]) * COSINE_UNIT)
+    exact = np.concatenate([_transform(*window) for window in _WINDOWS])
+    return np.rint(exact * COSINE_UNIT)
 
 
 def _transform(begin: float, end: float) -> npt.NDArray[np.float64]:
     """Return the cosine transform of the part of a line of 64 pixels between two fractions of it, (16, 64)."""
-    frequency = np.arange(1, FREQUENCIES + 1)[:, None]
+    frequency = np.arange(1, FREQUENCIES + 1, dtype=np.float64)[:, None]
     if (begin, end) == (0, 1):  # as PDQ has it
-        return np.sqrt(2 / SIDE) * np.cos(np.pi / 2 / SIDE * frequency * (2 * np.arange(SIDE) + 1))
+        return cosines_of_line()
     edges = (np.clip(np.arange(SIDE + 1) / SIDE, begin, end) - begin) / (end - begin)
-    return np.sqrt(2 * SIDE) * np.diff(np.sin(np.pi * frequency * edges), axis=1) / (np.pi * frequency)
+    found: npt.NDArray[np.float64] = np.diff(np.sin(np.pi * frequency * edges), axis=1) / (np.pi * frequency)
+    return found * np.sqrt(2 * SIDE)

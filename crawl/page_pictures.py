@@ -62,7 +62,9 @@ def picture_link(element: Tag, target: str, figcaption: str, words: PageWords, d
     source = canonical_url(_attribute(element, "src"), words.base) if element.has_attr("src") else None
     urls = dict.fromkeys(url for url in (target, source) if url)
     caption, stood = best_caption(_offers(element, figcaption, words, list(urls)))
-    said = words.marks.by_element.get(id(element), []) + [each for url in urls for each in words.marks.by_url.get(url, [])]
+    said = words.marks.by_element.get(id(element), []) + [
+        each for url in urls for each in words.marks.by_url.get(url, [])
+    ]
     licence = combined(said)
     return LinkRow(
         from_url=words.url,
@@ -112,5 +114,3 @@ def _open_graph(soup: BeautifulSoup, base: str) -> dict[str, list[str]]:
 def _attribute(element: Tag, name: str) -> str:
     value = element.get(name)
     return "" if value is None else value if isinstance(value, str) else " ".join(value)
-
-

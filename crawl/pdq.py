@@ -1,7 +1,7 @@
-"""PDQ, the perceptual hash of a picture: 256 bits that copies of it keep, in the eight ways it can be turned or mirrored.
+"""PDQ, the perceptual hash of a picture: 256 bits that copies of it keep, however they are turned or mirrored.
 
-The grey picture is smoothed by two passes of a box, reduced to 64 × 64 and transformed; each bit tells whether one of the
-16 × 16 lowest frequencies lies above their median. All of it is linear, so that two small matrix products do it. Their
+The grey picture is smoothed by two passes of a box, reduced to 64 × 64 and transformed; each bit tells whether one of
+the 16 × 16 lowest frequencies lies above their median. All of it is linear: two small matrix products do it. Their
 factors are whole numbers over a power of two, few enough bits that float64 adds them up without rounding: the same
 picture has the same hash on every machine, whatever the order of the additions.
 
@@ -94,9 +94,9 @@ def dihedral_forms(coefficients: Coefficients) -> list[Coefficients]:
 
 
 def hamming_distance(one: bytes, two: bytes) -> int:
-    """Return the number of bits in which two hashes differ.
+    r"""Return the number of bits in which two hashes differ.
 
-    >>> hamming_distance(b"\\x0f", b"\\x1e")
+    >>> hamming_distance(b"\x0f", b"\x1e")
     2
     """
     return (int.from_bytes(one, "big") ^ int.from_bytes(two, "big")).bit_count()
@@ -123,18 +123,22 @@ def _reduction(length: int, given: int) -> npt.NDArray[np.float64]:
 
 
 def _window(place: int, length: int) -> tuple[int, int]:
-    """Return the pixels that a box around one of them takes the mean of, at the ends fewer: first and behind the last."""
+    """Return the pixels that a box around one of them takes the mean of, at the ends fewer: first and end."""
     width = -(-length // (2 * SIDE))
     half = (width + 2) // 2
     return max(0, place + half - width), min(length, place + half)
 
 
+def cosines_of_line() -> npt.NDArray[np.float64]:
+    """Return rows 1 to 16 of the discrete cosine transform of 64 values, (16, 64)."""
+    frequency, place = np.arange(1.0, FREQUENCIES + 1)[:, None], np.arange(SIDE)[None, :]
+    exact: npt.NDArray[np.float64] = np.cos(np.pi / 2 / SIDE * frequency * (2 * place + 1))
+    return exact * np.sqrt(2 / SIDE)
+
+
 @lru_cache(maxsize=1)
 def _cosines() -> npt.NDArray[np.float64]:
-    """Return rows 1 to 16 of the discrete cosine transform of 64 values, (16, 64), in whole `COSINE_UNIT`s."""
-    frequency, place = np.arange(1, FREQUENCIES + 1)[:, None], np.arange(SIDE)[None, :]
-    exact = np.sqrt(2 / SIDE) * np.cos(np.pi / 2 / SIDE * frequency * (2 * place + 1))
-    return np.rint(exact * COSINE_UNIT)
+    return np.rint(cosines_of_line() * COSINE_UNIT)
 
 
 def quality_of(small: Reduced) -> int:

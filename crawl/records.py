@@ -152,7 +152,7 @@ class LinkRow:
             link is not followed; where others offer the same picture, it speaks against them.
         licence_method: how the licence was found, one of `licence_statements.METHODS`; "conflict" where what was found
             contradicts itself, and then the licence is "unknown"; "unknown" where nothing was found.
-        language: of the page or element that the caption stands in, as declared there, lower case; "unknown" where none.
+        language: of the page or element that the caption stands in, as declared there; "unknown" where none.
     """
 
     from_url: str

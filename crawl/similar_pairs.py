@@ -1,9 +1,9 @@
 """Finds copies among many pictures by their `LIKENESS`: candidates by bands of bits, then their distance, then colours.
 
-Whole pictures: the 256 signs are cut into bands, of which one at least has no more errors than its radius wherever all of
-them have no more than PDQ's 31 (the pigeonhole principle): eight of 22 bits and radius 2, four of 20 bits and radius 1.
-Every pair within that distance is found, in any of the eight ways to turn or mirror one of the two. Parts beside wholes,
-for copies that were cut: the four bands of the lowest frequencies, radius 1, mirrored or not.
+Whole pictures: the 256 signs are cut into bands, of which one at least has no more errors than its radius wherever all
+of them have no more than PDQ's 31 (the pigeonhole principle): eight of 22 bits and radius 2, four of 20 bits and radius
+1. Every pair within that distance is found, in any of the eight ways to turn or mirror one of the two. Parts beside
+wholes, for copies that were cut: the four bands of the lowest frequencies, radius 1, mirrored or not.
 
 Source: Norouzi, Punjani, Fleet, "Fast Search in Hamming Space with Multi-Index Hashing" (2012).
 """
@@ -143,7 +143,7 @@ class _Index:
     def _compare(
         self, words: Words, rows: Indices, wanted: npt.NDArray[np.uint32], max_distance: int
     ) -> Iterator[_Match]:
-        """Yield the pairs within `max_distance` of `rows` and whatever has the wanted keys: first ones, second ones, …"""
+        """Yield the pairs within `max_distance`: `rows` and those that have the wanted keys."""
         counts, places = self._counts[wanted], self._starts[wanted].astype(np.int64)
         number = 0
         while len(rows):
@@ -196,4 +196,5 @@ def _correlation(one: npt.NDArray[np.float64], two: npt.NDArray[np.float64]) -> 
     """Return how much two stacks of pictures (M, H, W) vary together, (M,)."""
     one, two = (each - each.mean(axis=(1, 2), keepdims=True) for each in (one, two))
     scale = np.sqrt((one**2).sum(axis=(1, 2)) * (two**2).sum(axis=(1, 2)))
-    return (one * two).sum(axis=(1, 2)) / np.maximum(scale, 1e-9)
+    found: npt.NDArray[np.float64] = (one * two).sum(axis=(1, 2)) / np.maximum(scale, 1e-9)
+    return found

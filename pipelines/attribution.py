@@ -27,8 +27,6 @@ def attribution_without(text: str, is_forgotten: Callable[[str], bool]) -> tuple
     """
     left = []
     for credit in credits_in(text):
-        if is_forgotten(credit.page_url):
-            credit = Credit(UNKNOWN, UNKNOWN, credit.url, "")
         if not is_forgotten(credit.url):
-            left.append(credit)
+            left.append(Credit(UNKNOWN, UNKNOWN, credit.url, "") if is_forgotten(credit.page_url) else credit)
     return attribution_text(left), len(left)

@@ -8,7 +8,6 @@ of clean pictures with the same pixels one goes on, and of near duplicates the l
 import functools
 import json
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -79,6 +78,10 @@ IMAGE_SCHEMA: pa.Schema = pa.schema(
 )
 
 
+FILTERS = "format,pixels,side,aspect,flat,blur,colour,drawing,places,licence,exact_duplicate,same_pixels,near_duplicate"
+"""What every clean picture has passed."""
+
+
 class Place(NamedTuple):
     """A place where a picture was found.
 
@@ -142,7 +145,9 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         | "GroupByPixels" >> beam.GroupByKey()
         | "OneOfEachPicture" >> beam.FlatMapTuple(one_of_each_picture).with_outputs(REJECTS, main="kept")
     )
-    distinct = cleaned.kept | "NearDuplicates" >> RejectNearDuplicates(job.folder, keep=config.near_duplicates == "keep")
+    distinct = cleaned.kept | "NearDuplicates" >> RejectNearDuplicates(
+        job.folder, keep=config.near_duplicates == "keep"
+    )
     write = functools.partial(write_part, job, EXTENSIONS[config.encoding])
     samples = distinct.kept | "PlaceSamples" >> beam.Map(place_samples, job.recipe.split)
     # [SampleRef]
@@ -290,7 +295,7 @@ def picture_record(
         "format": picture.media_format,
         "num_bytes": row["num_bytes"],
         "perceptual_hash": picture.look.pdq.hash.hex(),
-        "filters": "format,pixels,side,aspect,flat,blur,colour,drawing,places,exact_duplicate,same_pixels,near_duplicate",
+        "filters": FILTERS,
     }
     return {name: known[name] for name in RECORD_FIELDS}
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
 from crawl.licence_in_file import statements_in_file
 from crawl.licence_statements import (
@@ -38,7 +38,10 @@ class Claimed(Protocol):
     def _replace(self, *, claims: tuple[str, ...], licensed: RowRef) -> Self: ...
 
 
-def with_all_claims[T: Claimed](found: T, copies: Iterable[T]) -> T:
+Found = TypeVar("Found", bound=Claimed)
+
+
+def with_all_claims(found: Found, copies: Iterable[Found]) -> Found:
     """A picture with what the places of all copies of its file claim of the licence, and one that names it."""
     claims = {claim for copy in copies for claim in copy.claims}
     others = sorted((copy.rank[1:], copy.url, copy.licensed) for copy in copies if claim_is_known(copy.claims))

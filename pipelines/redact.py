@@ -272,7 +272,6 @@ def _redact_images(work: _Work) -> None:
 
 def _redact_attribution(work: _Work) -> None:
     """Takes what is forgotten out of the list of authors."""
-
     for entry in work.entries(ATTRIBUTION):
         before = (work.source / entry.path).read_text("utf-8")
         after, records = attribution_without(before, work.forgotten.cover)

@@ -4,6 +4,9 @@ Pages lie at `https://trees.example/walk/`, and the picture is `https://trees.ex
 name, what the page holds (or the XMP packet, the IPTC notice), the licence and the author, "unknown" where none counts.
 """
 
+# ruff: noqa: E501
+# fmt: off
+
 CC = "https://creativecommons.org/licenses"
 ZERO = "https://creativecommons.org/publicdomain/zero/1.0/"
 MARK = "https://creativecommons.org/publicdomain/mark/1.0/"

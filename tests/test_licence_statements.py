@@ -17,7 +17,9 @@ def _of_page(body: str) -> tuple[str, str]:
     """All that a page says where it shows the picture, once or more often."""
     links = [link for link in read_page(body.encode(), PAGE, "utf-8", 256).links if link.to_url == PICTURE]
     assert links
-    found = combined(statement_of_row(each.licence, each.licence_url, each.author, each.licence_method) for each in links)
+    found = combined(
+        statement_of_row(each.licence, each.licence_url, each.author, each.licence_method) for each in links
+    )
     return found.licence, found.author
 
 
@@ -84,9 +86,15 @@ DEED = "https://creativecommons.org/licenses/by/4.0/"
         ([], Licence()),
         ([Statement("rel", CC_BY, DEED)], Licence("CC-BY-4.0", DEED, "unknown", "rel")),
         ([Statement("iptc", CC_BY), Statement("xmp", CC_BY, DEED)], Licence("CC-BY-4.0", DEED, "unknown", "xmp")),
-        ([Statement("xmp", author="Ann"), Statement("api", CC_BY, author="Bo")], Licence("CC-BY-4.0", author="Bo", method="api")),
+        (
+            [Statement("xmp", author="Ann"), Statement("api", CC_BY, author="Bo")],
+            Licence("CC-BY-4.0", author="Bo", method="api"),
+        ),
         ([Statement("rel", CC_BY, DEED), Statement("xmp", ZERO, author="Ann")], Licence(author="Ann", method=CONFLICT)),
-        ([Statement("rel", frozenset({"LicenseRef-other"}), "https://a.example/")], Licence(url="https://a.example/", method="rel")),
+        (
+            [Statement("rel", frozenset({"LicenseRef-other"}), "https://a.example/")],
+            Licence(url="https://a.example/", method="rel"),
+        ),
         ([Statement("json_ld", url="https://a.example/buy")], Licence(url="https://a.example/buy")),
     ],
 )
