@@ -36,6 +36,8 @@ _PARTS = (*((down, across) for down in (1, 2, 3) for across in (1, 2, 3)), (4, 0
 
 NUM_PARTS = len(_PARTS)
 
+_CHUNK = 65_536
+
 Words = npt.NDArray[np.uint64]
 
 
@@ -94,8 +96,12 @@ def look_at(picture: Image.Image, full_size: tuple[int, int] | None = None) -> L
 
 def transposed(words: Words) -> Words:
     """Return the words (N, 4) of pictures mirrored along the falling diagonal."""
-    bits = np.unpackbits(words.astype("<u8").view(np.uint8), axis=1, bitorder="little")
-    return _packed(bits[:, _transposition()])
+    found = np.empty(words.shape, np.uint64)
+    for begin in range(0, len(words), _CHUNK):  # a byte stands for each bit meanwhile
+        piece = np.ascontiguousarray(words[begin : begin + _CHUNK], "<u8")
+        bits = np.unpackbits(piece.view(np.uint8), axis=1, bitorder="little")
+        found[begin : begin + _CHUNK] = _packed(bits[:, _transposition()])
+    return found
 
 
 def _words(signs: npt.NDArray[np.bool_]) -> Words:

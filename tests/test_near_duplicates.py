@@ -66,11 +66,12 @@ REFERENCE_QUALITY = 100
 
 
 def test_the_eight_forms_are_the_hashes_of_the_turned_pictures():
-    picture = _drawn(0).convert("L")
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40), np.uint8)
+    picture = Image.fromarray(noise).resize((256, 256), Image.Resampling.BICUBIC)
     forms = [hash_of(form) for form in dihedral_forms(pdq(np.asarray(picture)).coefficients)]
     turned = [picture if turn is None else picture.transpose(turn) for turn in TURNS]
     apart = [hamming_distance(form, pdq(np.asarray(each)).hash) for form, each in zip(forms, turned, strict=True)]
-    assert max(apart) <= 16, apart
+    assert max(apart) <= MAX_DISTANCE, apart
     assert len({*forms}) == 8
 
 
@@ -179,9 +180,9 @@ CHANGES: dict[str, tuple[float, Callable[[Image.Image, np.random.Generator], Ima
 def test_copies_of_real_photographs_are_found_and_nothing_else():
     photographs, drawn = list(_photographs())[::3], np.random.default_rng(0)
     count = len(photographs)
-    assert count == 50
+    assert count == 43
     alone = _looks(photographs)
-    assert _pairs(alone) == [], "of fifty photographs, each of something else"
+    assert _pairs(alone) == [], "photographs of different things"
     for name, (least, change) in CHANGES.items():
         copies = _looks([change(photograph, drawn) for photograph in photographs])
         pairs = _pairs(np.concatenate([alone, copies]))
@@ -193,7 +194,7 @@ def test_copies_of_real_photographs_are_found_and_nothing_else():
 
 def _save(folder: Path, name: str, picture: Image.Image) -> None:
     picture.save(folder / name)
-    (folder / f"{name}.json").write_text(
+    (folder / f"{Path(name).stem}.json").write_text(
         json.dumps({"caption": f"The {name}", "licence": "CC BY 4.0", "author": "Ann"})
     )
 
@@ -262,7 +263,7 @@ def test_a_recipe_turns_away_licences_it_does_not_name(pictures: Path, tmp_path:
     for number, licence in enumerate(("CC BY 4.0", "CC BY-NC 4.0", "")):
         _save(tmp_path / "pictures", f"oak-{number}.png", _drawn(number))
         told = {"licence": licence} if licence else {}
-        (tmp_path / "pictures" / f"oak-{number}.png.json").write_text(json.dumps(told))
+        (tmp_path / "pictures" / f"oak-{number}.json").write_text(json.dumps(told))
     out = _built(tmp_path / "out", tmp_path / "pictures", licences=["CC-BY-4.0", "CC0-1.0"])
     assert [row["licence"] for row in table_rows(out, "images", "images-")] == ["CC-BY-4.0"]
     reasons = sorted(row["reason"] for row in table_rows(out, "images", "rejects-"))
