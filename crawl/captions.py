@@ -35,6 +35,7 @@ _EMPTY = """
 """
 _EMPTY_WORDS = frozenset(_EMPTY.split())
 
+_ENDS = tuple(".!?。！？…")
 _SENTENCE_END = re.compile(r"(?<=[.!?。！？…])\s+")
 _BLOCKS = frozenset({"p", "div", "li", "td", "dd", "figure", "section", "article", "blockquote"})
 _MIN_SENTENCE_WORDS, _MAX_SENTENCE_WORDS, _MAX_NODES, _MAX_LEVELS = 4, 60, 60, 3
@@ -84,9 +85,10 @@ def _sentence_in(block: Tag, picture: Tag) -> str | None:
     before = _text(takewhile(lambda node: node is not picture, nodes))
     after = _text(nodes[len(list(takewhile(lambda node: node is not picture, nodes))) :])
     left, right = _SENTENCE_END.split(before), _SENTENCE_END.split(after)
-    begun = "" if before.endswith(tuple(".!?。！？…")) else left[-1]
+    begun = "" if before.endswith(_ENDS) else left[-1]
     for sentence in (f"{begun} {right[0]}".strip(), left[-1]):
-        if _MIN_SENTENCE_WORDS <= len(sentence.split()) <= _MAX_SENTENCE_WORDS:
+        # Menus and lists have words, and no end of a sentence.
+        if sentence.endswith(_ENDS) and _MIN_SENTENCE_WORDS <= len(sentence.split()) <= _MAX_SENTENCE_WORDS:
             return sentence
     return ""
 

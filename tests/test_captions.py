@@ -60,6 +60,7 @@ OG = '<meta property="og:image" content="a.jpg"><meta property="og:image:alt" co
         ('<p>In May the oak <img src="a.jpg"> is in leaf. It is old.</p>', ("In May the oak is in leaf.", "sentence")),
         ('<div><div><img src="a.jpg"></div><p>This oak was planted in 1850.</p></div>', ("This oak was planted in 1850.", "sentence")),
         ('<p>Four words and one. <img src="a.jpg" alt=""></p>', ("Four words and one.", "sentence")),
+        ('<div><h2>Trees on Trail 1</h2><ul><li>Oak</li></ul><img src="a.jpg"></div>', ("", "none")),
         (f'<p>{"word " * 80}<img src="a.jpg"></p>', ("", "none")),
     ],
 )  # fmt: skip

@@ -19,8 +19,9 @@ from crawl.likeness import LIKENESS, look_at, transposed
 from crawl.pdq import MAX_DISTANCE, dihedral_forms, hamming_distance, hash_of, pdq
 from crawl.similar_pairs import NUM_TASKS, components, similar_pairs, unique_pairs
 from pipelines.build import build
+from pipelines.forget import forget
 from pipelines.load_recipe import check_recipe
-from tests.builds import table_rows
+from tests.builds import manifest_of, table_rows
 
 PHOTOS = Path(__file__).parents[2] / "shared" / "data" / "photos"
 KEPT = 0.9**0.5
@@ -249,13 +250,30 @@ def test_near_duplicates_that_are_kept_share_cluster_and_split(pictures: Path, t
     assert all(row["cluster"] == row["key"] for row in others)
 
 
+def _attribution(out: Path, stage: str) -> list[str]:
+    """The lines in force, without what stands above them."""
+    folder = out / stage / manifest_of(out, stage).fingerprint
+    return (folder / "ATTRIBUTION").read_text().splitlines()[2:]
+
+
 def test_the_attribution_names_author_licence_and_address(pictures: Path, tmp_path: Path):
     out = _built(tmp_path / "out", pictures)
     for stage in ("images", "triplets"):
-        (folder,) = (path for path in (out / stage).iterdir() if path.is_dir())
-        lines = (folder / "ATTRIBUTION").read_text().splitlines()[2:]
+        lines = _attribution(out, stage)
         assert [line.split("\t")[:2] for line in lines] == [["CC-BY-4.0", "Ann"]] * 6, stage
         assert [_name(line.split("\t")[2]) for line in lines] == [f"oak-{number}.png" for number in range(6)]
+
+
+def test_what_is_forgotten_goes_from_the_attribution(pictures: Path, tmp_path: Path):
+    out = _built(tmp_path / "out", pictures)
+    gone = next(row["url"] for row in table_rows(out, "images", "images-") if _name(row["url"]) == "oak-3.png")
+    before = {stage: _attribution(out, stage) for stage in ("images", "triplets")}
+    forget(out, [("url", gone)])
+    for stage, lines in before.items():
+        assert _attribution(out, stage) == [line for line in lines if gone not in line], stage
+        assert len(lines) == 6
+        entries = {file.path: file for file in manifest_of(out, stage).files}
+        assert entries["ATTRIBUTION"].records == 5
 
 
 def test_a_recipe_turns_away_licences_it_does_not_name(pictures: Path, tmp_path: Path):
