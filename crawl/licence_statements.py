@@ -1,5 +1,6 @@
 """What is said of a picture's licence, in several places, and what it comes to."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -12,6 +13,10 @@ METHODS = ("api", "sidecar", "list", "rel", "rdfa", "json_ld", "microdata", "lin
 
 CONFLICT = "conflict"
 """Stands for the method where statements contradict each other."""
+
+
+_PORT = re.compile(r"-[A-Z]{2,3}")
+"""Of a licence to the law of a country: whoever names it does not contradict one who leaves it out."""
 
 
 class Statement(NamedTuple):
@@ -55,10 +60,11 @@ def combined(statements: Iterable[Statement]) -> Licence:
     """
     ordered = sorted(statements, key=lambda statement: METHODS.index(statement.method))
     author = next((each.author for each in ordered if each.author != UNKNOWN), UNKNOWN)
-    named = frozenset[str]().union(*(each.licences for each in ordered))
+    said = frozenset[str]().union(*(each.licences for each in ordered))
+    named = {licence for licence in said if not any(_PORT.fullmatch(other.removeprefix(licence)) for other in said)}
     if len(named) > 1:
         return Licence(author=author, method=CONFLICT)
-    linked = [each.url for each in ordered if each.url != UNKNOWN and each.licences == named] or [UNKNOWN]
+    linked = [each.url for each in ordered if each.url != UNKNOWN and (each.licences or not named)] or [UNKNOWN]
     if not named:
         return Licence(url=linked[0], author=author)
     method = next(each.method for each in ordered if each.licences)

@@ -144,5 +144,6 @@ def _transform(begin: float, end: float) -> npt.NDArray[np.float64]:
     if (begin, end) == (0, 1):  # as PDQ has it
         return cosines_of_line()
     edges = (np.clip(np.arange(SIDE + 1) / SIDE, begin, end) - begin) / (end - begin)
-    found: npt.NDArray[np.float64] = np.diff(np.sin(np.pi * frequency * edges), axis=1) / (np.pi * frequency)
-    return found * np.sqrt(2 * SIDE)
+    waves = np.diff(np.sin(np.pi * frequency * edges), axis=1) / (np.pi * frequency)
+    found: npt.NDArray[np.float64] = waves * np.sqrt(2 * SIDE)
+    return found

@@ -133,7 +133,8 @@ def cosines_of_line() -> npt.NDArray[np.float64]:
     """Return rows 1 to 16 of the discrete cosine transform of 64 values, (16, 64)."""
     frequency, place = np.arange(1.0, FREQUENCIES + 1)[:, None], np.arange(SIDE)[None, :]
     exact: npt.NDArray[np.float64] = np.cos(np.pi / 2 / SIDE * frequency * (2 * place + 1))
-    return exact * np.sqrt(2 / SIDE)
+    scaled: npt.NDArray[np.float64] = exact * np.sqrt(2 / SIDE)
+    return scaled
 
 
 @lru_cache(maxsize=1)

@@ -48,6 +48,9 @@ CAPTION_TRUST = (
 )
 """Where a caption stood, the most trusted first."""
 
+FROM_LINK = ("from_url", "caption", "caption_source", "language")
+"""What a clean picture carries over from the best place where it was found."""
+
 _JSON_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64()}
 RECORD_FIELDS = {
     "key": str,
@@ -78,7 +81,9 @@ IMAGE_SCHEMA: pa.Schema = pa.schema(
 )
 
 
-FILTERS = "format,pixels,side,aspect,flat,blur,colour,drawing,places,licence,exact_duplicate,same_pixels,near_duplicate"
+FILTERS = (
+    "licence,format,pixels,side,aspect,flat,blur,colour,drawing,text,places,exact_duplicate,same_pixels,near_duplicate"
+)
 """What every clean picture has passed."""
 
 
@@ -255,13 +260,13 @@ def clean_picture(found: Any, job: Job) -> Clean | Verdict:  # noqa: ANN401 - a 
     """The clean picture as it is set aside (the file, caption, JSON, likeness), or why there is none."""
     assert job.recipe.images is not None
     crawl = job.input_folder("crawl")
-    row = read_row(f"{crawl}/{found.ref.table}", found.ref.row)
+    row = read_row(f"{crawl}/{found.ref.table}", found.ref.row, (*FROM_LEDGER, "num_bytes"))
     payload = read_payload(crawl / row["warc_file"], row["warc_offset"])
     licence = picture_licence(found, payload, crawl)
     picture = judge_licence(licence, job.recipe.images.licences) or clean_image(payload, picture_settings(job))
     if isinstance(picture, Verdict):
         return picture
-    link = read_row(f"{crawl}/{found.link.table}", found.link.row)
+    link = read_row(f"{crawl}/{found.link.table}", found.link.row, FROM_LINK)
     record = picture_record(picture, row, link, licence, job)
     pieces = (picture.encoded, link["caption"].encode(), record_bytes(record), picture.look.likeness)
     return Clean(record["key"], pieces)
@@ -273,15 +278,14 @@ def picture_record(
     """The JSON of a clean picture: all that is known of it, in the order of `RECORD_FIELDS`."""
     key = picture.key
     known = {
-        **{name: row[name] for name in FROM_LEDGER},
-        "caption_source": link["caption_source"],
+        **row,
+        **link,
         "licence": licence.licence,
         "licence_url": licence.url,
         "author": licence.author,
         "licence_method": licence.method,
         "caption_language": language_of(link["caption"], link["language"]),
         "key": key,
-        "caption": link["caption"],
         "status": "success",
         "page_url": link["from_url"],
         "width": picture.width,
@@ -293,7 +297,6 @@ def picture_record(
         "cluster": key,
         "split": draw_split(key, job.recipe.split),
         "format": picture.media_format,
-        "num_bytes": row["num_bytes"],
         "perceptual_hash": picture.look.pdq.hash.hex(),
         "filters": FILTERS,
     }

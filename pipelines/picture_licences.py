@@ -15,6 +15,8 @@ from crawl.licence_statements import (
 from pipelines.ledger import RowRef
 from pipelines.tables import read_row
 
+_SAID = ("licence", "licence_url", "author", "licence_method")
+
 
 class Claimed(Protocol):
     """A fetched picture with what is claimed of its licence."""
@@ -57,7 +59,8 @@ def picture_licence(found: Claimed, payload: bytes, crawl: Path) -> Licence:
         payload: its file.
         crawl: folder of the crawl.
     """
-    row = read_row(f"{crawl}/{found.licensed[0]}", found.licensed[1])
-    told = statement_of_row(*(row[name] for name in ("licence", "licence_url", "author", "licence_method")))
+    table, number = found.licensed
+    row = read_row(f"{crawl}/{table}", number, _SAID)
+    told = statement_of_row(*(row[name] for name in _SAID))
     others = [statement_of_claim(claim) for claim in found.claims]
     return combined([told, *others, *statements_in_file(payload)])

@@ -117,6 +117,7 @@ class FiltersConfig(Section):
     min_contrast: float = Field(8.0, ge=0, le=128, description="standard deviation of the luma; 0 asks for none")
     min_sharpness: float = Field(0.06, ge=0, le=20, description="of the Laplacian beside the luma; 0 asks for none")
     max_drawn_share: float = Field(0.7, gt=0, le=1, description="covered by four colours, in flat areas; 1 allows all")
+    max_background_share: float = Field(0.55, gt=0, le=1, description="of one colour behind strokes; 1 allows all")
     max_extreme_share: float = Field(0.95, gt=0, le=1, description="black, white or garish; 1 allows all")
     max_pages: int = Field(20, ge=0, le=1000, description="that one file may stand on; 0 for any number")
     max_hosts: int = Field(4, ge=0, le=1000, description="that those pages may lie on; 0 for any number")

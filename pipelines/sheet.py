@@ -70,8 +70,15 @@ def _turned_away(out: Path, manifest: Manifest, count: int) -> Iterator[Section]
     crawl = out / "crawl" / next(entry.fingerprint for entry in manifest.inputs if entry.stage == "crawl")
     places = _places(crawl, [row["key"] for rows in drawn.values() for row in rows])
     for reason in sorted(drawn, key=lambda reason: (-len(by_reason[reason]), reason)):
-        tiles = [Tile(_look(crawl, places.get(row["key"])), _name(row["key"]), row["detail"]) for row in drawn[reason]]
+        tiles = [_turned_away_tile(crawl, places.get(row["key"]), row) for row in drawn[reason]]
         yield Section(reason, len(by_reason[reason]), tiles)
+
+
+def _turned_away_tile(crawl: Path, place: tuple[str, int] | None, row: Row) -> Tile:
+    """The picture, what it is called, and why it is here, or which it is a copy of."""
+    is_url = "://" in row["detail"]
+    detail = f"as {_name(row['detail'])}" if is_url else row["detail"]
+    return Tile(_look(crawl, place), _name(row["key"]), detail)
 
 
 def _places(crawl: Path, urls: Sequence[str]) -> dict[str, tuple[str, int]]:

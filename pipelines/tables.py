@@ -40,11 +40,11 @@ def read_table(path: str, columns: tuple[str, ...] | None = None) -> pa.Table:
     return pq.read_table(path, columns=None if columns is None else list(columns))
 
 
-def read_row(path: str, row: int) -> dict[str, Any]:
-    """Row `row` of a crawl's table; a segment's tables are small, and references to them come in runs."""
-    return dict(_kept_table(path).slice(row, 1).to_pylist()[0])
+def read_row(path: str, row: int, columns: tuple[str, ...] | None = None) -> dict[str, Any]:
+    """Row `row` of a crawl's table, or some columns of it; tables are small, and references come in runs."""
+    return dict(_kept_table(path, columns).slice(row, 1).to_pylist()[0])
 
 
 @lru_cache(maxsize=64)
-def _kept_table(path: str) -> pa.Table:
-    return pq.read_table(path)
+def _kept_table(path: str, columns: tuple[str, ...] | None) -> pa.Table:
+    return read_table(path, columns).combine_chunks()

@@ -95,6 +95,10 @@ DEED = "https://creativecommons.org/licenses/by/4.0/"
             [Statement("rel", frozenset({"LicenseRef-other"}), "https://a.example/")],
             Licence(url="https://a.example/", method="rel"),
         ),
+        (
+            [Statement("words", frozenset({"CC-BY-3.0-DE"})), Statement("link", frozenset({"CC-BY-3.0"}), DEED)],
+            Licence("CC-BY-3.0-DE", DEED, method="link"),
+        ),
         ([Statement("json_ld", url="https://a.example/buy")], Licence(url="https://a.example/buy")),
     ],
 )

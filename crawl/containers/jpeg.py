@@ -68,9 +68,8 @@ def _is_needed(marker: int, payload: bytes, start: int) -> bool:
 
 
 def _count_scans(payload: bytes, start: int) -> int:
-    """Scans up to the picture's end; within coded data every FF is followed by 00."""
-    end = payload.find(b"\xff\xd9", start)
-    num_scans = payload.count(b"\xff\xda", start, len(payload) if end < 0 else end)
+    """Scans from the first on, pictures behind this one included; within coded data every FF is followed by 00."""
+    num_scans = payload.count(b"\xff\xda", start)
     if num_scans > MAX_SCANS:
         raise BombError(f"{num_scans} scans")
     return num_scans

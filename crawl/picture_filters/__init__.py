@@ -12,11 +12,12 @@ from crawl.picture_filters.drawing import judge_drawing
 from crawl.picture_filters.flat import judge_flat
 from crawl.picture_filters.settings import FilterSettings
 from crawl.picture_filters.sketch import Sketch
+from crawl.picture_filters.text import judge_text
 from crawl.verdict import Verdict
 
 Filter = Callable[[Sketch, FilterSettings], Verdict | None]
 
-FILTERS: tuple[Filter, ...] = (judge_flat, judge_blur, judge_colour, judge_drawing)
+FILTERS: tuple[Filter, ...] = (judge_flat, judge_blur, judge_colour, judge_drawing, judge_text)
 
 
 def judge_sketch(sketch: Sketch, settings: FilterSettings) -> Verdict | None:

@@ -1,4 +1,8 @@
-"""Extreme colours: nearly all black, nearly all white, or garish all over; false colours and failed exposures."""
+"""Extreme colours: nearly all black, nearly all white, or garish all over; false colours and failed exposures.
+
+The largest share in 150 tree photographs of Wikimedia Commons is 0.49 (maples and ginkgos in autumn), in 1,396 forests
+0.66, in 1,250 other scenes 0.64, and in 11 leaves cut out on white 0.83: the default of 0.95 loses none of them.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,9 +11,9 @@ from crawl.picture_filters.settings import FilterSettings
 from crawl.picture_filters.sketch import Sketch
 from crawl.verdict import Verdict
 
-DARK, LIGHT, GARISH, BRIGHT = 12, 243, 0.9, 100
-"""A pixel is black below the first, white above the second, and garish with more saturation than the third (of HSV)
-where it is brighter than the fourth."""
+DARK, LIGHT, BRIGHT = 12, 243, 100
+"""A pixel is black below the first, white above the second, and garish where it is brighter than the third and its
+saturation (of HSV) is above 0.9."""
 
 
 def judge_colour(sketch: Sketch, settings: FilterSettings) -> Verdict | None:
@@ -27,6 +31,6 @@ def measure_extremes(colours: NDArray[np.uint8]) -> float:
     red, green, blue = colours[..., 0], colours[..., 1], colours[..., 2]
     most = np.maximum(np.maximum(red, green), blue)
     least = np.minimum(np.minimum(red, green), blue)
-    garish = (most > BRIGHT) & (least < (1 - GARISH) * most)
+    garish = (most > BRIGHT) & (least < most // 10)
     counts = [np.count_nonzero(pixels) for pixels in (most < DARK, least > LIGHT, garish)]
     return max(counts) / most.size

@@ -1,6 +1,7 @@
 """A sketch: the picture at one small scale, the same whatever comes out, on which the filters look."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,20 +13,41 @@ SKETCH_SIDE = 128
 """Shortest side of a sketch in pixels: twice the default target, so that decoding for it costs nothing there."""
 
 
-class Sketch(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Sketch:
     """A picture at its sketch's scale.
 
     Attributes:
         colours: uint8 (H, W, 3), on white; its colour profile is not applied.
         grey: float32 (H, W), luma, 0 to 255.
-        transparency: share of the picture that shows what is behind it, 0 to 1.
         size: width and height of the picture as it came, in pixels.
     """
 
     colours: NDArray[np.uint8]
     grey: NDArray[np.float32]
-    transparency: float
     size: tuple[int, int]
+
+    @cached_property
+    def coarse(self) -> NDArray[np.uint16]:
+        """Each pixel's colour in 12 bits, four of each channel: (H, W)."""
+        red, green, blue = (self.colours[..., channel] & 0xF0 for channel in range(3))
+        codes: NDArray[np.uint16] = (red.astype(np.uint16) << 4) | green | (blue >> 4)
+        return codes
+
+    @cached_property
+    def num_of_each(self) -> NDArray[np.int64]:
+        """How many pixels have each coarse colour: (4096,)."""
+        return np.bincount(self.coarse.ravel(), minlength=1 << 12)
+
+    @cached_property
+    def sharpness(self) -> float:
+        """Variance of the Laplacian of the luma over the luma's; see `crawl.picture_filters.blur`."""
+        variance = float(self.grey.var())
+        if min(self.grey.shape) < 3 or not variance:
+            return 0.0
+        inner = self.grey[1:-1, 1:-1]
+        sides = self.grey[:-2, 1:-1] + self.grey[2:, 1:-1] + self.grey[1:-1, :-2] + self.grey[1:-1, 2:]
+        return float((4 * inner - sides).var()) / variance
 
 
 def sketch_size(size: tuple[int, int]) -> tuple[int, int]:
@@ -48,7 +70,6 @@ def draw_sketch(image: Image.Image, extent: tuple[float, float], size: tuple[int
         size: width and height of the picture as it came.
     """
     small = image.resize(sketch_size(size), Image.Resampling.BOX, (0.0, 0.0, *extent), reducing_gap=1.0)
-    transparency = 1 - np.asarray(small.getchannel("A")).mean() / 255 if small.mode == "RGBA" else 0.0
     painted = paint_on_white(small).convert("RGB")
     grey = np.asarray(painted.convert("L"), np.float32)
-    return Sketch(np.asarray(painted), grey, float(transparency), size)
+    return Sketch(np.asarray(painted), grey, size)
