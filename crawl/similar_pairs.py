@@ -41,6 +41,9 @@ _BANDS = ((0, 22, 2), (22, 22, 2), (44, 20, 1))
 """Of each word: first bit, bits and radius."""
 
 _PART_RADIUS = 1
+_BLOCK = 65_536
+"""Pictures that are looked up at a time: what is worked on stays in the processor's cache, and memory small."""
+
 _ALL = np.uint64(2**64 - 1)
 _FLIPS = np.array([[0, 0, 0, 0], [0, 1, 0, 1], [0, 0, 1, 1], [0, 1, 1, 0]], np.int64)
 """Which words change: as it is, top and bottom mirrored, left and right, both."""
@@ -132,13 +135,14 @@ class _Index:
         for mask in _masks(self._bits, radius):
             # A word that changes its signs as a whole has the opposite of every bit.
             for change in (mask, mask ^ everything) if self._word else (mask,):
-                wanted = keys ^ np.uint32(change)
-                here = self._counts[wanted] > 0
-                if is_itself and change:  # of two keys that differ by it, that without its highest bit
-                    here &= keys & np.uint32(1 << (change.bit_length() - 1)) == 0
-                rows = np.flatnonzero(here)
-                for first, second, flip in self._compare(sorted_words, rows, wanted[rows], max_distance):
-                    yield _Match(order[first], self._order[second], flip)
+                top = np.uint32(1 << (change.bit_length() - 1)) if is_itself and change else np.uint32(0)
+                for begin in range(0, len(keys), _BLOCK):
+                    piece = keys[begin : begin + _BLOCK]
+                    wanted = piece ^ np.uint32(change)
+                    # Of two keys of the index that differ by a change, that without its highest bit finds the pair.
+                    rows = np.flatnonzero((self._counts[wanted] > 0) & (piece & top == 0))
+                    for first, second, flip in self._compare(sorted_words, rows + begin, wanted[rows], max_distance):
+                        yield _Match(order[first], self._order[second], flip)
 
     def _compare(
         self, words: Words, rows: Indices, wanted: npt.NDArray[np.uint32], max_distance: int
