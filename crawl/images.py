@@ -12,6 +12,7 @@ from crawl.colours import paint_on_white, to_srgb
 from crawl.decoding import Decoded, decode
 from crawl.exif import read_exif
 from crawl.image_settings import ImageSettings
+from crawl.likeness import Look, look_at
 from crawl.picture_files import encode, sha256_key
 from crawl.picture_filters import judge_sketch
 from crawl.picture_filters.sketch import draw_sketch
@@ -47,6 +48,7 @@ class CleanImage:
         original_height: height of the picture as it came, upright, in pixels.
         media_format: one of `crawl.decoding.FORMATS`.
         exif: JSON of the fields of `crawl.exif.FIELDS` that it came with; `{}` where none are kept.
+        look: how the whole picture looks, upright, before it is cut.
     """
 
     key: str
@@ -57,6 +59,7 @@ class CleanImage:
     original_height: int
     media_format: str
     exif: str
+    look: Look
 
     @property
     def pixels(self) -> Pixels:
@@ -99,4 +102,13 @@ def _finish(decoded: Decoded, settings: ImageSettings) -> CleanImage:
         original_height=height,
         media_format=decoded.media_format,
         exif=json.dumps(read_exif(decoded.exif), ensure_ascii=False, separators=(",", ":")) if settings.exif else "{}",
+        look=_look(decoded),
     )
+
+
+def _look(decoded: Decoded) -> Look:
+    """Return how a picture looks: all of it, in the colours of its file, upright."""
+    picture, size = paint_on_white(decoded.image), decoded.size
+    if decoded.orientation in UPRIGHT:
+        picture = picture.transpose(UPRIGHT[decoded.orientation])
+    return look_at(picture, size[::-1] if decoded.orientation in TURNS_SIDEWAYS else size)

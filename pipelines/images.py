@@ -1,13 +1,13 @@
 """The images stage: from fetched pictures to clean ones, each once, with its caption and where it came from.
 
-Three steps over references. Of files with the same bytes one goes on; it is decoded, judged and cleaned once, and set
-aside; of clean pictures with the same pixels one goes on, into `part-*.tar` and `images-*.parquet`.
+Steps over references. Of files with the same bytes one goes on; it is decoded, judged and cleaned once, and set aside;
+of clean pictures with the same pixels one goes on, and of near duplicates the largest, into `part-*.tar` and
+`images-*.parquet`.
 """
 
 import functools
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -16,17 +16,22 @@ from apache_beam.pvalue import TaggedOutput
 
 from crawl.image_settings import EXTENSIONS, ImageSettings
 from crawl.images import CleanImage, clean_image
+from crawl.language import language_of
+from crawl.licence_statements import Licence, claim_of, judge_licence
 from crawl.records import UNKNOWN
 from crawl.verdict import Verdict
 from crawl.warc import read_payload
+from pipelines.attribution import write_attribution
 from pipelines.cleaning import Clean, Cleaned, finish_clean_part
 from pipelines.duplicates import REJECTS, keep_first, keep_first_remembered
 from pipelines.engine import run_pipeline
 from pipelines.fates import Fates, Reject
 from pipelines.ledger import RowRef, count_fetched, crawl_tables, read_fetched
+from pipelines.near_duplicates import Distinct, RejectNearDuplicates
+from pipelines.picture_licences import picture_licence, with_all_claims
 from pipelines.placeholders import Places, judge_copies
-from pipelines.receipts import Receipt
-from pipelines.recipe import image_settings
+from pipelines.receipts import Receipt, all_receipts
+from pipelines.recipe import SplitConfig, image_settings
 from pipelines.rejects import WriteRejects
 from pipelines.sink import WriteShards
 from pipelines.sorting import SampleRef
@@ -38,10 +43,13 @@ from shards.tar import sample_bytes
 from shards.triplet import PROVENANCE, record_bytes
 from shards.writer import write_shard
 
-CAPTION_TRUST = ("api", "sidecar", "list", "alt", "figcaption", "sitemap", "title", "text", "none")
+CAPTION_TRUST = (
+    *("api", "sidecar", "list", "alt", "title", "figcaption", "aria_label", "json_ld", "sitemap", "og", "sentence"),
+    *("text", "none"),
+)
 """Where a caption stood, the most trusted first."""
 
-FROM_LINK = ("from_url", "caption", "caption_source", "licence", "licence_url", "author")
+FROM_LINK = ("from_url", "caption", "caption_source", "language")
 """What a clean picture carries over from the best place where it was found."""
 
 _JSON_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64()}
@@ -53,6 +61,8 @@ RECORD_FIELDS = {
     "original_width": int,
     "original_height": int,
     "exif": str,
+    "licence_method": str,
+    "caption_language": str,
     "format": str,
     "num_bytes": int,
     "perceptual_hash": str,
@@ -72,6 +82,12 @@ IMAGE_SCHEMA: pa.Schema = pa.schema(
 )
 
 
+FILTERS = (
+    "licence,format,pixels,side,aspect,flat,blur,colour,drawing,text,places,exact_duplicate,same_pixels,near_duplicate"
+)
+"""What every clean picture has passed."""
+
+
 class Place(NamedTuple):
     """A place where a picture was found.
 
@@ -80,11 +96,13 @@ class Place(NamedTuple):
             The longer caption says more: a leaf's "Two Lobes" on one page is its "Ginkgo Leaf" on another.
         link: the link row.
         opt_out: what the page says against use of its pictures, "none" where nothing.
+        claim: what is claimed there of its licence, see `claim_of`.
     """
 
     rank: tuple[bool, bool, int, int, str]
     link: RowRef
     opt_out: str
+    claim: str
 
 
 class Found(NamedTuple):
@@ -96,17 +114,23 @@ class Found(NamedTuple):
     rank: tuple[bool, bool, int, int, str]
     link: RowRef
     places: Places
+    claims: tuple[str, ...]
+    """What the places claim of its licence, each once."""
+    licensed: RowRef
+    """The best place that names its licence, or else the best place."""
 
     @property
     def rows(self) -> tuple[RowRef, ...]:
         """What must be read to clean it."""
-        return self.ref, self.link
+        return self.ref, self.link, self.licensed
 
 
 def run(job: Job) -> Outcome:
     """Runs the stage; see the module."""
     run_pipeline(functools.partial(build, job=job), job.workers)
-    return Outcome(records_in=count_fetched(job, "image"))
+    written = sorted(file.path for _, receipt in all_receipts(job.folder) for file in receipt.files)
+    tables = [job.folder / path for path in written if path.startswith("images-")]
+    return Outcome(records_in=count_fetched(job, "image"), files=(write_attribution(job.folder, tables),))
 
 
 def build(pipeline: beam.Pipeline, job: Job) -> None:
@@ -132,9 +156,14 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         | "GroupByPixels" >> beam.GroupByKey()
         | "OneOfEachPicture" >> beam.FlatMapTuple(one_of_each_picture).with_outputs(REJECTS, main="kept")
     )
-    write = functools.partial(write_part, job.folder, EXTENSIONS[config.encoding])
-    cleaned.kept | "WriteParts" >> WriteShards(job.folder, config.buckets, config.max_part_bytes, write)
-    rejects = (found.rejects, once.rejects, cleaned.rejects) | "Rejects" >> beam.Flatten()
+    distinct = cleaned.kept | "NearDuplicates" >> RejectNearDuplicates(
+        job.folder, keep=config.near_duplicates == "keep"
+    )
+    write = functools.partial(write_part, job, EXTENSIONS[config.encoding])
+    samples = distinct.kept | "PlaceSamples" >> beam.Map(place_samples, job.recipe.split)
+    # [SampleRef]
+    samples | "WriteParts" >> WriteShards(job.folder, config.buckets, config.max_part_bytes, write)
+    rejects = (found.rejects, once.rejects, cleaned.rejects, distinct.rejects) | "Rejects" >> beam.Flatten()
     rejects | "WriteRejects" >> WriteRejects(job.folder, "duplicates", config.buckets)
 
 
@@ -178,13 +207,13 @@ def picture_settings(job: Job) -> ImageSettings:
 
 def read_places(table: str, job: Job) -> Iterator[tuple[str, Place]]:
     """Every place where a picture was found, by the picture's URL."""
-    names = ("from_url", "to_url", "kind", "caption", "caption_source", "licence", "opt_out")
+    names = ("from_url", "to_url", "kind", "caption", "caption_source", "licence", "licence_method", "opt_out")
     columns = read_table(f"{job.input_folder('crawl')}/{table}", names)
     rows = zip(*(columns[name].to_pylist() for name in names), strict=True)
-    for row, (from_url, to_url, kind, caption, source, licence, opt_out) in enumerate(rows):
+    for row, (from_url, to_url, kind, caption, source, licence, method, opt_out) in enumerate(rows):
         if kind == "image":
             rank = (not caption, licence == UNKNOWN, CAPTION_TRUST.index(source), -len(caption), from_url)
-            yield to_url, Place(rank, RowRef(table, row), opt_out)
+            yield to_url, Place(rank, RowRef(table, row), opt_out, claim_of(licence, method))
 
 
 def best_place(joined: tuple[str, dict[str, Iterable[Any]]], job: Job) -> Iterator[Any]:
@@ -195,7 +224,9 @@ def best_place(joined: tuple[str, dict[str, Iterable[Any]]], job: Job) -> Iterat
         against = next((place for place in places if place.opt_out != "none"), None)
         if against is None:
             counted = Places.of((place.rank[-1] for place in places), picture_settings(job).filters)
-            yield Found(url, fetched.sha256, fetched.ref, places[0].rank, places[0].link, counted)
+            claims = tuple(sorted({place.claim for place in places}))
+            licensed = next((place for place in places if not place.rank[1]), places[0]).link
+            yield Found(url, fetched.sha256, fetched.ref, places[0].rank, places[0].link, counted, claims, licensed)
         else:
             detail = f"{against.opt_out} on {against.rank[-1]}"
             yield TaggedOutput(REJECTS, Reject(url, "rejected", "opted_out_by_page", detail))
@@ -206,37 +237,59 @@ def one_of_each_file(copies: tuple[str, Iterable[Found]], job: Job) -> Iterator[
     found = list(copies[1])
     verdict = judge_copies(found, picture_settings(job).filters)
     for copy in keep_first_remembered(found, lambda found: found.rank[:3], "exact_duplicate", job.tombstones):
-        if verdict is None or (isinstance(copy, TaggedOutput) and copy.value.reason == "forgotten"):
+        if verdict is None and isinstance(copy, Found):
+            yield with_all_claims(copy, [each for each in found if not job.tombstones.cover(each.url, each.sha256)])
+        elif verdict is None or (isinstance(copy, TaggedOutput) and copy.value.reason == "forgotten"):
             yield copy
         else:
             url = copy.value.key if isinstance(copy, TaggedOutput) else copy.url
             yield TaggedOutput(REJECTS, Reject(url, verdict.fate, verdict.reason, verdict.detail))
 
 
-def one_of_each_picture(key: str, copies: Iterable[Cleaned]) -> Iterator[Any]:
-    """Of the clean pictures with the same pixels, one, as a reference to be written; the rest are rejected."""
-    kept, *rejects = keep_first(copies, lambda cleaned: cleaned.url, "same_pixels")
-    yield [SampleRef("part", key, sample_bytes(kept.lengths), (kept.part, kept.offset, *kept.lengths))]
-    yield from rejects
+def one_of_each_picture(_: str, copies: Iterable[Cleaned]) -> Iterator[Any]:
+    """Of the clean pictures with the same pixels, one; the rest are rejected."""
+    return keep_first(copies, lambda cleaned: cleaned.url, "same_pixels")
 
 
-def clean_picture(_: Found, rows: Sequence[dict[str, Any]], job: Job) -> Clean | Verdict:
-    """The clean picture as it is stored (the file, caption, JSON), or why there is none."""
+def place_samples(distinct: list[Distinct], fractions: SplitConfig) -> list[SampleRef]:
+    """Clean pictures as references to be written, with what each takes once its cluster and split stand in its JSON."""
+    samples = []
+    for each in distinct:
+        picture, caption, record, _ = each.lengths
+        record += len(draw_split(each.cluster, fractions)) - len(draw_split(each.key, fractions))
+        source = (each.part, each.offset, *each.lengths[:3], each.cluster)
+        samples.append(SampleRef("part", each.key, sample_bytes((picture, caption, record)), source))
+    return samples
+
+
+def clean_picture(found: Found, rows: Sequence[dict[str, Any]], job: Job) -> Clean | Verdict:
+    """The clean picture as it is set aside (the file, caption, JSON, likeness), or why there is none."""
+    assert job.recipe.images is not None
     crawl = job.input_folder("crawl")
-    row, link = rows
-    picture = clean_image(read_payload(crawl / row["warc_file"], row["warc_offset"]), picture_settings(job))
+    row, link, licensed = rows
+    payload = read_payload(crawl / row["warc_file"], row["warc_offset"])
+    licence = picture_licence(found.claims, licensed, payload)
+    picture = judge_licence(licence, job.recipe.images.licences) or clean_image(payload, picture_settings(job))
     if isinstance(picture, Verdict):
         return picture
-    record = picture_record(picture, row, link, job)
-    return Clean(record["key"], (picture.encoded, link["caption"].encode(), record_bytes(record)))
+    record = picture_record(picture, row, link, licence, job)
+    pieces = (picture.encoded, link["caption"].encode(), record_bytes(record), picture.look.likeness)
+    return Clean(record["key"], pieces)
 
 
-def picture_record(picture: CleanImage, row: dict[str, Any], link: dict[str, Any], job: Job) -> dict[str, Any]:
+def picture_record(
+    picture: CleanImage, row: dict[str, Any], link: dict[str, Any], licence: Licence, job: Job
+) -> dict[str, Any]:
     """The JSON of a clean picture: all that is known of it, in the order of `RECORD_FIELDS`."""
     key = picture.key
     known = {
         **row,
         **link,
+        "licence": licence.licence,
+        "licence_url": licence.url,
+        "author": licence.author,
+        "licence_method": licence.method,
+        "caption_language": language_of(link["caption"], link["language"]),
         "key": key,
         "status": "success",
         "page_url": link["from_url"],
@@ -249,30 +302,31 @@ def picture_record(picture: CleanImage, row: dict[str, Any], link: dict[str, Any
         "cluster": key,
         "split": draw_split(key, job.recipe.split),
         "format": picture.media_format,
-        "perceptual_hash": UNKNOWN,
-        "filters": "format,pixels,side,aspect,flat,blur,colour,drawing,text,places,exact_duplicate,same_pixels",
+        "perceptual_hash": picture.look.pdq.hash.hex(),
+        "filters": FILTERS,
     }
     return {name: known[name] for name in RECORD_FIELDS}
 
 
-def write_part(folder: Path, extension: str, name: str, samples: Iterable[SampleRef]) -> Receipt:
+def write_part(job: Job, extension: str, name: str, samples: Iterable[SampleRef]) -> Receipt:
     """Writes clean pictures as `part-NNNNNN.tar` with its index, and their table as `images-NNNNNN.parquet`."""
     rows: list[dict[str, Any]] = []
-    copied = _copy_samples(folder, extension, name, samples, rows)
-    files = write_shard(folder / f"{name}.tar", copied, (extension, "txt", "json"))
-    table = write_table(folder, f"images-{name.removeprefix('part-')}.parquet", rows, IMAGE_SCHEMA)
+    copied = _copy_samples(job, extension, name, samples, rows)
+    files = write_shard(job.folder / f"{name}.tar", copied, (extension, "txt", "json"))
+    table = write_table(job.folder, f"images-{name.removeprefix('part-')}.parquet", rows, IMAGE_SCHEMA)
     return Receipt((*files, table), Fates(kept=len(rows)))
 
 
 def _copy_samples(
-    folder: Path, extension: str, name: str, samples: Iterable[SampleRef], rows: list[dict[str, Any]]
+    job: Job, extension: str, name: str, samples: Iterable[SampleRef], rows: list[dict[str, Any]]
 ) -> Iterator[tuple[str, dict[str, bytes]]]:
     """The samples as they stand in the part; a row for each goes into `rows`."""
     offset = 0
     for sample in samples:
-        part, start, *lengths = sample.source
-        picture, caption, record = read_staged(folder, str(part), int(start), [int(n) for n in lengths])
+        part, start, *lengths, cluster = sample.source
+        picture, caption, staged = read_staged(job.folder, str(part), int(start), [int(n) for n in lengths])
+        known = json.loads(staged) | {"cluster": cluster, "split": draw_split(str(cluster), job.recipe.split)}
         place = {"part": f"{name}.tar", "offset": offset, "length": sample.num_bytes}
-        rows.append({**json.loads(record), **place})
+        rows.append({**known, **place})
         offset += sample.num_bytes
-        yield sample.key, {extension: picture, "txt": caption, "json": record}
+        yield sample.key, {extension: picture, "txt": caption, "json": record_bytes(known)}

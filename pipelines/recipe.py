@@ -140,6 +140,10 @@ class ImagesConfig(Section):
     channels: Literal[1, 3] = 3
     encoding: Literal["png", "jpeg", "webp"] = Field("png", description="of the clean picture; png alone is lossless")
     quality: int = Field(95, ge=1, le=100, description="of jpeg and webp")
+    licences: Literal["any", "known"] | list[Annotated[str, Field(min_length=1)]] = Field(
+        "any", description="any, known, or a list of SPDX identifiers; an unknown licence is in no list"
+    )
+    near_duplicates: Literal["reject", "keep"] = Field("reject", description="in either way no split tears them apart")
     exif: bool = Field(False, description="whether camera, time and the like are kept; positions never are")
     buckets: int = Field(4, ge=1, le=65536, description="key buckets the parts are written from")
     max_part_bytes: int = Field(64 * MEBIBYTE, ge=65536)
@@ -157,7 +161,7 @@ def image_settings(config: ImagesConfig) -> ImageSettings:
     Raises:
         ValueError: they contradict each other.
     """
-    values = config.model_dump(exclude={"buckets", "max_part_bytes", "filters"})
+    values = config.model_dump(exclude={"buckets", "max_part_bytes", "filters", "licences", "near_duplicates"})
     values["min_side"] = values["min_side"] or config.size
     return ImageSettings(**values, filters=FilterSettings(**config.filters.model_dump()))
 

@@ -17,11 +17,13 @@ import numpy as np
 from crawl.records import UNKNOWN, LedgerRow, LinkRow, target_of
 from crawl.visit import Asked, unasked
 from crawl.warc import copy_without
+from pipelines.attribution import attribution_without
 from pipelines.fates import Fates
 from pipelines.segments import file_entry
 from pipelines.tables import read_table, write_file, write_table
 from pipelines.tombstones import FILE as TOMBSTONES
 from pipelines.tombstones import Tombstones
+from shards.attribution import NAME as ATTRIBUTION
 from shards.describe import describing_files
 from shards.forget import RedactedShard, forget_words, link_file, redact_shard
 from shards.index import decode_index
@@ -39,6 +41,8 @@ SAID_BY_PAGE = {
     "licence": UNKNOWN,
     "licence_url": UNKNOWN,
     "author": UNKNOWN,
+    "licence_method": UNKNOWN,
+    "caption_language": UNKNOWN,
 }
 """What a picture has from the page that it was found on, and what stands there when that page is forgotten."""
 
@@ -180,7 +184,7 @@ class _Work:
         self.items.update(gone)
         if gone:
             return None
-        return record | SAID_BY_PAGE if self.forgotten.cover(record.get("page_url", "")) else record
+        return record | _unsaid(record) if self.forgotten.cover(record.get("page_url", "")) else record
 
     def settle(self, gone: Fates) -> None:
         """Takes the fates of records that went out of the counts."""
@@ -191,6 +195,10 @@ class _Work:
             _without(Counter(counts.rejected), gone.rejected),
             _without(Counter(counts.failed), gone.failed),
         )
+
+
+def _unsaid(record: Row) -> Row:
+    return {name: value for name, value in SAID_BY_PAGE.items() if name in record}
 
 
 def _without(counts: Counter[str], gone: Counter[str]) -> dict[str, int]:
@@ -258,14 +266,26 @@ def _redact_images(work: _Work) -> None:
             gone.kept += len(work.table(table, functools.partial(_moved, work, places)))
         else:
             work.link(table)
+    _redact_attribution(work)
     work.settle(gone)
+
+
+def _redact_attribution(work: _Work) -> None:
+    """Takes what is forgotten out of the list of authors."""
+    for entry in work.entries(ATTRIBUTION):
+        before = (work.source / entry.path).read_text("utf-8")
+        after, records = attribution_without(before, work.forgotten.cover)
+        if after == before:
+            work.link(entry)
+        else:
+            work.write(write_file(work.target, entry.path, after.encode(), records))
 
 
 def _moved(work: _Work, places: Mapping[str, tuple[int, int]], row: Row) -> Row | None:
     """The table's row of a picture that stands elsewhere in its part now; None where the picture went."""
     if row["key"] not in places:
         return None
-    said = {**SAID_BY_PAGE, "caption": ""} if work.forgotten.cover(row["page_url"]) else {}
+    said = {**_unsaid(row), "caption": ""} if work.forgotten.cover(row["page_url"]) else {}
     offset, length = places[row["key"]]
     return row | said | {"offset": offset, "length": length}
 
@@ -323,6 +343,7 @@ def _redact_dataset(work: _Work) -> None:
             work.write(write_file(work.target, name, text.encode(), records=0))
     for entry in work.entries(TOKENIZER_NAME):
         _redact_tokenizer(work, entry)
+    _redact_attribution(work)
 
 
 def _redact_tokenizer(work: _Work, entry: FileEntry) -> None:

@@ -49,9 +49,9 @@ class Stage:
 
 STAGE_LIST = (
     Stage("crawl", (), 4, ()),
-    Stage("images", ("crawl",), 5, ("numpy", "pillow", "pyarrow")),
+    Stage("images", ("crawl",), 6, ("numpy", "pillow", "py3langid", "pyarrow")),
     Stage("text", ("crawl",), 1, ("lxml", "pyarrow", "resiliparse", "trafilatura", "unicode")),
-    Stage("triplets", ("images",), 2, ("numpy", "pillow", "pyarrow")),
+    Stage("triplets", ("images",), 3, ("numpy", "pillow", "pyarrow")),
     Stage("windows", ("text",), 3, ("numpy", "pyarrow", "unicode")),
 )
 STAGES: Mapping[str, Stage] = {stage.name: stage for stage in STAGE_LIST}

@@ -6,11 +6,13 @@ makes its static and mixes it in, as `shards.triplet` defines.
 
 import functools
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 
+from pipelines.attribution import write_attribution
 from pipelines.datasets import count_kept, dataset_outcome
 from pipelines.engine import run_pipeline
 from pipelines.fates import Fates
@@ -41,7 +43,9 @@ def run(job: Job) -> Outcome:
     """Runs the stage; see the module."""
     pictures = count_kept(job, "images", "pictures")
     run_pipeline(functools.partial(build, job=job), job.workers)
-    return dataset_outcome(job, pictures, triplet_spec(job).to_json())
+    outcome = dataset_outcome(job, pictures, triplet_spec(job).to_json())
+    attribution = write_attribution(job.folder, [job.input_folder("images") / table for table in picture_tables(job)])
+    return replace(outcome, files=(*outcome.files, attribution))
 
 
 def build(pipeline: beam.Pipeline, job: Job) -> None:
@@ -50,14 +54,18 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
     config = job.recipe.triplets
     spec = triplet_spec(job)
     write = functools.partial(write_triplets, job.folder, job.input_folder("images"), spec)
-    tables = [file.path for file in job.inputs["images"].files if file.path.startswith("images-")]
     (
         pipeline
-        | "Tables" >> beam.Create(tables)
+        | "Tables" >> beam.Create(picture_tables(job))
         | "PlanSamples" >> beam.FlatMap(plan_samples, job.input_folder("images"), spec)
         # [SampleRef]
         | "WriteShards" >> WriteShards(job.folder, config.buckets, config.max_shard_bytes, write)
     )
+
+
+def picture_tables(job: Job) -> list[str]:
+    """The tables of the clean pictures, relative to the folder of the images stage."""
+    return [file.path for file in job.inputs["images"].files if file.path.startswith("images-")]
 
 
 def triplet_spec(job: Job) -> TripletSpec:

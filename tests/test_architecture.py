@@ -24,6 +24,7 @@ ONLY_IN = {
     "bs4": ("crawl/",),
     "ada_url": ("crawl/",),
     "trafilatura": ("crawl/",),
+    "py3langid": ("crawl/",),
     "resiliparse": ("crawl/",),
     "lxml": ("crawl/",),
     "torch": ("models/", "shards/tensors.py", "shards/triton_noise.py"),

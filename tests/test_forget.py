@@ -98,7 +98,8 @@ def test_a_picture_is_gone_from_every_stage_and_all_else_keeps_its_bytes(out: Pa
         stage: {name for name in before[stage] if after[stage].get(name) != before[stage][name]} for stage in STAGES
     }
     part = picture["part"].removesuffix(".tar")
-    assert changed["images"] == {f"{part}.tar", f"{part}.idx", f"images-{part.removeprefix('part-')}.parquet"}
+    table = f"images-{part.removeprefix('part-')}.parquet"
+    assert changed["images"] == {f"{part}.tar", f"{part}.idx", table, "ATTRIBUTION"}
     assert changed["text"] == changed["windows"] == set()
     assert len({name for name in changed["triplets"] if name.endswith(".tar")}) < sum(
         name.endswith(".tar") for name in before["triplets"]

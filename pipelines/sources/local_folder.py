@@ -5,7 +5,7 @@ from pathlib import Path
 
 from crawl.damage import Damage
 from crawl.local_folder import LocalFile, read_folder
-from crawl.records import LinkRow
+from crawl.records import UNKNOWN, LinkRow
 from crawl.response import Response
 from pipelines.archives import Archive, Listed, RecordError, unreadable
 from pipelines.source_recipes import FolderSource
@@ -52,5 +52,6 @@ def _link(file: LocalFile) -> LinkRow:
         licence=file.licence,
         licence_url=file.licence_url,
         author=file.author,
+        licence_method="sidecar" if file.licence != UNKNOWN else UNKNOWN,
         extra=file.extra,
     )

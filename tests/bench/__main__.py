@@ -12,6 +12,7 @@ from rich.console import Console
 from tests.bench.crawling import measure, print_ratios
 from tests.bench.harness import ROOT, Comparison, Finding, Side, SideError, compare, print_table, run
 from tests.bench.material import make_material
+from tests.bench.near_duplicates import PLANTED
 from tests.bench.peers import PeersError, peers_python, write_material
 from tests.bench.photographs import MissingError, unpack_photographs
 
@@ -26,6 +27,9 @@ WHOLE_BYTES = 20e9
 
 MAX_FRONTIER_GROWTH = 0.10
 """Of the memory of a crawl's workers, and of whoever leads them, from the smallest to the largest frontier."""
+
+MAX_CLUSTER_S, MAX_CLUSTER_BYTES = 180, 1.5e9
+"""Of finding the near duplicates among a million pictures, on two cores."""
 
 MAX_CLEANING_COST = 1.5
 """Of the images stage, in CPU time of a bare Pillow that decodes, resizes and encodes the same files."""
@@ -53,10 +57,11 @@ def main() -> int:
     is_flat = _print_memory(data, console)
     are_small = [_print_stage_memory(stage, data, console) for stage in ("triplets", "windows")]
     is_frontier_flat = _print_frontier_memory(data, console)
+    is_clustered = _print_near_duplicates(data, console)
     times = f"{rounds} rounds, {chosen.crawls} crawls"
     console.print(f"{datetime.now(UTC):%d %B %Y}, {_machine()}, Python {platform.python_version()}, {times}")
     is_kept = all(finding.is_enough for finding in findings) and all(ratio.is_enough for ratio in ratios)
-    return 0 if is_flat and all(are_small) and is_frontier_flat and is_kept else 1
+    return 0 if is_flat and all(are_small) and is_frontier_flat and is_clustered and is_kept else 1
 
 
 def comparisons(peers: str | None) -> list[Comparison]:
@@ -159,6 +164,16 @@ def _print_frontier_memory(data: Path, console: Console) -> bool:
     told = " and ".join(f"{growth:+.1%}" for growth in growths)
     console.print(f"from the fewest URLs to the most {told} (at most {MAX_FRONTIER_GROWTH:.0%})")
     return max(growths) <= MAX_FRONTIER_GROWTH
+
+
+def _print_near_duplicates(data: Path, console: Console) -> bool:
+    """Says what the near duplicates among a million pictures cost; whether it is little enough and all are found."""
+    took_ms, most, found, others = run(Side("ours", "tests.bench.near_duplicates", "cluster"), data)["yielded"]
+    told = (
+        f"{took_ms / 1e3:.0f} s, {most / 1e6:,.0f} MB in all, {found:,} of {PLANTED:,} planted copies, {others} others"
+    )
+    console.print(f"near duplicates among a million pictures, two cores: {told}")
+    return took_ms <= 1e3 * MAX_CLUSTER_S and most <= MAX_CLUSTER_BYTES and (found, others) == (PLANTED, 0)
 
 
 def _peers(data: Path, console: Console) -> str | None:

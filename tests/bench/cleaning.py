@@ -22,7 +22,8 @@ from tests.bench.timing import run_side
 def stage(data: Path, size: int) -> Iterator[int]:
     """Photographs as the stage cleans and writes them, a ledger table at a time."""
     from pipelines.cleaning import finish_clean_part  # noqa: PLC0415 - Beam takes its time
-    from pipelines.images import clean_picture, one_of_each_picture, write_part  # noqa: PLC0415
+    from pipelines.images import clean_picture, place_samples, write_part  # noqa: PLC0415
+    from pipelines.near_duplicates import Distinct  # noqa: PLC0415
 
     planned = _plan(data, size)
     while True:
@@ -32,8 +33,11 @@ def stage(data: Path, size: int) -> Iterator[int]:
             for table, found in _found(planned).items():
                 cleaned = list(finish_clean_part((table, found), job, clean_picture))
                 kept = {each.key: each for each in cleaned}
-                samples = list(chain.from_iterable(next(one_of_each_picture(key, [kept[key]])) for key in sorted(kept)))
-                write_part(job.folder, "png", f"part-{table[7:-8]}", samples)
+                distinct = [
+                    Distinct(key, key, kept[key].part, kept[key].offset, kept[key].lengths) for key in sorted(kept)
+                ]
+                samples = place_samples(distinct, job.recipe.split)
+                write_part(job, "png", f"part-{table[7:-8]}", samples)
                 yield len(found)
 
 
