@@ -162,7 +162,7 @@ def train(  # noqa: PLR0915
     print(f"{len(y)} examples to learn from, {len(held_rows)} held out, {x.shape[1]:,} features each", flush=True)
 
     # Model: weights of zero give every example one half
-    w = torch.zeros(x.shape[1], dtype=torch.float64)
+    w = torch.zeros(x.shape[1] + 1, dtype=torch.float64)
     ahead = w.clone()
     step = 0
     curvature = 1.05 * largest_eigenvalue(x) / (4 * len(y)) + settings.penalty

@@ -158,7 +158,7 @@ def _suitable_workers(stage: str, inputs: Mapping[str, Manifest]) -> int:
     """One worker for little work and for a crawl, which waits rather than works; one a core for more."""
     if stage == "crawl":
         return 1
-    records = sum(manifest.counts.kept for manifest in inputs.values())
+    records = max((manifest.counts.kept for manifest in inputs.values()), default=0)
     return 1 if records <= SMALL_STAGE else os.cpu_count() or 1
 
 

@@ -6,8 +6,8 @@
     images: {size: 64}
     triplets: {}
 
-A section left out (`images`, `score`, `text`, `triplets`, `windows`) leaves that stage out of the build, but `score` and
-`triplets` need `images`, and `windows` needs `text`. Every section has working defaults: `images: {}` is enough.
+A section left out (`images`, `score`, `text`, `triplets`, `windows`) leaves that stage out of the build, but `score`
+and `triplets` need `images`, and `windows` needs `text`. Every section has working defaults: `images: {}` is enough.
 """
 
 from collections.abc import Mapping

