@@ -104,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _train_once(settings: Settings, argv: Sequence[str]) -> None:
     run = RunFolder(settings.out)
     examples = find_examples(settings.folder, settings.topic)
-    goes_on = run.start(_configuration(settings, examples))
+    goes_on = run.start(configuration(settings, examples))
     results = run.results() if goes_on else None
     if results is None:
         with Interruption() as interruption:
@@ -115,8 +115,8 @@ def _train_once(settings: Settings, argv: Sequence[str]) -> None:
     print(f"{run.path / HEAD}: the trained head; a recipe takes it as score.model", flush=True)
 
 
-def _configuration(settings: Settings, examples: Sequence[Example]) -> dict[str, Any]:
-    """Everything that decides a run: its settings, but where it stands, and its examples."""
+def configuration(settings: Settings, examples: Sequence[Example]) -> dict[str, Any]:
+    """Return everything that decides a run: its settings, but where it stands, and its examples."""
     outside = ("folder", "out", "report_steps", "checkpoint_s")
     chosen = {name: value for name, value in dataclasses.asdict(settings).items() if name not in outside}
     return {"model": "classifier", "examples": digest_of(examples), **chosen}

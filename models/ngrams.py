@@ -40,7 +40,7 @@ def ngram_features(
         sums[code % num_places] += (1 + np.log(count)) * (1 if code & _SIGN else -1)
     places = np.array(sorted(sums), np.int64)
     values = np.array([sums[place] for place in places.tolist()], np.float64)
-    return places, (values / max(1.0, float(np.linalg.norm(values)))).astype(np.float32)
+    return places, (values / (np.linalg.norm(values) or 1.0)).astype(np.float32)
 
 
 def ngram_matrix(texts: Iterable[str], num_places: int = NUM_PLACES, max_words: int = MAX_WORDS) -> Tensor:
@@ -53,8 +53,9 @@ def ngram_matrix(texts: Iterable[str], num_places: int = NUM_PLACES, max_words: 
         values.append(found)
         num_texts += 1
     indices = np.stack([np.concatenate(rows), np.concatenate(columns)])
+    values_of_all = torch.from_numpy(np.concatenate(values))
     return torch.sparse_coo_tensor(
-        torch.from_numpy(indices), torch.from_numpy(np.concatenate(values)), (num_texts, num_places)
+        torch.from_numpy(indices), values_of_all, (num_texts, num_places), check_invariants=True
     ).coalesce()
 
 

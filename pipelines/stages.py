@@ -111,7 +111,7 @@ class Outcome:
     Attributes:
         records_in: records it was given, counted apart from the receipts.
         splits: samples a split, for a dataset.
-        configuration: what a reader must know besides the recipe, such as the tokenizer's hash.
+        configuration: what a reader must know besides the recipe, such as the tokenizer's hash; a `note` is shown.
         files: files that no receipt lists.
     """
 
