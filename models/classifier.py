@@ -51,6 +51,7 @@ from models.labelled import PICTURES, Example, find_examples, held_out, near_dup
 from models.ngrams import ngram_matrix
 from models.runs import Interruption, RunError, RunFolder, exit_status
 from models.settings import parse_settings, refuse_below
+from models.threads import one_thread
 
 HEAD, CALIBRATION = "head.json", "calibration.png"
 
@@ -107,7 +108,7 @@ def _train_once(settings: Settings, argv: Sequence[str]) -> None:
     goes_on = run.start(configuration(settings, examples))
     results = run.results() if goes_on else None
     if results is None:
-        with Interruption() as interruption:
+        with Interruption() as interruption, one_thread():
             results = train(settings, run, examples, goes_on, interruption, argv)
     for split in ("train", "held_out"):
         told = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in results[split].items())

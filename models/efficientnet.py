@@ -9,8 +9,7 @@ ReLU6 for swish: github.com/tensorflow/tpu, models/official/efficientnet/lite.
 """
 
 import importlib.resources
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from models.runs import RunError
+from models.threads import one_thread
 
 SIDE = 224
 """Side in pixels of the pictures that the network was trained on. It takes others; the time goes with the area."""
@@ -150,14 +150,3 @@ def middle_square(picture: Image.Image, side: int) -> Image.Image:
     left, top = (picture.width - short) / 2, (picture.height - short) / 2
     box = (left, top, left + short, top + short)
     return picture.convert("RGB").resize((side, side), Image.Resampling.HAMMING, box)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch compute with one thread for a while."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -18,6 +18,7 @@ from models.judging import area_under_curve, calibration_error, judge
 from models.labelled import find_examples, held_out, near_duplicates
 from models.ngrams import ngram_features, ngram_matrix
 from models.runs import RunFolder
+from models.threads import one_thread
 
 GOOD = ("the old oak stands", "a tall elm grows", "the ash is in leaf", "a young beech bends", "the lime is in flower")
 BAD = ("buy cheap pills", "click here now", "win a free phone", "best price online", "hot deals today")
@@ -130,7 +131,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(tmp_path: Path):
     examples = find_examples(folder, "leaf")
     run = RunFolder(settings.out)
     assert not run.start(classifier.configuration(settings, examples))
-    with pytest.raises(KeyboardInterrupt):
+    with one_thread(), pytest.raises(KeyboardInterrupt):
         classifier.train(settings, run, examples, False, _Impatient(7))  # type: ignore[arg-type]
     assert run.load()["step"] == 8
     train(folder, tmp_path / "broken", *chosen)
@@ -162,7 +163,7 @@ def test_pictures_are_told_apart_and_the_plots_are_there(tmp_path: Path, capsys:
 
 def test_good_texts_are_told_from_bad_ones(tmp_path: Path):
     folder = sorted_texts(tmp_path / "texts")
-    results = train(folder, tmp_path / "run", "--topic", "good", "--penalty", "0.001", "--held-out", "0.4")
+    results = train(folder, tmp_path / "run", "--topic", "good", "--penalty", "0.03", "--held-out", "0.4")
     held = results["held_out"]
     assert isinstance(held, dict)
     assert held["accuracy"] == 1.0
