@@ -30,7 +30,7 @@ def test_a_picture_is_followed_from_its_page_to_its_samples(built: Path):
     assert facts["crawl"] == "kept"
     assert re.match(r"kept as [0-9a-f]{32}, split \w+, in .*part-\d{6}\.tar, offset \d+$", facts["images"])
     assert facts["triplets"].startswith("5 samples: ")
-    assert [about for about, _ in told][-3:] == ["crawl", "images", "triplets"]
+    assert [about for about, _ in told][-4:] == ["crawl", "images", "score", "triplets"]
 
 
 @pytest.mark.parametrize(
