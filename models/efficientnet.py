@@ -101,7 +101,8 @@ class EfficientNetLite0(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return features (B, 1280), in [0, 6], of pictures (B, 3, S, S) as `(u − 127) / 128`."""
         x = self._blocks(F.relu6(self._conv_stem(x)))
-        return F.relu6(self._conv_head(x)).mean((-2, -1))
+        features: Tensor = F.relu6(self._conv_head(x)).mean((-2, -1))
+        return features
 
 
 def load_network() -> EfficientNetLite0:

@@ -202,7 +202,7 @@ def picture_record(picture: CleanImage, row: dict[str, Any], link: dict[str, Any
         "page_url": link["from_url"],
         "width": picture.width,
         "height": picture.height,
-        "score": 0.0,
+        "tree_score": 0.0,
         "cluster": key,
         "split": draw_split(key, job.recipe.split),
         "format": picture.media_format,

@@ -92,12 +92,14 @@ def plan_samples(table: str, images: Path, spec: TripletSpec, scores: Path | Non
         place = (row["part"], row["offset"], row["length"])
         if spec.mode == "virtual":
             size = virtual_bytes(spec, row["key"], caption=caption, provenance=provenance)
-            samples.append(SampleRef(row["split"], row["key"], size, (*place, 0, 0, row["score"])))
+            samples.append(SampleRef(row["split"], row["key"], size, (*place, 0, 0, row["tree_score"])))
             continue
         for step, draw in rungs(spec):
             size = triplet_bytes(spec, row["key"], step, draw, caption=caption, provenance=provenance)
             samples.append(
-                SampleRef(row["split"], triplet_key(row["key"], step, draw), size, (*place, step, draw, row["score"]))
+                SampleRef(
+                    row["split"], triplet_key(row["key"], step, draw), size, (*place, step, draw, row["tree_score"])
+                )
             )
     return samples
 
@@ -109,7 +111,7 @@ def scored_rows(table: str, images: Path, scores: Path | None) -> list[dict[str,
         return rows
     kept = read_table(f"{scores}/{table.replace('images-', 'scores-')}", ("key", "score")).to_pydict()
     found = dict(zip(kept["key"], kept["score"], strict=True))
-    return [row | {"score": found[row["key"]]} for row in rows if row["key"] in found]
+    return [row | {"tree_score": found[row["key"]]} for row in rows if row["key"] in found]
 
 
 def write_triplets(folder: Path, images: Path, spec: TripletSpec, name: str, samples: list[SampleRef]) -> Receipt:
@@ -123,7 +125,7 @@ def _encode(images: Path, spec: TripletSpec, samples: list[SampleRef]) -> Iterat
     for sample in samples:
         part, offset, length, step, draw, score = sample.source
         picture = read_picture(images / part, offset, length)
-        known: dict[str, Any] = {"caption": picture.caption, "provenance": picture.provenance | {"score": score}}
+        known: dict[str, Any] = {"caption": picture.caption, "provenance": picture.provenance | {"tree_score": score}}
         if spec.mode == "virtual":
             yield encode_virtual(spec, picture.key, picture.pixels, **known)
         else:

@@ -45,7 +45,7 @@ PROVENANCE: Mapping[str, type] = {
     "opt_out": str,
     "width": int,
     "height": int,
-    "score": float,
+    "tree_score": float,
     "cluster": str,
     "split": str,
 }

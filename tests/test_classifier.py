@@ -92,7 +92,7 @@ def test_the_gradient_is_that_of_the_bernoulli_likelihood(is_sparse: bool):
     w.requires_grad_()
     expected = binary_cross_entropy_with_logits(x @ w[:-1] + w[-1], y) + 0.3 / 2 * (w @ w)
     expected.backward()  # type: ignore[no-untyped-call]
-    loss, slope = loss_and_gradient(w.detach(), x.to_sparse_coo() if is_sparse else x, y, 0.3)
+    loss, slope = loss_and_gradient(w.detach(), x.to_sparse() if is_sparse else x, y, 0.3)
     assert float(loss) == pytest.approx(float(expected.detach()), abs=1e-14)
     torch.testing.assert_close(slope, w.grad)
 
@@ -193,7 +193,7 @@ def test_near_duplicates_are_held_out_together():
     assert first.tolist() == [*range(40), *range(40)]
     chain = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.8, 0.6], [0.6, 0.8], [-1.0, 0.0]])
     assert near_duplicates(chain, 0.8).tolist() == [0, 0, 0, 0, 4], "joined by a chain"
-    assert near_duplicates(chain.to_sparse_coo(), 0.8).tolist() == [0, 0, 0, 0, 4]
+    assert near_duplicates(chain.to_sparse(), 0.8).tolist() == [0, 0, 0, 0, 4]
 
 
 def test_accuracy_order_and_calibration_are_counted():

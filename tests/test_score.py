@@ -113,7 +113,7 @@ def test_a_score_is_that_of_the_file_as_fetched(built: Path, material: Path):
 def test_triplets_hold_the_kept_pictures_with_their_scores(built: Path):
     scores = {row["key"]: row["score"] for row in table_rows(built, "score", "scores-")}
     records = list(triplet_records(built))
-    assert {record["sample_id"]: record["score"] for record in records} == {k[:16]: s for k, s in scores.items()}
+    assert {record["sample_id"]: record["tree_score"] for record in records} == {k[:16]: s for k, s in scores.items()}
     assert len(records) == 2 * NUM_GREEN
     assert manifest_of(built, "triplets").counts.kept == NUM_GREEN
 
@@ -124,7 +124,7 @@ def test_without_a_score_every_picture_becomes_triplets(built: Path, material: P
     made(material, tmp_path, "score=null")
     assert not (tmp_path / "score").exists()
     records = list(triplet_records(tmp_path))
-    assert (len(records), {record["score"] for record in records}) == (40, {0.0})
+    assert (len(records), {record["tree_score"] for record in records}) == (40, {0.0})
 
 
 def test_workers_and_the_cut_of_parts_change_no_score(built: Path, material: Path, tmp_path: Path):

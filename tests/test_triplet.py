@@ -33,7 +33,7 @@ PROVENANCE: dict[str, Any] = {
     "opt_out": "none",
     "width": 160,
     "height": 120,
-    "score": 0.0,
+    "tree_score": 0.0,
     "cluster": "00" * 16,
     "split": "train",
 }
@@ -133,7 +133,7 @@ def test_json_has_one_schema_with_floats_as_floats() -> None:
     for step, draw in triplet.rungs(spec):
         _, members = triplet.encode_triplet(spec, key, clean, step, draw, caption="", provenance=PROVENANCE)
         records.append(json.loads(members["json"]))
-        assert b'"score":0.0' in members["json"]
+        assert b'"tree_score":0.0' in members["json"]
     assert [record["step"] for record in records] == [1, 2, 3, 4, 5]
     assert {tuple((name, type(value)) for name, value in record.items()) for record in records} == {
         tuple((name, type(value)) for name, value in records[0].items())
@@ -170,7 +170,7 @@ def test_size_in_the_tar_is_known_without_the_pixels(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"score": 1}, "score is 1, it must be of type float"),
+        ({"tree_score": 1}, "tree_score is 1, it must be of type float"),
         ({"url": None}, "url is None"),
         ({"warc_offset": True}, "warc_offset is True"),
         ({"colour": "green"}, "unknown fields: colour"),
