@@ -23,7 +23,6 @@ from pipelines.forget import forget
 from pipelines.load_recipe import load_recipe
 from pipelines.progress import StageResult, stage_line
 from pipelines.recipe import Recipe
-from pipelines.score_recipe import ScoreConfig, head_path
 from pipelines.tombstones import Tombstones
 from tests.builds import manifest_bytes, manifest_of, seedbed, table_rows
 
@@ -251,12 +250,3 @@ def test_a_forgotten_picture_loses_its_score(built: Path, tmp_path: Path):
     counts = manifest_of(out, "score").counts
     assert (counts.records_in, counts.kept, counts.rejected) == (18, NUM_GREEN - 1, {"not_the_topic": NUM_BLUE - 1})
     assert seedbed("verify", out, "--deep").returncode == 0
-
-
-@pytest.mark.parametrize("topic", ["tree", "drawn-tree"])
-def test_a_bundled_head_says_how_it_was_made(topic: str):
-    head = read_head(head_path(ScoreConfig(topic=topic)))
-    assert (head.topic, head.features, head.weights.shape) == (topic, "efficientnet-lite0", (1280,))
-    assert head.about["command"].startswith("python -m models.classifier ")
-    assert head.about["data"].keys() == {"sha256", "train", "held_out"}
-    assert head.about["figures"]["held_out"]["accuracy"] >= 0.99
