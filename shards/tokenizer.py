@@ -72,12 +72,14 @@ class WordTokenizer:
     """A dictionary of words; id 0 is `<unk>`, id 1 `<eos>`, and the words follow.
 
     Attributes:
-        words: The words, the commonest first.
+        words: The words, the commonest first; empty where one was blanked, so that the others keep their ids.
         lower_case: Whether texts are put in lower case.
+        built_sha256: Of the file as it was built, if words were blanked since; windows know their tokenizer by it.
     """
 
     words: tuple[str, ...]
     lower_case: bool = False
+    built_sha256: str = ""
 
     kind = "words"
     unk_id = 0
@@ -95,7 +97,7 @@ class WordTokenizer:
 
     @cached_property
     def _ids(self) -> Mapping[str, int]:
-        return {word: number + 2 for number, word in enumerate(self.words)}
+        return {word: number + 2 for number, word in enumerate(self.words) if word}
 
     def encode(self, text: str) -> Tokens:
         """Return the ids of a text's words, `(n,)` of `dtype`, without `<eos>`.
@@ -107,8 +109,8 @@ class WordTokenizer:
         return np.array([get(word, self.unk_id) for word in split_words(text, self.lower_case)], self.dtype)
 
     def token(self, token_id: int) -> str:
-        """Return one word."""
-        return (UNKNOWN, END)[token_id] if token_id < 2 else self.words[token_id - 2]
+        """Return one word; `<unk>` for one that was blanked."""
+        return (UNKNOWN, END)[token_id] if token_id < 2 else self.words[token_id - 2] or UNKNOWN
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return readable text: no space before closing punctuation, nor after an opening bracket."""
@@ -116,11 +118,21 @@ class WordTokenizer:
 
     def to_json(self) -> str:
         """Return the text of the tokenizer's file."""
-        return _canonical({"kind": self.kind, "lower_case": self.lower_case, "words": list(self.words)})
+        value = {"kind": self.kind, "lower_case": self.lower_case, "words": list(self.words)}
+        return _canonical(value | ({"built_sha256": self.built_sha256} if self.built_sha256 else {}))
 
     def sha256(self) -> str:
-        """Return the SHA-256 of the tokenizer's file, in hex."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()
+        """Return the SHA-256 of the tokenizer's file as it was built, in hex."""
+        return self.built_sha256 or hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    def only(self, is_used: NDArray[np.bool_]) -> "WordTokenizer":
+        """Return this dictionary with all words blanked but these, bool `(vocab_size,)`; itself if all are used.
+
+        >>> WordTokenizer(("oak", "the")).only(np.array([True, True, False, True])).words
+        ('', 'the')
+        """
+        words = tuple(word if used else "" for word, used in zip(self.words, is_used[2:].tolist(), strict=True))
+        return self if words == self.words else WordTokenizer(words, self.lower_case, self.sha256())
 
 
 @dataclass(frozen=True)
@@ -214,7 +226,8 @@ def from_json(text: str) -> WordTokenizer | ByteTokenizer:
         if value["kind"] == ByteTokenizer.kind:
             return ByteTokenizer()
         if value["kind"] == WordTokenizer.kind:
-            return WordTokenizer(words=tuple(_strings(value["words"])), lower_case=bool(value["lower_case"]))
+            (built_sha256,) = _strings([value.get("built_sha256", "")])
+            return WordTokenizer(tuple(_strings(value["words"])), bool(value["lower_case"]), built_sha256)
         kind = value["kind"]
     except (ValueError, KeyError, TypeError) as error:
         raise TokenizerError(f"not a tokenizer ({type(error).__name__}: {error})") from error
