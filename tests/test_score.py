@@ -232,19 +232,11 @@ def test_a_recipe_that_cannot_be_is_a_matter_of_usage(material: Path, tmp_path: 
     assert told in done.stderr
 
 
-def test_the_story_of_a_picture_tells_its_score(built: Path):
-    kept, turned_away = (table_rows(built, "score", prefix)[0] for prefix in ("scores-", "rejects-"))
-    said = seedbed("explain", built, str(kept["url"])).stdout
-    assert f"      score  kept: green {kept['score']:.4f}, model {kept['model']}\n" in said
-    said = seedbed("explain", built, str(turned_away["key"])).stdout
-    assert f"      score  rejected (not_the_topic: {turned_away['detail']})\n" in said
-    assert "   triplets  no sample\n" in said
-
-
 def test_a_forgotten_picture_loses_its_score(built: Path, tmp_path: Path):
     out = Path(shutil.copytree(built, tmp_path / "out"))
     kept, turned_away = (str(table_rows(out, "score", p)[0][n]) for p, n in (("scores-", "url"), ("rejects-", "key")))
-    forget(out, [("url", kept), ("url", turned_away)])
+    files = {row["url"]: str(row["sha256"]) for row in table_rows(out, "images", "images-")}
+    forget(out, [("sha256", files[kept]), ("sha256", files[turned_away])])
     assert kept not in {row["url"] for row in table_rows(out, "score", "scores-")}
     assert turned_away not in {row["key"] for row in table_rows(out, "score", "rejects-")}
     counts = manifest_of(out, "score").counts
