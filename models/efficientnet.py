@@ -79,7 +79,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, channels_out, ⌈H/stride⌉, ⌈W/stride⌉)."""
-        y = F.relu6(self._expand_conv(x)) if hasattr(self, "_expand_conv") else x
+        y: Tensor = F.relu6(self._expand_conv(x)) if hasattr(self, "_expand_conv") else x
         y = self._project_conv(F.relu6(self._depthwise_conv(y)))
         return x + y if self.is_residual else y
 
