@@ -167,7 +167,8 @@ def _extras(recipe: Recipe | None) -> Collection[str]:
     """The extras of the package that a recipe needs."""
     sources = recipe.crawl.sources.values() if recipe else ()
     is_remote = any(is_url(file) for source in sources for file in getattr(source, "files", []))
-    return {"build", "remote"} if is_remote else {"build"}
+    is_scored = recipe is not None and recipe.score is not None and recipe.score.require
+    return {"build"} | ({"remote"} if is_remote else set()) | ({"score"} if is_scored else set())
 
 
 def _packages(extras: Collection[str]) -> Iterator[Finding]:

@@ -6,8 +6,8 @@
     images: {size: 64}
     triplets: {}
 
-A section left out (`images`, `text`, `triplets`, `windows`) leaves that stage out of the build, but `triplets` needs
-`images` and `windows` needs `text`. Every section has working defaults: `images: {}` is enough.
+A section left out (`images`, `score`, `text`, `triplets`, `windows`) leaves that stage out of the build, but `score`
+and `triplets` need `images`, and `windows` needs `text`. Every section has working defaults: `images: {}` is enough.
 """
 
 import functools
@@ -23,6 +23,7 @@ from crawl.image_settings import ImageSettings
 from crawl.picture_filters.settings import FilterSettings
 from crawl.urls import TRACKING_PARAMETERS
 from pipelines.folders import STAGE_NAMES
+from pipelines.score_recipe import ScoreConfig
 from pipelines.section import TRANSPORT, Section
 from pipelines.source_recipes import Source, check_names
 from shards.schedule import ladder
@@ -275,6 +276,7 @@ class Recipe(Section):
     split: SplitConfig = SplitConfig()
     crawl: CrawlConfig
     images: ImagesConfig | None = None
+    score: ScoreConfig | None = None
     text: TextConfig | None = None
     triplets: TripletsConfig | None = None
     windows: WindowsConfig | None = None
@@ -288,7 +290,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _stages_have_their_input(self) -> Self:
-        for stage, source in (("triplets", "images"), ("windows", "text")):
+        for stage, source in (("score", "images"), ("triplets", "images"), ("windows", "text")):
             if getattr(self, stage) is not None and getattr(self, source) is None:
                 raise ValueError(f"{stage} are made from {source}: add a section '{source}: {{}}'")
         if self.triplets is not None and self.images is not None:

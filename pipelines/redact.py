@@ -108,6 +108,7 @@ def redact_folder(manifest: Manifest, source: Path, target: Path, forgotten: For
     stages: dict[str, Callable[[_Work], None]] = {
         "crawl": _redact_crawl,
         "images": _redact_images,
+        "score": _redact_score,
         "text": _redact_text,
     }
     stages.get(manifest.stage, _redact_dataset)(work)
@@ -296,6 +297,15 @@ def _places(index: Path) -> dict[str, tuple[int, int]]:
     firsts = (found.offsets[:, 0] - BLOCK_BYTES).tolist()
     sizes = map(sample_bytes, found.lengths.tolist())
     return dict(zip(found.keys.astype(np.str_).tolist(), zip(firsts, sizes, strict=True), strict=True))
+
+
+def _redact_score(work: _Work) -> None:
+    gone = _redact_rejects(work)
+    for entry in work.entries("scores-"):
+        removed = work.table(entry, lambda row: None if work.forgotten.cover(row["url"]) else row)
+        work.redacted.num_removed += len(removed)
+        gone.kept += len(removed)
+    work.settle(gone)
 
 
 def _redact_text(work: _Work) -> None:

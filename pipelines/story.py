@@ -142,7 +142,20 @@ def _downstream_told(out: Path, row: Row) -> Iterator[Fact]:
     for record in _rows(folder, prefix, "url", row["url"]):
         place = f"{folder / record['part']}, offset {record['offset']}" if stage == "images" else str(folder)
         yield Fact(stage, f"kept as {record['key']}, split {record['split']}, in {place}")
+        if stage == "images":
+            yield from _score_told(out, row["url"])
         yield from _samples_told(out, dataset, record["key"])
+
+
+def _score_told(out: Path, url: str) -> Iterator[Fact]:
+    manifest = current_manifest(out, "score")
+    if manifest is None:
+        return
+    folder = out / "score" / manifest.fingerprint
+    for reject in _rows(folder, "rejects-", "key", url):
+        yield Fact("score", _fate_told(reject))
+    for scored in _rows(folder, "scores-", "url", url):
+        yield Fact("score", f"kept: {manifest.configuration['topic']} {scored['score']:.4f}, model {scored['model']}")
 
 
 def _samples_told(out: Path, stage: str, key: str) -> Iterator[Fact]:

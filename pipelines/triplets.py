@@ -41,7 +41,8 @@ PLANNED_PICTURES = 1_000
 
 def run(job: Job) -> Outcome:
     """Runs the stage; see the module."""
-    pictures = count_kept(job, "images", "pictures")
+    for source in job.inputs:
+        pictures = count_kept(job, source, "pictures")
     run_pipeline(functools.partial(build, job=job), job.workers)
     outcome = dataset_outcome(job, pictures, triplet_spec(job).to_json())
     attribution = write_attribution(job.folder, [job.input_folder("images") / table for table in picture_tables(job)])
@@ -54,10 +55,11 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
     config = job.recipe.triplets
     spec = triplet_spec(job)
     write = functools.partial(write_triplets, job.folder, job.input_folder("images"), spec)
+    scores = job.input_folder("score") if "score" in job.inputs else None
     (
         pipeline
         | "Tables" >> beam.Create(picture_tables(job))
-        | "PlanSamples" >> beam.FlatMap(plan_samples, job.input_folder("images"), spec)
+        | "PlanSamples" >> beam.FlatMap(plan_samples, job.input_folder("images"), spec, scores)
         # [SampleRef]
         | "WriteShards" >> WriteShards(job.folder, config.buckets, config.max_shard_bytes, write)
     )
@@ -87,10 +89,27 @@ def triplet_spec(job: Job) -> TripletSpec:
     )
 
 
-def plan_samples(table: str, images: Path, spec: TripletSpec) -> Iterator[list[SampleRef]]:
-    """The samples that the pictures of one table become, with their exact sizes; no picture is opened."""
+def plan_samples(table: str, images: Path, spec: TripletSpec, scores: Path | None = None) -> Iterator[list[SampleRef]]:
+    """The samples that the pictures of one table become, with their exact sizes; no picture is opened.
+
+    Args:
+        table: of the images stage.
+        images: its folder.
+        spec: what the triplets are.
+        scores: folder of the score stage, whose pictures alone are taken; all of them where there is none.
+    """
+    kept = None if scores is None else _scores(f"{scores}/{table.replace('images-', 'scores-')}")
     for batch in read_table(f"{images}/{table}").to_batches(PLANNED_PICTURES):
-        yield [sample for row in batch.to_pylist() for sample in _plan_picture(row, spec)]
+        rows = batch.to_pylist()
+        if kept is not None:
+            rows = [row | {"tree_score": kept[row["key"]]} for row in rows if row["key"] in kept]
+        yield [sample for row in rows for sample in _plan_picture(row, spec)]
+
+
+def _scores(table: str) -> dict[str, float]:
+    """The score of each picture that the score stage kept, by key."""
+    columns = read_table(table, ("key", "score")).to_pydict()
+    return dict(zip(columns["key"], columns["score"], strict=True))
 
 
 def _plan_picture(row: dict[str, Any], spec: TripletSpec) -> Iterator[SampleRef]:
@@ -98,11 +117,12 @@ def _plan_picture(row: dict[str, Any], spec: TripletSpec) -> Iterator[SampleRef]
     place = (row["part"], row["offset"], row["length"])
     if spec.mode == "virtual":
         size = virtual_bytes(spec, row["key"], **known)
-        yield SampleRef(row["split"], row["key"], size, (*place, 0, 0))
+        yield SampleRef(row["split"], row["key"], size, (*place, 0, 0, row["tree_score"]))
         return
     for step, draw in rungs(spec):
         size = triplet_bytes(spec, row["key"], step, draw, **known)
-        yield SampleRef(row["split"], triplet_key(row["key"], step, draw), size, (*place, step, draw))
+        source = (*place, step, draw, row["tree_score"])
+        yield SampleRef(row["split"], triplet_key(row["key"], step, draw), size, source)
 
 
 def write_triplets(folder: Path, images: Path, spec: TripletSpec, name: str, samples: Iterable[SampleRef]) -> Receipt:
@@ -118,10 +138,10 @@ def _encode(
 ) -> Iterator[tuple[str, dict[str, bytes]]]:
     first = (0, 0) if spec.mode == "virtual" else (1, 0)
     for sample in samples:
-        part, offset, length, step, draw = sample.source
+        part, offset, length, step, draw, score = sample.source
         fates.kept += (step, draw) == first
         picture = read_picture(files, images / part, offset, length)
-        known: dict[str, Any] = {"caption": picture.caption, "provenance": picture.provenance}
+        known: dict[str, Any] = {"caption": picture.caption, "provenance": picture.provenance | {"tree_score": score}}
         if spec.mode == "virtual":
             yield encode_virtual(spec, picture.key, picture.pixels, **known)
         else:

@@ -29,8 +29,9 @@ def test_a_picture_is_followed_from_its_page_to_its_samples(built: Path):
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ: status 200, image/jpeg", facts["asked"])
     assert facts["crawl"] == "kept"
     assert re.match(r"kept as [0-9a-f]{32}, split \w+, in .*part-\d{6}\.tar, offset \d+$", facts["images"])
+    assert re.fullmatch(r"kept: drawn-tree [01]\.\d{4}, model ([0-9a-f]{12}|none)", facts["score"])
     assert facts["triplets"].startswith("5 samples: ")
-    assert [about for about, _ in told][-3:] == ["crawl", "images", "triplets"]
+    assert [about for about, _ in told][-4:] == ["crawl", "images", "score", "triplets"]
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from tests.arboretum import run
 from tests.builds import SEEDBED, manifest_bytes, manifest_of, seedbed, seedbed_process
 from tests.test_verify import faults, folder_of
 
-STAGES = ("crawl", "images", "text", "triplets", "windows")
+STAGES = ("crawl", "images", "score", "text", "triplets", "windows")
 
 
 def rows(out: Path, stage: str, prefix: str) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.errors import RecipeError, TombstoneError
 from pipelines.load_recipe import bundled_recipes, check_recipe, load_recipe
-from pipelines.stages import STAGE_LIST, STAGES, fingerprint
+from pipelines.stages import STAGE_LIST, STAGES, fingerprint, inputs_of
 from pipelines.tombstones import Tombstones, read_tombstones
 
 MINIMAL = """
@@ -132,7 +132,9 @@ def _fingerprints(overrides: list[str], recipe_file: Path, tombstones: Tombstone
     recipe = load_recipe(recipe_file, overrides)
     found: dict[str, str] = {}
     for stage in STAGE_LIST:
-        inputs = {name: found[name] for name in stage.inputs}
+        if stage.name not in recipe.stages():
+            continue
+        inputs = {name: found[name] for name in inputs_of(stage.name, recipe)}
         found[stage.name] = fingerprint(
             stage, recipe.stage_configuration(stage.name), inputs, tombstones or Tombstones()
         )
@@ -147,22 +149,24 @@ def _fingerprints(overrides: list[str], recipe_file: Path, tombstones: Tombstone
         ("crawl.connect_to={example.org: '127.0.0.1:8000'}", set()),
         ("contact=other@example.org", set()),
         ("crawl.snapshot=second", set(STAGES)),
-        ("images.size=32", {"images", "triplets"}),
+        ("images.size=32", {"images", "score", "triplets"}),
+        ("score.min_score=0.7", {"score", "triplets"}),
         ("triplets.steps=6", {"triplets"}),
         ("text.min_words=10", {"text", "windows"}),
         ("windows.context=32", {"windows"}),
-        ("split={train: 0.8, val: 0.1, test: 0.1}", {"images", "text", "triplets", "windows"}),
+        ("split={train: 0.8, val: 0.1, test: 0.1}", {"images", "score", "text", "triplets", "windows"}),
     ],
 )
 def test_a_changed_value_makes_out_of_date_only_what_depends_on_it(recipe_file: Path, override: str, stale: set[str]):
-    before, after = _fingerprints([], recipe_file), _fingerprints([override], recipe_file)
+    scored = "score={topic: drawn-tree}"
+    before, after = _fingerprints([scored], recipe_file), _fingerprints([scored, override], recipe_file)
     assert {stage for stage in STAGES if before[stage] != after[stage]} == stale
 
 
 def test_a_tombstone_makes_everything_out_of_date(recipe_file: Path, tmp_path: Path):
     (tmp_path / "tombstones.jsonl").write_text('{"url": "https://example.org/a"}\n')
     before, after = _fingerprints([], recipe_file), _fingerprints([], recipe_file, read_tombstones(tmp_path))
-    assert all(before[stage] != after[stage] for stage in STAGES)
+    assert all(before[stage] != after[stage] for stage in before)
 
 
 def test_tombstones_cover_urls_hosts_and_contents(tmp_path: Path):

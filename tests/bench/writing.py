@@ -36,7 +36,7 @@ def _references(part: Path, spec: TripletSpec) -> Iterator[SampleRef]:
     for member, end in zip(members, ends, strict=True):
         key = member.name.removesuffix(".png")
         for step, draw in rungs(spec):
-            source = (part.name, member.offset, end - member.offset, step, draw)
+            source = (part.name, member.offset, end - member.offset, step, draw, 0.0)
             yield SampleRef("train", triplet_key(key, step, draw), 0, source)
 
 
