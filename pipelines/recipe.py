@@ -11,6 +11,7 @@ A section left out (`images`, `text`, `triplets`, `windows`) leaves that stage o
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import date
 from typing import Annotated, Any, Literal, Self
 
@@ -18,9 +19,11 @@ from pydantic import Field, field_validator, model_validator
 
 from crawl.addresses import OPEN_PORTS
 from crawl.content_coding import MAX_EXPANSION
+from crawl.text_rules import C4, FineWeb, GopherQuality, GopherRepetition, RuleSettings
+from crawl.text_settings import Extractor, TextSettings
 from crawl.urls import TRACKING_PARAMETERS
 from pipelines.folders import STAGE_NAMES
-from pipelines.section import TRANSPORT, Section
+from pipelines.section import TRANSPORT, Section, section_of
 from pipelines.source_recipes import Source, check_names
 from shards.schedule import ladder
 
@@ -137,33 +140,38 @@ class ImagesConfig(Section):
         return self
 
 
-class TextConfig(Section):
-    """Which pages hold prose worth learning from; the thresholds are explained in `crawl.text_rules`."""
+_GopherQuality, _GopherRepetition, _C4, _FineWeb = map(section_of, (GopherQuality, GopherRepetition, C4, FineWeb))
 
-    min_words: int = Field(50, ge=1)
-    max_words: int = Field(100_000, ge=1)
-    min_mean_word_length: float = Field(3.0, ge=0)
-    max_mean_word_length: float = Field(10.0, gt=0)
-    min_alphabetic_share: float = Field(0.8, ge=0, le=1)
-    max_symbol_ratio: float = Field(0.1, ge=0, le=1)
-    max_bullet_line_share: float = Field(0.9, ge=0, le=1)
-    max_ellipsis_line_share: float = Field(0.3, ge=0, le=1)
+
+class TextConfig(Section):
+    """Which pages hold prose worth learning from; the rules and their numbers are explained in `crawl.text_rules`."""
+
+    extractor: Extractor = Field("cascade", description="a quick look first; or fast (that alone), or best (all pages)")
     min_sentences: int = Field(3, ge=0, description="0 asks for none")
-    max_repeated_line_share: float = Field(0.3, ge=0, le=1)
-    max_repeated_character_share: float = Field(0.2, ge=0, le=1)
+    gopher_quality: _GopherQuality | None = _GopherQuality()  # type: ignore[valid-type]
+    gopher_repetition: _GopherRepetition | None = _GopherRepetition()  # type: ignore[valid-type]
+    c4: _C4 | None = Field(None, description="paper, common, or a section")  # type: ignore[valid-type]
+    fineweb: _FineWeb | None = None  # type: ignore[valid-type]
     max_bytes: int = Field(5_000_000, ge=1024, description="of a page")
     max_nodes: int = Field(30_000, ge=1, description="of a page")
     buckets: int = Field(4, ge=1, le=65536, description="key buckets the tables are cut from")
     max_part_bytes: int = Field(64 * MEBIBYTE, ge=65536)
 
-    @model_validator(mode="after")
-    def _limits_leave_something(self) -> Self:
-        for low, high in (("min_words", "max_words"), ("min_mean_word_length", "max_mean_word_length")):
-            if getattr(self, low) > getattr(self, high):
-                raise ValueError(
-                    f"{low} {getattr(self, low)} is above {high} {getattr(self, high)}: nothing would pass"
-                )
-        return self
+    @field_validator("c4", mode="before")
+    @classmethod
+    def _variants_have_names(cls, value: object) -> object:
+        named = {"paper": C4.paper, "common": C4.common}
+        if isinstance(value, str) and value not in named:
+            raise ValueError(f"the variants are {', '.join(named)}; or give a section")
+        return asdict(named[value]()) if isinstance(value, str) else value
+
+    def settings(self) -> TextSettings:
+        """What `crawl.text` is given."""
+        kinds = {"gopher_quality": GopherQuality, "gopher_repetition": GopherRepetition, "c4": C4, "fineweb": FineWeb}
+        rules = {name: kind(**values) for name, kind in kinds.items() if (values := self.model_dump()[name])}
+        absent = dict.fromkeys(kinds.keys() - rules.keys())
+        rule_settings = RuleSettings(self.min_sentences, **absent, **rules)
+        return TextSettings(self.extractor, rule_settings, self.max_bytes, self.max_nodes)
 
 
 class SplitConfig(Section):

@@ -50,7 +50,7 @@ class Stage:
 STAGE_LIST = (
     Stage("crawl", (), 3, ()),
     Stage("images", ("crawl",), 4, ("numpy", "pillow", "pyarrow")),
-    Stage("text", ("crawl",), 1, ("lxml", "pyarrow", "resiliparse", "trafilatura", "unicode")),
+    Stage("text", ("crawl",), 2, ("lxml", "pyarrow", "resiliparse", "trafilatura", "unicode")),
     Stage("triplets", ("images",), 2, ("numpy", "pillow", "pyarrow")),
     Stage("windows", ("text",), 2, ("numpy", "pyarrow", "unicode")),
 )

@@ -15,7 +15,7 @@ import apache_beam as beam
 import pyarrow as pa
 
 from crawl.records import UNKNOWN
-from crawl.text import CleanText, TextSettings, clean_page, clean_plain_text
+from crawl.text import CleanText, clean_page, clean_plain_text
 from crawl.verdict import Verdict
 from crawl.visit import LOCAL_TEXT_TYPES
 from crawl.warc import read_record
@@ -115,7 +115,7 @@ def one_of_each_text(key: str, copies: Iterable[Cleaned]) -> Iterator[Any]:
 def clean_document(fetched: Any, job: Job) -> Clean | Verdict:  # noqa: ANN401 - any stage's `Fetched`
     """The document as it is stored (JSON), or why there is none."""
     assert job.recipe.text is not None
-    settings = TextSettings(**job.recipe.text.model_dump(exclude={"buckets", "max_part_bytes"}))
+    settings = job.recipe.text.settings()
     crawl = job.input_folder("crawl")
     row = read_row(f"{crawl}/{fetched.ref.table}", fetched.ref.row)
     stored = read_record(crawl / row["warc_file"], row["warc_offset"])
@@ -131,6 +131,7 @@ def clean_document(fetched: Any, job: Job) -> Clean | Verdict:  # noqa: ANN401 -
 
 def make_document(text: CleanText, row: dict[str, Any], job: Job) -> dict[str, Any]:
     """A row of `documents-*.parquet`; its key is 32 hex digits of the text's SHA-256."""
+    assert job.recipe.text is not None
     key = hashlib.sha256(text.text.encode()).hexdigest()[:32]
     known = {
         **{name: row[name] for name in FROM_LEDGER},
@@ -145,7 +146,7 @@ def make_document(text: CleanText, row: dict[str, Any], job: Job) -> dict[str, A
         "author": UNKNOWN,
         "cluster": key,
         "split": draw_split(key, job.recipe.split),
-        "filters": "gopher_quality,repeated_lines,exact_duplicate,same_text",
+        "filters": ",".join((*job.recipe.text.settings().rules.names(), "exact_duplicate", "same_text")),
     }
     return {name: known[name] for name in DOCUMENT_SCHEMA.names}
 

@@ -39,7 +39,7 @@ def crawl(out: Path, source: dict[str, Any], site: Site | None = None, workers: 
         "name": "archived",
         "contact": "gardener@example.org",
         "crawl": {"sources": {"archive": source, **more}, **settings},
-        "text": {"min_words": 5, "min_sentences": 1},
+        "text": {"gopher_quality": {"min_words": 5}, "min_sentences": 1},
     }
     recipe = check_recipe(data, "archived.yaml")
     build(recipe, out, ("crawl", "text"), workers, Console(quiet=True))

@@ -5,9 +5,9 @@ pages of at least 3 sentences. `C4.common()` is what later pipelines run, datatr
 least 3 words, pages of at least 5 sentences (the numbers of the paper's first version), and lines need not end in a
 mark. Its list of bad words is not part of either here.
 
-Source: Raffel et al. 2020, "Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer" (JMLR 21),
-section 2.2; its code (tensorflow_datasets, `text/c4_utils.py`) for policies, citations and the longest word; datatrove's
-`C4QualityFilter` as FineWeb calls it for the common variant.
+Source: Raffel et al. 2020, "Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer"
+(JMLR 21), section 2.2; its code (tensorflow_datasets, `text/c4_utils.py`) for policies, citations and the longest word;
+datatrove's `C4QualityFilter` as FineWeb calls it for the common variant.
 """
 
 import re

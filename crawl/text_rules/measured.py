@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from crawl.verdict import Verdict
 
+# What lays out lists and tables in an extracted text, and is no word of it.
+LAYOUT_SIGNS = frozenset({"-", "|"})
 PARAGRAPH_BREAK = re.compile(r"\n\s*\n")
 
 
@@ -15,7 +17,7 @@ class Measured:
 
     Attributes:
         text: the whole.
-        words: what stands between white space.
+        words: what stands between white space, but for lone signs that lay out lists and tables.
         lines: what stands between line breaks, stripped, blank ones left out.
         paragraphs: what stands between blank lines, empty ones left out.
     """
@@ -27,14 +29,15 @@ class Measured:
 
 
 def measure(text: str) -> Measured:
-    """Cut a text up.
+    r"""Cut a text up.
 
-    >>> measure("An oak.\\n\\nAn ash\\nand an elm.").lines
+    >>> measure("An oak.\n\nAn ash\nand an elm.").lines
     ['An oak.', 'An ash', 'and an elm.']
     """
     lines = [stripped for line in text.split("\n") if (stripped := line.strip())]
     paragraphs = [paragraph for paragraph in PARAGRAPH_BREAK.split(text.strip()) if paragraph]
-    return Measured(text, text.split(), lines, paragraphs)
+    words = [word for word in text.split() if word not in LAYOUT_SIGNS]
+    return Measured(text, words, lines, paragraphs)
 
 
 def divide(part: float, whole: float) -> float:
