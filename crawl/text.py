@@ -6,16 +6,19 @@ thorough extraction, and its text is judged again.
 
 import codecs
 import re
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from lxml import html
 
 from crawl.encoding import decode_page
 from crawl.main_text import extract_main_text, tidy
 from crawl.page_tree import parse_page
+from crawl.private_data import redact
 from crawl.quick_text import read_quickly
 from crawl.records import UNKNOWN
-from crawl.text_rules import RuleSettings, judge_text
+from crawl.text_rules import judge_text
 from crawl.text_settings import TextSettings
 from crawl.verdict import Verdict
 from crawl.visible_text import visible_text
@@ -36,12 +39,14 @@ class CleanText:
         text: the main text in NFC, paragraphs parted by a blank line.
         language: the language the page declares, as a lower-case BCP 47 tag, or "unknown".
         num_words: words of the text, parted by white space.
+        private_data: how often each kind of private data was replaced in title and text.
     """
 
     title: str
     text: str
     language: str
     num_words: int
+    private_data: Mapping[str, int] = field(default_factory=dict)
 
 
 def clean_page(payload: bytes, url: str, charset: str | None, settings: TextSettings) -> CleanText | Verdict:
@@ -54,12 +59,14 @@ def clean_page(payload: bytes, url: str, charset: str | None, settings: TextSett
     if verdict:
         return verdict
     markup = decode_page(payload, charset)
-    if settings.extractor == "fast":
-        return _clean_quickly(markup, settings.rules)
-    if settings.extractor == "cascade":
-        quick = _clean_quickly(markup, settings.rules.lenient())
-        if isinstance(quick, Verdict):
-            return quick
+    if settings.extractor != "best":
+        page = read_quickly(markup)
+        language = _language_tag(page.language)
+        if settings.extractor == "fast":
+            return _judged(page.title, page.text, language, settings)
+        found = judge_text(page.text, language, settings.rules.lenient())
+        if isinstance(found, Verdict):
+            return found
     return _clean_thoroughly(markup, url, settings)
 
 
@@ -75,7 +82,7 @@ def clean_plain_text(payload: bytes, charset: str | None, settings: TextSettings
     if not text.strip():
         return Verdict("rejected", "no_text", "the document is empty")
     title = text.lstrip().partition("\n")[0].lstrip("# ").strip()
-    return _judged(title, text, UNKNOWN, settings.rules)
+    return _judged(title, text, UNKNOWN, settings)
 
 
 def _judge_bytes(payload: bytes, settings: TextSettings) -> Verdict | None:
@@ -87,11 +94,6 @@ def _judge_bytes(payload: bytes, settings: TextSettings) -> Verdict | None:
     return Verdict("rejected", "not_text", f"byte 0x{binary[0].hex()} at {binary.start()}") if binary else None
 
 
-def _clean_quickly(markup: str, rules: RuleSettings) -> CleanText | Verdict:
-    page = read_quickly(markup)
-    return _judged(page.title, page.text, _language_tag(page.language), rules)
-
-
 def _clean_thoroughly(markup: str, url: str, settings: TextSettings) -> CleanText | Verdict:
     tree = parse_page(markup)
     if tree is None:
@@ -100,12 +102,16 @@ def _clean_thoroughly(markup: str, url: str, settings: TextSettings) -> CleanTex
     if num_nodes > settings.max_nodes:
         return Verdict("rejected", "too_many_nodes", f"{num_nodes} > {settings.max_nodes}")
     title, language = _find_title(tree), _find_language(tree)
-    return _judged(title, extract_main_text(tree, url), language, settings.rules)
+    return _judged(title, extract_main_text(tree, url), language, settings)
 
 
-def _judged(title: str, text: str, language: str, rules: RuleSettings) -> CleanText | Verdict:
-    kept = judge_text(text, language, rules)
-    return kept if isinstance(kept, Verdict) else CleanText(title, kept, language, len(kept.split()))
+def _judged(title: str, text: str, language: str, settings: TextSettings) -> CleanText | Verdict:
+    kept = judge_text(text, language, settings.rules)
+    if isinstance(kept, Verdict):
+        return kept
+    redacted_title, redacted = redact(title, settings.private_data), redact(kept, settings.private_data)
+    private_data = Counter(redacted_title.counts) + Counter(redacted.counts)
+    return CleanText(redacted_title.text, redacted.text, language, len(redacted.text.split()), private_data)
 
 
 def _find_title(tree: html.HtmlElement) -> str:

@@ -11,7 +11,6 @@ A section left out (`images`, `text`, `triplets`, `windows`) leaves that stage o
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import date
 from typing import Annotated, Any, Literal, Self
 
@@ -19,15 +18,12 @@ from pydantic import Field, field_validator, model_validator
 
 from crawl.addresses import OPEN_PORTS
 from crawl.content_coding import MAX_EXPANSION
-from crawl.text_rules import C4, FineWeb, GopherQuality, GopherRepetition, RuleSettings
-from crawl.text_settings import Extractor, TextSettings
 from crawl.urls import TRACKING_PARAMETERS
 from pipelines.folders import STAGE_NAMES
-from pipelines.section import TRANSPORT, Section, section_of
+from pipelines.section import MEBIBYTE, TRANSPORT, Section
 from pipelines.source_recipes import Source, check_names
+from pipelines.text_recipe import TextConfig
 from shards.schedule import ladder
-
-MEBIBYTE = 1 << 20
 
 
 def _is_plain(text: str) -> bool:
@@ -138,40 +134,6 @@ class ImagesConfig(Section):
                 f"min_side {self.min_side} is below size {self.size} and nothing is enlarged: give at least {self.size}"
             )
         return self
-
-
-_GopherQuality, _GopherRepetition, _C4, _FineWeb = map(section_of, (GopherQuality, GopherRepetition, C4, FineWeb))
-
-
-class TextConfig(Section):
-    """Which pages hold prose worth learning from; the rules and their numbers are explained in `crawl.text_rules`."""
-
-    extractor: Extractor = Field("cascade", description="a quick look first; or fast (that alone), or best (all pages)")
-    min_sentences: int = Field(3, ge=0, description="0 asks for none")
-    gopher_quality: _GopherQuality | None = _GopherQuality()  # type: ignore[valid-type]
-    gopher_repetition: _GopherRepetition | None = _GopherRepetition()  # type: ignore[valid-type]
-    c4: _C4 | None = Field(None, description="paper, common, or a section")  # type: ignore[valid-type]
-    fineweb: _FineWeb | None = None  # type: ignore[valid-type]
-    max_bytes: int = Field(5_000_000, ge=1024, description="of a page")
-    max_nodes: int = Field(30_000, ge=1, description="of a page")
-    buckets: int = Field(4, ge=1, le=65536, description="key buckets the tables are cut from")
-    max_part_bytes: int = Field(64 * MEBIBYTE, ge=65536)
-
-    @field_validator("c4", mode="before")
-    @classmethod
-    def _variants_have_names(cls, value: object) -> object:
-        named = {"paper": C4.paper, "common": C4.common}
-        if isinstance(value, str) and value not in named:
-            raise ValueError(f"the variants are {', '.join(named)}; or give a section")
-        return asdict(named[value]()) if isinstance(value, str) else value
-
-    def settings(self) -> TextSettings:
-        """What `crawl.text` is given."""
-        kinds = {"gopher_quality": GopherQuality, "gopher_repetition": GopherRepetition, "c4": C4, "fineweb": FineWeb}
-        rules = {name: kind(**values) for name, kind in kinds.items() if (values := self.model_dump()[name])}
-        absent = dict.fromkeys(kinds.keys() - rules.keys())
-        rule_settings = RuleSettings(self.min_sentences, **absent, **rules)
-        return TextSettings(self.extractor, rule_settings, self.max_bytes, self.max_nodes)
 
 
 class SplitConfig(Section):
