@@ -1,12 +1,12 @@
 """MinHash: which texts are likely to be near duplicates of each other, and how alike two texts really are.
 
-A text is the set of its 5-grams of words. Of 112 random orders of all 5-grams the first of each text is kept, eight make
-a band, and two texts are candidates where one of their 14 bands is equal: with Jaccard similarity s that happens with
-probability 1 - (1 - s⁸)¹⁴, which is 0.92 at 0.8 and 0.05 at 0.5.
+A text is the set of its 5-grams of words. Of 112 random orders of all 5-grams the first of each text is kept, eight
+make a band, and two texts are candidates where one of their 14 bands is equal: with Jaccard similarity s that happens
+with probability 1 - (1 - s⁸)¹⁴, which is 0.92 at 0.8 and 0.05 at 0.5.
 
-Source: Broder 1997, "On the resemblance and containment of documents", for the sets and the orders; Leskovec, Rajaraman,
-Ullman, "Mining of Massive Datasets", section 3.4, for the bands; Penedo et al. 2024 (FineWeb), section 3.4, for 5-grams,
-14 bands and 8 rows.
+Source: Broder 1997, "On the resemblance and containment of documents", for the sets and the orders; Leskovec,
+Rajaraman, Ullman, "Mining of Massive Datasets", section 3.4, for the bands; Penedo et al. 2024 (FineWeb), section 3.4,
+for 5-grams, 14 bands and 8 rows.
 """
 
 import functools

@@ -27,12 +27,12 @@ from shards.manifest import FileEntry, atomic_open
 from shards.tokenizer import (
     TOKENIZER_NAME,
     ByteTokenizer,
-    Tokenizer,
     WordTokenizer,
     build_vocabulary,
     load_tokenizer,
     split_words,
 )
+from shards.tokens import Tokenizer
 from shards.window import EXTENSIONS, Piece, WindowSpec, encode_window, place_pieces, window_bytes, window_key
 from shards.writer import write_shard
 

@@ -20,7 +20,8 @@ from shards.noise import sample_id
 from shards.order import Places
 from shards.remote_store import open_store
 from shards.store import DatasetError
-from shards.tokenizer import TOKENIZER_NAME, ByteTokenizer, WordTokenizer, from_json
+from shards.tokenizer import TOKENIZER_NAME, from_json
+from shards.tokens import Tokenizer
 from shards.triplet import PROVENANCE, TripletSpec, triplet_key, triplet_record
 from shards.window import WindowSpec, target_mask
 
@@ -105,9 +106,7 @@ class WindowDataset(Dataset):
 
     fields = ("tokens", "mask", "key")
 
-    def __init__(
-        self, committed: Committed, split: str, tokenizer: WordTokenizer | ByteTokenizer, spec: WindowSpec
-    ) -> None:
+    def __init__(self, committed: Committed, split: str, tokenizer: Tokenizer, spec: WindowSpec) -> None:
         super().__init__(committed, split)
         self.tokenizer = tokenizer
         self.spec = spec
@@ -187,7 +186,7 @@ def open_dataset(
     raise DatasetError(f"{where} holds {stage}, no dataset of triplets or windows: give a dataset's folder")
 
 
-def _read_tokenizer(committed: Committed) -> WordTokenizer | ByteTokenizer:
+def _read_tokenizer(committed: Committed) -> Tokenizer:
     """Return a dataset's tokenizer.
 
     Raises:

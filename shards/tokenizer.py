@@ -1,4 +1,4 @@
-r"""Text as numbers and back: a dictionary of words, or bytes.
+r"""Text as numbers and back: a dictionary of words, byte pairs, or bytes.
 
 The words of a text are, in this order of preference:
 
@@ -16,55 +16,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Tokens = NDArray[np.uint16] | NDArray[np.uint32]
+from shards.bpe import BpeTokenizer
+from shards.tokens import END, UNKNOWN, Tokenizer, TokenizerError, Tokens, canonical, smallest_dtype
 
 TOKENIZER_NAME = "tokenizer.json"
-UNKNOWN, END = "<unk>", "<eos>"
 LINE, PARAGRAPH = "\n", "\n\n"
 
 _WORD = re.compile(r"\d+(?:[.,]\d+)+|\w+(?:['’\-]\w+)*|\s+|[^\w\s]")
+_SPACED_WORD = re.compile(r"\n|\S+")
 _CLINGS_TO_THE_LEFT = frozenset(".,;:!?)]}%…»”’'")
 _CLINGS_TO_THE_RIGHT = frozenset("([{«“‘")
-
-
-class TokenizerError(ValueError):
-    """A file is no tokenizer."""
-
-
-class Tokenizer(Protocol):
-    """What every tokenizer can do; ids run from 0 to `vocab_size - 1`."""
-
-    @property
-    def vocab_size(self) -> int:
-        """How many ids there are."""
-
-    @property
-    def eos_id(self) -> int:
-        """The id of `<eos>`, which closes a document."""
-
-    @property
-    def dtype(self) -> str:
-        """The smallest type string that holds every id, `<u2` or `<u4`."""
-
-    def encode(self, text: str) -> Tokens:
-        """Return the ids of a text, `(n,)` of `dtype`, without `<eos>`."""
-
-    def decode(self, ids: Iterable[int]) -> str:
-        """Return readable text; `<eos>` and `<unk>` are written as such."""
-
-    def token(self, token_id: int) -> str:
-        """Return one token as readable text."""
-
-    def to_json(self) -> str:
-        """Return the text of the tokenizer's file."""
-
-    def sha256(self) -> str:
-        """Return the SHA-256 of the tokenizer's file, in hex."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +39,12 @@ class WordTokenizer:
     Attributes:
         words: The words, the commonest first.
         lower_case: Whether texts are put in lower case.
+        spaced: Whether texts are split at white space alone, as those are that were split into words before.
     """
 
     words: tuple[str, ...]
     lower_case: bool = False
+    spaced: bool = False
 
     kind = "words"
     unk_id = 0
@@ -104,7 +71,9 @@ class WordTokenizer:
         [3, 0, 2]
         """
         get = self._ids.get
-        return np.array([get(word, self.unk_id) for word in split_words(text, self.lower_case)], self.dtype)
+        return np.array(
+            [get(word, self.unk_id) for word in split_words(text, self.lower_case, self.spaced)], self.dtype
+        )
 
     def token(self, token_id: int) -> str:
         """Return one word."""
@@ -112,11 +81,13 @@ class WordTokenizer:
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return readable text: no space before closing punctuation, nor after an opening bracket."""
-        return join_words(self.token(int(token_id)) for token_id in ids)
+        words = [self.token(int(token_id)) for token_id in ids]
+        return " ".join(words).replace(" \n", "\n").replace("\n ", "\n") if self.spaced else join_words(words)
 
     def to_json(self) -> str:
         """Return the text of the tokenizer's file."""
-        return _canonical({"kind": self.kind, "lower_case": self.lower_case, "words": list(self.words)})
+        spaced = {"spaced": True} if self.spaced else {}
+        return canonical({"kind": self.kind, "lower_case": self.lower_case, "words": list(self.words), **spaced})
 
     def sha256(self) -> str:
         """Return the SHA-256 of the tokenizer's file, in hex."""
@@ -147,21 +118,23 @@ class ByteTokenizer:
 
     def to_json(self) -> str:
         """Return the text of the tokenizer's file."""
-        return _canonical({"kind": self.kind})
+        return canonical({"kind": self.kind})
 
     def sha256(self) -> str:
         """Return the SHA-256 of the tokenizer's file, in hex."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
 
-def split_words(text: str, lower_case: bool = False) -> list[str]:
+def split_words(text: str, lower_case: bool = False, spaced: bool = False) -> list[str]:
     """Return the words of a text in Unicode's composed form (NFC), as the module says.
+
+    A `spaced` text is split at white space alone, and each of its newlines is a word: WikiText-2's counts are such.
 
     >>> split_words("The oak's 3,5 m (tall).")
     ['The', "oak's", '3,5', 'm', '(', 'tall', ')', '.']
     """
     prepared = unicodedata.normalize("NFC", text.lower() if lower_case else text)
-    return list(_words(_WORD.findall(prepared)))
+    return _SPACED_WORD.findall(prepared) if spaced else list(_words(_WORD.findall(prepared)))
 
 
 def join_words(words: Iterable[str]) -> str:
@@ -198,12 +171,7 @@ def build_vocabulary(counts: Mapping[str, int], max_words: int, min_count: int =
     return tuple(sorted(kept, key=lambda word: (-counts[word], word))[:max_words])
 
 
-def smallest_dtype(vocab_size: int) -> str:
-    """Return the type string that holds `vocab_size` ids: `<u2` or `<u4`."""
-    return "<u2" if vocab_size <= 2**16 else "<u4"
-
-
-def from_json(text: str) -> WordTokenizer | ByteTokenizer:
+def from_json(text: str) -> Tokenizer:
     """Return the tokenizer that `to_json` wrote.
 
     Raises:
@@ -214,14 +182,17 @@ def from_json(text: str) -> WordTokenizer | ByteTokenizer:
         if value["kind"] == ByteTokenizer.kind:
             return ByteTokenizer()
         if value["kind"] == WordTokenizer.kind:
-            return WordTokenizer(words=tuple(_strings(value["words"])), lower_case=bool(value["lower_case"]))
+            words = tuple(_strings(value["words"]))
+            return WordTokenizer(words, bool(value["lower_case"]), bool(value.get("spaced", False)))
+        if value["kind"] == BpeTokenizer.kind:
+            return BpeTokenizer(json.dumps(value["definition"]), value["end"])
         kind = value["kind"]
     except (ValueError, KeyError, TypeError) as error:
         raise TokenizerError(f"not a tokenizer ({type(error).__name__}: {error})") from error
-    raise TokenizerError(f"unknown kind of tokenizer {kind!r}: this program knows words and bytes")
+    raise TokenizerError(f"unknown kind of tokenizer {kind!r}: this program knows words, bpe and bytes")
 
 
-def load_tokenizer(path: Path) -> WordTokenizer | ByteTokenizer:
+def load_tokenizer(path: Path) -> Tokenizer:
     """Return the tokenizer in a file, or in a dataset folder's `tokenizer.json`.
 
     Raises:
@@ -249,7 +220,3 @@ def _strings(values: list[Any]) -> list[str]:
     if not all(isinstance(value, str) for value in values):
         raise TypeError("a word is no text")
     return values
-
-
-def _canonical(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, indent=0) + "\n"

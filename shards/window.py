@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from shards.npy import npy_bytes, npy_length
 from shards.tar import sample_bytes
-from shards.tokenizer import Tokenizer, Tokens
+from shards.tokens import Tokenizer, Tokens
 from shards.triplet import record_bytes
 
 KIND = "windows"
