@@ -10,21 +10,15 @@ for 5-grams, 14 bands and 8 rows.
 """
 
 import functools
-import hashlib
-import re
 
 import numpy as np
-import numpy.typing as npt
 
-Hashes = npt.NDArray[np.uint64]
+from crawl.word_hashes import MULTIPLIER, Hashes, hash_n_grams, mix, plain_words
 
-WORD = re.compile(r"\w+")
 WORDS_PER_SHINGLE = 5
 NUM_BANDS = 14
 ROWS_PER_BAND = 8
 SEED = 1
-# Knuth's multiplier of MMIX, odd: n-grams that differ in the order of their words differ.
-MULTIPLIER = np.uint64(6364136223846793005)
 
 
 def hash_shingles(text: str) -> Hashes:
@@ -32,15 +26,8 @@ def hash_shingles(text: str) -> Hashes:
 
     Words are runs of letters and digits in lower case. A text of fewer than five is one 5-gram; one of none has none.
     """
-    words = WORD.findall(text.lower())
-    if not words:
-        return np.empty(0, np.uint64)
-    hashes = np.fromiter(map(_hash_word, words), np.uint64, len(words))
-    size = min(WORDS_PER_SHINGLE, len(words))
-    shingles = np.zeros(len(words) - size + 1, np.uint64)
-    for first in range(size):
-        shingles = shingles * MULTIPLIER + hashes[first : len(hashes) - size + 1 + first]
-    return np.unique(_mix(shingles))
+    words = plain_words(text)
+    return np.unique(hash_n_grams(words, min(WORDS_PER_SHINGLE, len(words)))) if words else np.empty(0, np.uint64)
 
 
 def hash_bands(shingles: Hashes) -> Hashes:
@@ -58,7 +45,7 @@ def hash_bands(shingles: Hashes) -> Hashes:
     rows = first.reshape(NUM_BANDS, ROWS_PER_BAND)
     bands = np.arange(NUM_BANDS, dtype=np.uint64)
     for row in range(ROWS_PER_BAND):
-        bands = _mix(bands * MULTIPLIER + rows[:, row])
+        bands = mix(bands * MULTIPLIER + rows[:, row])
     return bands
 
 
@@ -73,11 +60,6 @@ def jaccard(one: Hashes, other: Hashes) -> float:
     return num_common / num_all if num_all else 0.0
 
 
-@functools.lru_cache(maxsize=200_000)
-def _hash_word(word: str) -> int:
-    return int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "little")
-
-
 @functools.cache
 def _orders() -> tuple[Hashes, Hashes]:
     """The factors, which are odd, and terms of the 112 orders: x ↦ factor · x + term modulo 2⁶⁴."""
@@ -85,10 +67,3 @@ def _orders() -> tuple[Hashes, Hashes]:
         0, 2**64, (2, NUM_BANDS * ROWS_PER_BAND), dtype=np.uint64
     )
     return words[0] | np.uint64(1), words[1]
-
-
-def _mix(values: Hashes) -> Hashes:
-    """Return the values with every bit depending on every other. Source: Steele et al. 2014, SplitMix64."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
