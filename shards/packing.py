@@ -1,8 +1,8 @@
 """Which parts of documents share a window, where windows are not cut from one stream.
 
 `best_fit` fills windows with whole documents; one that is longer than a window is split, never cropped. `document`
-gives every document windows of its own. Both repeat a part's last token as the first of the next, so that every token of
-a document but its first has the one before it in its window.
+gives every document windows of its own. Both repeat a part's last token as the first of the next, so that every token
+of a document but its first has the one before it in its window.
 
 Source: Ding et al. 2024, "Fewer Truncations Improve Language Modeling", section 3, for best-fit packing, which is
 best-fit decreasing of bin packing (Johnson 1974).
