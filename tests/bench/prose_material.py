@@ -1,5 +1,5 @@
-"""Pages to clean: real ones, as two WARC files. `articles` holds news pages, most of which are worth keeping; `mixed` the
-same beside many pages that are not.
+"""Pages to clean, real ones, as two WARC files: `articles` holds news pages, most of which are worth keeping; `mixed`
+the same beside many pages that are not.
 """
 
 import gzip
