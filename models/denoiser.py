@@ -23,10 +23,11 @@ from torch import Tensor, nn
 from models.baselines import mean_picture
 from models.curves import draw_losses
 from models.denoising import TARGETS, Denoiser, DenoiserShape, squared_error
+from models.device_noise import choose_noise
 from models.devices import choose_device, choose_precision
 from models.gaussian import fit_gaussian
 from models.growing import generate, generate_main, load_denoiser
-from models.picture_losses import compare, mean_loss, print_comparison, to_tensors
+from models.picture_losses import compare, mean_loss, print_comparison
 from models.pixels import to_values
 from models.runs import (
     Budget,
@@ -135,7 +136,8 @@ def train(  # noqa: PLR0915
     held_out = _held_out(settings.dataset, dataset)
     pictures = survey(dataset)
     kind_of_noise: Literal["fresh", "stored"] = "fresh" if settings.fresh_noise else "stored"
-    loader = dataset.loader(settings.batch_size, seed=settings.seed, noise=kind_of_noise)
+    fields, to_device = choose_noise(dataset, kind_of_noise, device)
+    loader = dataset.loader(settings.batch_size, seed=settings.seed, noise=kind_of_noise, fields=fields)
 
     # Model
     model = build_denoiser(settings, dataset, to_values(pictures)).to(device)
@@ -178,7 +180,7 @@ def train(  # noqa: PLR0915
     saved_at = time.monotonic()
     while budget.fraction() < 1:
         # One step down the gradient of the squared error
-        clean, noise, noisy, step = to_tensors(next(batches), device)
+        clean, noise, noisy, step = to_device(next(batches))
         if settings.flip:
             is_flipped = torch.rand(len(step))[:, None, None, None].to(device) < 0.5
             clean, noise, noisy = (torch.where(is_flipped, x.flip(-1), x) for x in (clean, noise, noisy))

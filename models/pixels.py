@@ -11,6 +11,7 @@ def to_pixels(x: Tensor) -> NDArray[np.uint8]:
     return np.asarray(((256 * x + 255) / 2).round().clamp(0, 255).to(torch.uint8).movedim(-3, -1).cpu().numpy())
 
 
-def to_values(pixels: NDArray[np.uint8]) -> Tensor:
-    """Return pixels (B, S, S, C) as values `x = (2u − 255) / 256`, float32 (B, C, S, S)."""
-    return ((2 * torch.tensor(pixels).float() - 255) / 256).permute(0, 3, 1, 2).contiguous()
+def to_values(pixels: NDArray[np.uint8] | Tensor) -> Tensor:
+    """Return pixels (B, S, S, C) as values `x = (2u − 255) / 256`, float32 (B, C, S, S), on a tensor's own device."""
+    u = pixels if isinstance(pixels, Tensor) else torch.tensor(pixels)
+    return ((2 * u.float() - 255) / 256).permute(0, 3, 1, 2).contiguous()

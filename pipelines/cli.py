@@ -125,15 +125,17 @@ def show(
     from rich.console import Console  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    from pipelines.show import check_any, has_dataset, save_strips, shown_split, windows  # noqa: PLC0415
+    from pipelines.show import save_strips, shown_splits, windows  # noqa: PLC0415
 
-    check_any(out)
     console = Console(highlight=False)
-    if has_dataset(out, "triplets"):
-        for path in save_strips(out, to or out / "show", split or shown_split(out, "triplets") or "train", count):
+    shown = shown_splits(out, split)
+    for stage in (stage for stage in shown if shown[stage] is None):
+        console.print(f"{stage}: no sample in {split or 'any split'}", soft_wrap=True)
+    if chosen := shown.get("triplets"):
+        for path in save_strips(out, to or out / "show", chosen, count):
             console.print(f"triplet  {path}", soft_wrap=True)
-    if has_dataset(out, "windows"):
-        for window in windows(out, split or shown_split(out, "windows") or "train", count):
+    if chosen := shown.get("windows"):
+        for window in windows(out, chosen, count):
             console.rule(window.url, align="left", style="dim")
             console.print(Text.assemble(window.before, " ", (f"[{window.next}]", "bold reverse")))
 

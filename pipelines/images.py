@@ -25,7 +25,8 @@ from pipelines.fates import Fates, Reject
 from pipelines.ledger import FROM_LEDGER, RowRef, count_fetched, crawl_tables, read_fetched
 from pipelines.receipts import Receipt
 from pipelines.rejects import WriteRejects
-from pipelines.sink import SampleRef, WriteShards
+from pipelines.sink import WriteShards
+from pipelines.sorting import SampleRef
 from pipelines.splits import draw_split
 from pipelines.stages import Job, Outcome
 from pipelines.staging import read_staged
@@ -213,17 +214,17 @@ def picture_record(picture: CleanImage, row: dict[str, Any], link: dict[str, Any
     return {name: known[name] for name in RECORD_FIELDS}
 
 
-def write_part(folder: Path, extension: str, name: str, samples: list[SampleRef]) -> Receipt:
+def write_part(folder: Path, extension: str, name: str, samples: Iterable[SampleRef]) -> Receipt:
     """Writes clean pictures as `part-NNNNNN.tar` with its index, and their table as `images-NNNNNN.parquet`."""
     rows: list[dict[str, Any]] = []
     copied = _copy_samples(folder, extension, name, samples, rows)
     files = write_shard(folder / f"{name}.tar", copied, (extension, "txt", "json"))
     table = write_table(folder, f"images-{name.removeprefix('part-')}.parquet", rows, IMAGE_SCHEMA)
-    return Receipt((*files, table), Fates(kept=len(samples)))
+    return Receipt((*files, table), Fates(kept=len(rows)))
 
 
 def _copy_samples(
-    folder: Path, extension: str, name: str, samples: list[SampleRef], rows: list[dict[str, Any]]
+    folder: Path, extension: str, name: str, samples: Iterable[SampleRef], rows: list[dict[str, Any]]
 ) -> Iterator[tuple[str, dict[str, bytes]]]:
     """The samples as they stand in the part; a row for each goes into `rows`."""
     offset = 0

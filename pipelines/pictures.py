@@ -11,6 +11,7 @@ from PIL import Image
 
 from crawl.images import EXTENSIONS, sha256_key
 from pipelines.errors import StageError
+from pipelines.open_files import OpenFiles
 from shards.tar import members
 from shards.triplet import PROVENANCE
 
@@ -20,35 +21,29 @@ class Picture(NamedTuple):
 
     key: str
     pixels: NDArray[np.uint8]
-    """(S, S, C)"""
+    """(S, S, C), read-only"""
     caption: str
     provenance: dict[str, Any]
 
 
-def read_picture(part: Path, offset: int, length: int) -> Picture:
-    """The clean picture whose sample stands at `offset` of a part of the images stage.
+def read_picture(files: OpenFiles, part: Path, offset: int, length: int) -> Picture:
+    """The clean picture whose sample stands at `offset` of a part of the images stage; its key is that of its pixels.
 
     Raises:
         StageError: the part is damaged there.
     """
     try:
-        found = _read_members(part, offset, length)
+        found = {name.partition(".")[2]: content for name, content in members(files.read(part, offset, length))}
         record = json.loads(found["json"])
         (picture,) = found.keys() & set(EXTENSIONS.values())
-        pixels = np.array(Image.open(io.BytesIO(found[picture])))
-        if sha256_key(pixels.tobytes() if picture == "png" else found[picture]) != record["key"]:
+        image = Image.open(io.BytesIO(found[picture]))
+        pixels = image.tobytes()
+        if sha256_key(pixels if picture == "png" else found[picture]) != record["key"]:
             raise ValueError("the picture is not that of the key")
-        shaped = pixels.reshape(*pixels.shape[:2], -1)
+        shaped = np.frombuffer(pixels, np.uint8).reshape(image.height, image.width, -1)
         return Picture(record["key"], shaped, found["txt"].decode(), {name: record[name] for name in PROVENANCE})
     except (KeyError, ValueError, OSError) as error:
         raise StageError(
             f"{part}: the picture at offset {offset} is damaged ({type(error).__name__}: {error}); "
             f"remove {part.parent} and build again to make it anew"
         ) from error
-
-
-def _read_members(part: Path, offset: int, length: int) -> dict[str, bytes]:
-    """The files of one sample, by extension."""
-    with part.open("rb") as file:
-        file.seek(offset)
-        return {name.partition(".")[2]: content for name, content in members(file.read(length))}

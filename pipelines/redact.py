@@ -23,12 +23,12 @@ from pipelines.tables import read_table, write_file, write_table
 from pipelines.tombstones import FILE as TOMBSTONES
 from pipelines.tombstones import Tombstones
 from shards.describe import describing_files
-from shards.forget import RedactedShard, link_file, redact_shard
+from shards.forget import RedactedShard, forget_words, link_file, redact_shard
 from shards.index import decode_index
 from shards.manifest import Counts, FileEntry, Manifest, atomic_open
 from shards.reader import ShardFiles
 from shards.tar import BLOCK_BYTES, sample_bytes
-from shards.tokenizer import TOKENIZER_NAME
+from shards.tokenizer import TOKENIZER_NAME, WordTokenizer, load_tokenizer
 from shards.writer import INDEX_SUFFIX, TAR_SUFFIX, split_of
 
 Row = dict[str, Any]
@@ -322,4 +322,18 @@ def _redact_dataset(work: _Work) -> None:
         else:
             work.write(write_file(work.target, name, text.encode(), records=0))
     for entry in work.entries(TOKENIZER_NAME):
+        _redact_tokenizer(work, entry)
+
+
+def _redact_tokenizer(work: _Work, entry: FileEntry) -> None:
+    """Blanks the words that stood only in windows that went."""
+    tokenizer = load_tokenizer(work.source)
+    if not work.redacted.num_removed or not isinstance(tokenizer, WordTokenizer):
         work.link(entry)
+        return
+    context = work.manifest.configuration["spec"]["context"]
+    left = forget_words(work.target, work.redacted.files, tokenizer, context)
+    if left is tokenizer:
+        work.link(entry)
+    else:
+        work.write(write_file(work.target, entry.path, left.to_json().encode(), entry.records))

@@ -11,9 +11,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pipelines.errors import StageError
 from pipelines.folders import current_manifest
+from shards.corruption import num_corrupted
 from shards.dataset import TripletDataset, WindowDataset, open_dataset
 from shards.describe import SPLITS
 from shards.manifest import CURRENT_NAME
+from shards.triplet import TripletSpec
 
 SHOWN_SIDE = 128
 """Small pictures are enlarged by the whole number that brings them to about this many pixels."""
@@ -52,7 +54,7 @@ class ShownWindow:
 
 
 def strips(out: Path, split: str, count: int) -> Iterator[Strip]:
-    """The first `count` pictures of the triplets in `out`: noisy at each step, clean, and the static itself."""
+    """The first `count` pictures of the triplets in `out`: noisy at each step, clean, and the noise itself."""
     dataset = open_dataset(out / "triplets", split)
     assert isinstance(dataset, TripletDataset)
     batches = dataset.loader(1024, shuffle=False, finite=True, fields=("key",))
@@ -60,7 +62,7 @@ def strips(out: Path, split: str, count: int) -> Iterator[Strip]:
     places = {key: number for number, key in enumerate(keys)}
     for picture in list(dict.fromkeys(key.partition("-")[0] for key in keys))[:count]:
         ladder = [dataset[places[f"{picture}-k{step}-d0"]] for step in range(1, dataset.spec.steps + 1)]
-        yield _strip(picture, ladder)
+        yield _strip(picture, ladder, dataset.spec)
 
 
 def windows(out: Path, split: str, count: int) -> Iterator[ShownWindow]:
@@ -102,41 +104,56 @@ def save_strips(out: Path, folder: Path, split: str, count: int) -> list[Path]:
     return paths
 
 
-def has_dataset(out: Path, stage: str) -> bool:
-    """Whether `out` holds a committed dataset of this kind."""
-    return (out / stage / CURRENT_NAME).exists()
-
-
-def shown_split(out: Path, stage: str) -> str | None:
-    """The split to show of a dataset: train, or in a very small one val or test; None where there is no sample."""
+def shown_split(out: Path, stage: str, wanted: str | None = None) -> str | None:
+    """The split to show of a dataset: the one wanted, else train, or val, or test; None where it has no sample."""
     manifest = current_manifest(out, stage)
-    return next((split for split in SPLITS if manifest and manifest.splits.get(split)), None)
+    splits = SPLITS if wanted is None else (wanted,)
+    return next((split for split in splits if manifest and manifest.splits.get(split)), None)
 
 
-def check_any(out: Path) -> None:
-    """Raises where there is nothing to show.
+def shown_splits(out: Path, wanted: str | None) -> dict[str, str | None]:
+    """The split to show of each dataset that was built in `out`; see `shown_split`.
 
     Raises:
-        StageError: `out` holds neither triplets nor windows.
+        StageError: there is nothing to show.
     """
-    if not has_dataset(out, "triplets") and not has_dataset(out, "windows"):
+    built = [stage for stage in ("triplets", "windows") if (out / stage / CURRENT_NAME).exists()]
+    if not built:
         raise StageError(
             f"{out}: neither triplets nor windows were built there; run 'seedbed build RECIPE --out {out}'"
         )
+    shown = {stage: shown_split(out, stage, wanted) for stage in built}
+    if not any(shown.values()):
+        raise StageError(
+            f"{out}: {' and '.join(built)} have no sample in {wanted or 'any split'}; give another --split"
+        )
+    return shown
 
 
-def _strip(key: str, ladder: Sequence[dict[str, Any]]) -> Strip:
-    noisy = [
-        (f"step {sample['step']}: {_percent(sample['b'])} % static", _from_x(sample["noisy"])) for sample in ladder
-    ]
+def level(spec: TripletSpec, step: int) -> str:
+    """How far a step takes a picture from the clean one, in words.
+
+    >>> level(TripletSpec(8), 3), level(TripletSpec(8, corruption="sparse"), 3)
+    ('60 % static', '59 % of pixels')
+    """
+    if spec.corruption != "gaussian":
+        hit = int(num_corrupted(np.array(step), spec.steps, spec.size**2))
+        return f"{_percent(hit / spec.size**2)} {'white' if spec.corruption == 'whiteout' else 'of pixels'}"
+    variance = float(spec.factors[1][step - 1]) ** 2
+    return f"{_percent(variance)} static" if spec.schedule == "interpolate" else f"variance {variance:.3g}"
+
+
+def _strip(key: str, ladder: Sequence[dict[str, Any]], spec: TripletSpec) -> Strip:
+    noisy = [(f"step {sample['step']}: {level(spec, sample['step'])}", _from_x(sample["noisy"])) for sample in ladder]
     clean = ("clean", ladder[0]["clean"])
-    noise = ("the static", _from_x(ladder[0]["noise"] / 4))
+    # One static serves all steps, but what sparse and whiteout add grows with them: the last has all of it.
+    label = "the static" if spec.corruption == "gaussian" else f"noise of step {spec.steps}"
+    noise = (label, _from_x(ladder[-1]["noise"] / 4))
     return Strip(key, ladder[0]["caption"], (*noisy, clean, noise))
 
 
-def _percent(b: float) -> int:
-    """The static's share of the variance, b², in percent."""
-    return round(100 * b * b)
+def _percent(share: float) -> str:
+    return f"{round(100 * share)} %"
 
 
 def _from_x(x: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:

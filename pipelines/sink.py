@@ -5,44 +5,36 @@ size limit, and numbered by a prefix sum over the buckets. Payload is read and w
 nothing but references crosses a shuffle, and neither workers nor input order can change a byte.
 
 References cross one shuffle, packed, as many together as one step planned and one bucket takes: some 25 bytes each,
-where each by itself would take 600. A worker unpacks one bucket at a time, and sets aside which samples go into which
-file; what it hands on is the place where that stands.
+where each by itself would take 600. Long lists are set aside, and what crosses is the place where they stand. A worker
+sorts a bucket run by run, and sets aside which samples go into which file, block by block: what it holds does not grow
+with the bucket.
 """
 
+import functools
 import hashlib
 import itertools
-import json
-import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import BinaryIO
 
 import apache_beam as beam
 
 from pipelines.errors import StageError
-from pipelines.receipts import Receipt, finish_part
+from pipelines.open_files import OpenFiles
+from pipelines.receipts import STAGING, Receipt, finish_part
+from pipelines.sorting import Packed, SampleRef, pack, read_blocks, sort_samples, unpack, write_blocks
 from pipelines.staging import read_staged, stage_payload, staged_name
 from shards.manifest import atomic_open
 from shards.tar import TRAILER
-from shards.writer import bucket_of, cut_shards
+from shards.writer import bucket_of, number_shards
 
+MAX_PACKED_BYTES = 4096
+"""Of one list's references that cross the shuffle themselves; of more only the place does."""
 
-class SampleRef(NamedTuple):
-    """A sample before it is written: where it goes and where it comes from."""
-
-    split: str
-    """The prefix of its file: `train`, `val` or `test`; for parts of a stage `part` or `documents`."""
-    key: str
-    """Its key; the order of the samples is the order of the keys' SHA-256."""
-    num_bytes: int
-    """What it takes in its file, exactly."""
-    source: tuple[Any, ...]
-    """Where its payload lies, as plain values; understood by whoever writes it."""
-
-
-Packed = bytes
-"""References, packed: see `pack`."""
+Place = tuple[str, int, int]
+"""Where packed references stand: staging file, offset and length."""
 
 Shard = tuple[str, int, int, int]
 """Bucket, number within the bucket, and where in the bucket's staging file its samples stand: offset and length."""
@@ -55,11 +47,12 @@ class WriteShards(beam.PTransform):
         folder: the stage's folder.
         buckets: how many key buckets; a file never spans two, so more buckets mean more work side by side.
         max_bytes: a file closes before it would pass this.
-        write: writes the samples, in order, as the file or files called `name`, and returns the receipt for them.
+        write: writes the samples, in order, as the file or files called `name`, and returns the receipt for them; it is
+            given them one by one, and need not hold them.
     """
 
     def __init__(
-        self, folder: Path, buckets: int, max_bytes: int, write: Callable[[str, list[SampleRef]], Receipt]
+        self, folder: Path, buckets: int, max_bytes: int, write: Callable[[str, Iterable[SampleRef]], Receipt]
     ) -> None:
         super().__init__()
         self._folder, self._buckets, self._max_bytes, self._write = folder, buckets, max_bytes, write
@@ -68,10 +61,10 @@ class WriteShards(beam.PTransform):
         """The graph from lists of `SampleRef` to finished parts."""
         shards = (
             samples
-            | "Pack" >> beam.FlatMap(pack_by_bucket, self._buckets)
-            # (bucket, Packed)
+            | "Pack" >> beam.FlatMap(self._pack)
+            # (bucket, Packed | Place)
             | "GroupByBucket" >> beam.GroupByKey()
-            # (bucket, [Packed])
+            # (bucket, [Packed | Place])
             | "Cut" >> beam.FlatMap(self._cut)
             # Shard
         )
@@ -87,14 +80,25 @@ class WriteShards(beam.PTransform):
             | "Write" >> beam.MapTuple(self._finish)
         )
 
-    def _cut(self, bucket: tuple[str, Iterable[Packed]]) -> list[Shard]:
+    def _pack(self, samples: list[SampleRef]) -> Iterator[tuple[str, Packed | Place]]:
+        """Packs a list by bucket; a long one is set aside under a name that follows from what is in it."""
+        packed = dict(pack_by_bucket(samples, self._buckets))
+        if sum(map(len, packed.values())) <= MAX_PACKED_BYTES:
+            yield from packed.items()
+            return
+        name = f"planned-{hashlib.sha256(b''.join(packed.values())).hexdigest()[:32]}"
+        with self._stage(name) as staging:
+            offsets = [stage_payload(staging, [piece])[0] for piece in packed.values()]
+        for (bucket, piece), offset in zip(packed.items(), offsets, strict=True):
+            yield bucket, (name, offset, len(piece))
+
+    def _cut(self, bucket: tuple[str, Iterable[Packed | Place]]) -> list[Shard]:
         """Cuts a bucket, and sets aside the samples of each file."""
-        name, packed = bucket
-        pieces = [pack(samples) for samples in cut_bucket(name, map(unpack, packed), self._max_bytes)]
-        path = self._folder / staged_name(_references(name))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_open(path) as staging:
-            places = [stage_payload(staging, [piece]) for piece in pieces]
+        name, pieces = bucket
+        parts = (unpack(piece if isinstance(piece, bytes) else self._packed(*piece)) for piece in pieces)
+        with self._stage(_references(name)) as staging:
+            shards = cut_bucket(name, parts, self._max_bytes, self._folder / STAGING)
+            places = [write_blocks(staging, shard) for shard in shards]
         return [(name, number, offset, length) for number, (offset, length) in enumerate(places)]
 
     def _finish(self, name: str, shard: Shard) -> str:
@@ -102,19 +106,20 @@ class WriteShards(beam.PTransform):
         finish_part(self._folder, name, lambda: self._write(name, self._samples(bucket, offset, length)))
         return name
 
-    def _samples(self, bucket: str, offset: int, length: int) -> list[SampleRef]:
-        return unpack(read_staged(self._folder, _references(bucket), offset, [length])[0])
+    def _samples(self, bucket: str, offset: int, length: int) -> Iterator[SampleRef]:
+        with OpenFiles() as files:
+            yield from read_blocks(
+                functools.partial(files.read, self._folder / staged_name(_references(bucket))), offset, length
+            )
 
+    def _packed(self, name: str, offset: int, length: int) -> Packed:
+        return read_staged(self._folder, name, offset, [length])[0]
 
-def pack(samples: Iterable[SampleRef]) -> Packed:
-    """References as bytes; the same references give the same bytes."""
-    return zlib.compress(json.dumps(list(samples), ensure_ascii=False, separators=(",", ":")).encode(), 1)
-
-
-def unpack(packed: Packed) -> list[SampleRef]:
-    """The references that `pack` was given; tuples within a source have become lists."""
-    rows = json.loads(zlib.decompress(packed))
-    return [SampleRef(split, key, num_bytes, tuple(source)) for split, key, num_bytes, source in rows]
+    def _stage(self, name: str) -> AbstractContextManager[BinaryIO]:
+        """A staging file that gets its name when it is whole."""
+        path = self._folder / staged_name(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return atomic_open(path)
 
 
 def pack_by_bucket(samples: Iterable[SampleRef], buckets: int) -> Iterator[tuple[str, Packed]]:
@@ -126,27 +131,41 @@ def pack_by_bucket(samples: Iterable[SampleRef], buckets: int) -> Iterator[tuple
         yield name, pack(members)
 
 
-def cut_bucket(name: str, parts: Iterable[Iterable[SampleRef]], max_bytes: int) -> Iterator[list[SampleRef]]:
-    """The samples of each file that the bucket called `name` fills, in order.
+def cut_bucket(
+    name: str, parts: Iterable[Iterable[SampleRef]], max_bytes: int, scratch: Path | None = None
+) -> Iterator[Iterator[SampleRef]]:
+    """The samples of each file that the bucket called `name` fills, in order; each file's are taken before the next's.
+
+    Args:
+        name: the bucket.
+        parts: its samples, in any order.
+        max_bytes: of a file.
+        scratch: a folder to sort in, see `sort_samples`.
 
     Raises:
         ValueError: one key stands for two samples.
         StageError: a sample alone passes `max_bytes`.
     """
-    samples = itertools.chain.from_iterable(parts)
-    ordered = sorted(samples, key=lambda sample: (hashlib.sha256(sample.key.encode()).digest(), sample.source))
-    for one, two in itertools.pairwise(ordered):
-        if one.key == two.key:
-            raise ValueError(f"{name}: key {one.key} stands for two samples, {one.source} and {two.source}")
+    ordered = sort_samples(itertools.chain.from_iterable(parts), scratch)
+    samples, measured = itertools.tee(_checked(name, ordered, max_bytes))
+    numbers = number_shards((sample.num_bytes for sample in measured), max_bytes)
+    for _, shard in itertools.groupby(zip(numbers, samples, strict=True), key=lambda pair: pair[0]):
+        yield (sample for _, sample in shard)
+
+
+def _checked(name: str, ordered: Iterable[SampleRef], max_bytes: int) -> Iterator[SampleRef]:
+    before = None
     for sample in ordered:
+        if before is not None and before.key == sample.key:
+            raise ValueError(f"{name}: key {sample.key} stands for two samples, {before.source} and {sample.source}")
         size = sample.num_bytes + len(TRAILER)
         if size > max_bytes:
             raise StageError(
                 f"sample {sample.key} takes {size} bytes as a file of its own, above the limit of {max_bytes}; "
                 "raise max_shard_bytes, or max_part_bytes, of the stage"
             )
-    for cut in cut_shards([sample.num_bytes for sample in ordered], max_bytes):
-        yield ordered[cut]
+        yield sample
+        before = sample
 
 
 def _references(bucket: str) -> str:

@@ -52,7 +52,7 @@ STAGE_LIST = (
     Stage("images", ("crawl",), 4, ("numpy", "pillow", "pyarrow")),
     Stage("text", ("crawl",), 2, ("lxml", "pyarrow", "resiliparse", "trafilatura", "unicode")),
     Stage("triplets", ("images",), 2, ("numpy", "pillow", "pyarrow")),
-    Stage("windows", ("text",), 2, ("numpy", "pyarrow", "unicode")),
+    Stage("windows", ("text",), 3, ("numpy", "pyarrow", "unicode")),
 )
 STAGES: Mapping[str, Stage] = {stage.name: stage for stage in STAGE_LIST}
 

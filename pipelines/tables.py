@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,9 @@ from pipelines.fates import Reject
 from shards.manifest import FileEntry, atomic_write
 
 REJECT_SCHEMA: pa.Schema = pa.schema([pa.field(name, pa.string(), nullable=False) for name in Reject._fields])
+
+ROWS_AT_A_TIME = 256
+"""Of a table whose rows are taken one by one."""
 
 
 def write_file(folder: Path, name: str, data: bytes, records: int) -> FileEntry:
@@ -38,6 +41,13 @@ def write_rejects(folder: Path, name: str, rejects: Iterable[Reject]) -> tuple[F
 def read_table(path: str, columns: tuple[str, ...] | None = None) -> pa.Table:
     """The table at `path`, or some of its columns."""
     return pq.read_table(path, columns=None if columns is None else list(columns))
+
+
+def read_rows(path: str, columns: tuple[str, ...] | None = None) -> Iterator[dict[str, Any]]:
+    """The rows of the table at `path`, or some of their columns, a few rows in memory at a time."""
+    with pq.ParquetFile(path) as table:
+        for batch in table.iter_batches(ROWS_AT_A_TIME, columns=None if columns is None else list(columns)):
+            yield from batch.to_pylist()
 
 
 def read_row(path: str, row: int) -> dict[str, Any]:

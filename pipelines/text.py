@@ -26,7 +26,8 @@ from pipelines.fates import Fates
 from pipelines.ledger import FROM_LEDGER, Fetched, count_fetched, crawl_tables, read_fetched
 from pipelines.receipts import Receipt
 from pipelines.rejects import WriteRejects
-from pipelines.sink import SampleRef, WriteShards
+from pipelines.sink import WriteShards
+from pipelines.sorting import SampleRef
 from pipelines.splits import draw_split
 from pipelines.stages import Job, Outcome
 from pipelines.staging import read_staged
@@ -153,7 +154,7 @@ def make_document(text: CleanText, row: dict[str, Any], job: Job) -> dict[str, A
     return {name: known[name] for name in DOCUMENT_SCHEMA.names}
 
 
-def write_documents(folder: Path, name: str, samples: list[SampleRef]) -> Receipt:
+def write_documents(folder: Path, name: str, samples: Iterable[SampleRef]) -> Receipt:
     """Writes documents, in order, as the table `documents-NNNNNN.parquet`."""
     rows = []
     for sample in samples:

@@ -5,7 +5,7 @@ makes its static and mixes it in, as `shards.triplet` defines.
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,11 @@ import apache_beam as beam
 from pipelines.datasets import count_kept, dataset_outcome
 from pipelines.engine import run_pipeline
 from pipelines.fates import Fates
+from pipelines.open_files import OpenFiles
 from pipelines.pictures import read_picture
 from pipelines.receipts import Receipt
-from pipelines.sink import SampleRef, WriteShards
+from pipelines.sink import WriteShards
+from pipelines.sorting import SampleRef
 from pipelines.stages import Job, Outcome
 from pipelines.tables import read_table
 from shards.triplet import (
@@ -31,6 +33,9 @@ from shards.triplet import (
     virtual_bytes,
 )
 from shards.writer import write_shard
+
+PLANNED_PICTURES = 1_000
+"""Pictures whose samples are planned, and handed on, together."""
 
 
 def run(job: Job) -> Outcome:
@@ -50,7 +55,7 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
     (
         pipeline
         | "Tables" >> beam.Create(tables)
-        | "PlanSamples" >> beam.Map(plan_samples, job.input_folder("images"), spec)
+        | "PlanSamples" >> beam.FlatMap(plan_samples, job.input_folder("images"), spec)
         # [SampleRef]
         | "WriteShards" >> WriteShards(job.folder, config.buckets, config.max_shard_bytes, write)
     )
@@ -75,33 +80,40 @@ def triplet_spec(job: Job) -> TripletSpec:
     )
 
 
-def plan_samples(table: str, images: Path, spec: TripletSpec) -> list[SampleRef]:
+def plan_samples(table: str, images: Path, spec: TripletSpec) -> Iterator[list[SampleRef]]:
     """The samples that the pictures of one table become, with their exact sizes; no picture is opened."""
-    samples = []
-    for row in read_table(f"{images}/{table}").to_pylist():
-        caption, provenance = row["caption"], {name: row[name] for name in PROVENANCE}
-        place = (row["part"], row["offset"], row["length"])
-        if spec.mode == "virtual":
-            size = virtual_bytes(spec, row["key"], caption=caption, provenance=provenance)
-            samples.append(SampleRef(row["split"], row["key"], size, (*place, 0, 0)))
-            continue
-        for step, draw in rungs(spec):
-            size = triplet_bytes(spec, row["key"], step, draw, caption=caption, provenance=provenance)
-            samples.append(SampleRef(row["split"], triplet_key(row["key"], step, draw), size, (*place, step, draw)))
-    return samples
+    for batch in read_table(f"{images}/{table}").to_batches(PLANNED_PICTURES):
+        yield [sample for row in batch.to_pylist() for sample in _plan_picture(row, spec)]
 
 
-def write_triplets(folder: Path, images: Path, spec: TripletSpec, name: str, samples: list[SampleRef]) -> Receipt:
+def _plan_picture(row: dict[str, Any], spec: TripletSpec) -> Iterator[SampleRef]:
+    caption, provenance = row["caption"], {name: row[name] for name in PROVENANCE}
+    place = (row["part"], row["offset"], row["length"])
+    if spec.mode == "virtual":
+        size = virtual_bytes(spec, row["key"], caption=caption, provenance=provenance)
+        yield SampleRef(row["split"], row["key"], size, (*place, 0, 0))
+        return
+    for step, draw in rungs(spec):
+        size = triplet_bytes(spec, row["key"], step, draw, caption=caption, provenance=provenance)
+        yield SampleRef(row["split"], triplet_key(row["key"], step, draw), size, (*place, step, draw))
+
+
+def write_triplets(folder: Path, images: Path, spec: TripletSpec, name: str, samples: Iterable[SampleRef]) -> Receipt:
     """Writes one shard; a picture counts as kept where its first sample is written."""
-    files = write_shard(folder / f"{name}.tar", _encode(images, spec, samples), extensions(spec))
+    fates = Fates()
+    with OpenFiles() as files:
+        written = write_shard(folder / f"{name}.tar", _encode(files, images, spec, samples, fates), extensions(spec))
+    return Receipt(tuple(written), fates)
+
+
+def _encode(
+    files: OpenFiles, images: Path, spec: TripletSpec, samples: Iterable[SampleRef], fates: Fates
+) -> Iterator[tuple[str, dict[str, bytes]]]:
     first = (0, 0) if spec.mode == "virtual" else (1, 0)
-    return Receipt(tuple(files), Fates(kept=sum(sample.source[3:] == first for sample in samples)))
-
-
-def _encode(images: Path, spec: TripletSpec, samples: list[SampleRef]) -> Iterator[tuple[str, dict[str, bytes]]]:
     for sample in samples:
         part, offset, length, step, draw = sample.source
-        picture = read_picture(images / part, offset, length)
+        fates.kept += (step, draw) == first
+        picture = read_picture(files, images / part, offset, length)
         known: dict[str, Any] = {"caption": picture.caption, "provenance": picture.provenance}
         if spec.mode == "virtual":
             yield encode_virtual(spec, picture.key, picture.pixels, **known)

@@ -15,6 +15,7 @@ from rich.progress import Progress
 
 from pipelines.errors import StageError
 from pipelines.folders import RUN_NAME, committed_folders
+from pipelines.open_files import OpenFiles
 from pipelines.pictures import read_picture
 from pipelines.tables import read_table
 from shards.committed import Committed
@@ -108,12 +109,13 @@ def _ledger_faults(folder: Path, table: str) -> Iterator[str]:
 
 
 def _picture_faults(folder: Path, table: str) -> Iterator[str]:
-    for row in read_table(f"{folder}/{table}", ("key", "part", "offset", "length")).to_pylist():
-        try:
-            if read_picture(folder / row["part"], row["offset"], row["length"]).key != row["key"]:
-                yield f"picture {row['key']} is not at {row['part']} {row['offset']}"
-        except StageError as error:
-            yield f"picture {row['key']}: {error}"
+    with OpenFiles() as files:
+        for row in read_table(f"{folder}/{table}", ("key", "part", "offset", "length")).to_pylist():
+            try:
+                if read_picture(files, folder / row["part"], row["offset"], row["length"]).key != row["key"]:
+                    yield f"picture {row['key']} is not at {row['part']} {row['offset']}"
+            except StageError as error:
+                yield f"picture {row['key']}: {error}"
 
 
 def _document_faults(folder: Path, table: str) -> Iterator[str]:

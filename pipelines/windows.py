@@ -1,16 +1,17 @@
 """The windows stage: from documents to windows of words and the next word, in shards.
 
 First the dictionary, counted over the train split. Then each table of documents is turned into tokens, set aside; a
-prefix sum says where in its split's stream each document begins, and so in which windows it stands; whoever writes a
-shard copies the windows' tokens together.
+prefix sum says where in its split's stream each table begins, and so which windows it plans; whoever writes a shard
+copies the windows' tokens together. No step holds more than a few thousand windows.
 """
 
 import functools
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import astuple
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO
 
 import apache_beam as beam
 import numpy as np
@@ -18,11 +19,14 @@ import numpy as np
 from pipelines.datasets import count_kept, dataset_outcome
 from pipelines.engine import run_pipeline
 from pipelines.fates import Fates
-from pipelines.receipts import Receipt, finish_part, read_receipt
-from pipelines.sink import SampleRef, WriteShards
+from pipelines.open_files import OpenFiles
+from pipelines.receipts import STAGING, Receipt, finish_part, read_receipt
+from pipelines.sink import WriteShards
+from pipelines.sorting import SampleRef, batched
 from pipelines.stages import Job, Outcome
-from pipelines.staging import staged_name
-from pipelines.tables import read_table, write_file
+from pipelines.staging import stage_payload, staged_name
+from pipelines.streams import DOCUMENT_SCHEMA, Stream, Totals, part_name, plan_windows, tokens_name
+from pipelines.tables import read_rows, write_file, write_table
 from shards.manifest import FileEntry, atomic_open
 from shards.tokenizer import (
     TOKENIZER_NAME,
@@ -33,32 +37,17 @@ from shards.tokenizer import (
     split_words,
 )
 from shards.tokens import Tokenizer
-from shards.window import EXTENSIONS, Piece, WindowSpec, encode_window, place_pieces, window_bytes, window_key
+from shards.triplet import record_bytes
+from shards.window import EXTENSIONS, WindowSpec, window_bytes, window_key, window_members, window_record
 from shards.writer import write_shard
 
 DICTIONARY = "dictionary"
 
+PLANNED_WINDOWS = 5_000
+"""Windows that are planned, and handed on, together."""
 
-class Tokenised(NamedTuple):
-    """A document's tokens, set aside."""
-
-    split: str
-    key: str
-    url: str
-    num_tokens: int
-    """With the `<eos>` that closes it."""
-    first: int
-    """Position of its first token in the staging file, in tokens."""
-
-
-class Part(NamedTuple):
-    """A document's share of one window."""
-
-    offset: int
-    piece: Piece
-    table: str
-    first: int
-    """Position of its first token in the staging file of that table, in tokens."""
+RECORDS = "records"
+"""The staging files that hold the windows' JSON begin so: it is made where its length must be known."""
 
 
 def run(job: Job) -> Outcome:
@@ -84,6 +73,7 @@ def build_dictionary(pipeline: beam.Pipeline, job: Job) -> None:
     """Adds the graph that makes the dictionary: the commonest words of the train split."""
     assert job.recipe.windows is not None
     config = job.recipe.windows
+    commonest = beam.combiners.TopCombineFn(config.max_words, key=lambda word: (-word[1], word[0]), reverse=True)
     (
         pipeline
         | "Tables" >> beam.Create(document_tables(job))
@@ -91,8 +81,9 @@ def build_dictionary(pipeline: beam.Pipeline, job: Job) -> None:
         # (word, count)
         | "Sum" >> beam.CombinePerKey(sum)
         | "CommonEnough" >> beam.Filter(lambda word: word[1] >= config.min_count)
-        | "Gather" >> beam.combiners.ToDict()
-        | "Choose" >> beam.Map(build_vocabulary, config.max_words)
+        | "Commonest" >> beam.CombineGlobally(commonest)
+        # [(word, count)]
+        | "Choose" >> beam.Map(lambda words: build_vocabulary(dict(words), config.max_words))
         # (word, …)
         | "Write" >> beam.Map(lambda words: finish_tokenizer(WordTokenizer(words, config.lower_case), job.folder))
     )
@@ -102,22 +93,16 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
     """Adds the graph that makes the windows."""
     assert job.recipe.windows is not None
     config, spec = job.recipe.windows, window_spec(job)
-    tokenised = (
+    totals = (
         pipeline | "Tables" >> beam.Create(document_tables(job)) | "Tokenise" >> beam.Map(finish_tokens, job)
-        # (table, [Tokenised])
+        # (table, {split: tokens})
     )
-    sizes = tokenised | "Measure" >> beam.MapTuple(lambda table, documents: (table, _tokens_by_split(documents)))
+    write = functools.partial(write_windows, job.folder, document_tables(job), spec)
     (
-        tokenised
-        | "Place" >> beam.FlatMap(place_documents, spec, beam.pvalue.AsDict(sizes))
-        # (window, Part)
-        | "GroupByWindow" >> beam.GroupByKey()
-        | "PlanWindow" >> beam.Map(lambda window: [plan_window(window, spec)])
+        totals
+        | "Plan" >> beam.FlatMap(plan_table, job.folder, spec, beam.pvalue.AsDict(totals))
         # [SampleRef]
-        | "WriteShards"
-        >> WriteShards(
-            job.folder, config.buckets, config.max_shard_bytes, functools.partial(write_windows, job.folder, spec)
-        )
+        | "WriteShards" >> WriteShards(job.folder, config.buckets, config.max_shard_bytes, write)
     )
 
 
@@ -135,11 +120,10 @@ def window_spec(job: Job) -> WindowSpec:
 
 def count_words(table: str, text: Path, lower_case: bool) -> Iterator[tuple[str, int]]:
     """How often each word stands in the train documents of one table."""
-    columns = read_table(f"{text}/{table}", ("split", "text"))
     counts: Counter[str] = Counter()
-    for split, document in zip(columns["split"].to_pylist(), columns["text"].to_pylist(), strict=True):
-        if split == "train":
-            counts.update(split_words(document, lower_case))
+    for row in read_rows(f"{text}/{table}", ("split", "text")):
+        if row["split"] == "train":
+            counts.update(split_words(row["text"], lower_case))
     yield from counts.items()
 
 
@@ -153,90 +137,91 @@ def finish_tokenizer(tokenizer: Tokenizer, folder: Path) -> str:
     return TOKENIZER_NAME
 
 
-def finish_tokens(table: str, job: Job) -> tuple[str, list[Tokenised]]:
-    """Tokenises one table, unless an earlier run has, and says where each document's tokens stand."""
-    name = _staging_name(table)
-    receipt = finish_part(job.folder, name, lambda: tokenise(table, name, job))
-    return table, [Tokenised(*document) for document in receipt.notes["documents"]]
+def finish_tokens(table: str, job: Job) -> tuple[str, dict[str, int]]:
+    """Tokenises one table, unless an earlier run has, and says how many tokens it adds to each split."""
+    receipt = finish_part(job.folder, part_name(table), lambda: tokenise(table, job))
+    return table, receipt.notes["tokens"]
 
 
-def tokenise(table: str, name: str, job: Job) -> Receipt:
-    """Sets aside the tokens of a table's documents, each closed by `<eos>`."""
+def tokenise(table: str, job: Job) -> Receipt:
+    """Sets aside the tokens of a table's documents, split by split, and which documents they are."""
     tokenizer = load_tokenizer(job.folder)
-    columns = read_table(f"{job.input_folder('text')}/{table}", ("split", "key", "url", "text"))
-    documents: list[Tokenised] = []
-    total = 0
-    with atomic_open(job.folder / staged_name(name)) as staging:
-        for split, key, url, text in zip(
-            *(columns[c].to_pylist() for c in ("split", "key", "url", "text")), strict=True
-        ):
-            tokens = np.append(tokenizer.encode(text), tokenizer.eos_id).astype(tokenizer.dtype)
-            staging.write(tokens.tobytes())
-            documents.append(Tokenised(split, key, url, len(tokens), total))
-            total += len(tokens)
-        size = staging.tell()
-    file = FileEntry(staged_name(name), size, "", len(documents))
-    return Receipt((file,), Fates(kept=len(documents)), len(documents), {"documents": documents})
+    documents: list[dict[str, Any]] = []
+    with ExitStack() as stack:
+        staged: dict[str, BinaryIO] = {}
+        for row in read_rows(f"{job.input_folder('text')}/{table}", ("split", "key", "url", "text")):
+            split = row["split"]
+            if split not in staged:
+                staged[split] = stack.enter_context(atomic_open(job.folder / tokens_name(table, split)))
+            tokens = np.append(tokenizer.encode(row.pop("text")), tokenizer.eos_id).astype(tokenizer.dtype)
+            staged[split].write(tokens.tobytes())
+            documents.append({**row, "num_tokens": len(tokens)})
+        sizes = {split: file.tell() for split, file in staged.items()}
+    files = [FileEntry(tokens_name(table, split), size, "", 0) for split, size in sizes.items()]
+    files.append(write_table(job.folder, _documents_name(table), documents, DOCUMENT_SCHEMA))
+    totals = {split: size // np.dtype(tokenizer.dtype).itemsize for split, size in sizes.items()}
+    return Receipt(tuple(files), Fates(kept=len(documents)), len(documents), {"tokens": totals})
 
 
-def place_documents(
-    tokenised: tuple[str, list[Tokenised]], spec: WindowSpec, sizes: dict[str, dict[str, int]]
-) -> Iterator[tuple[str, Part]]:
-    """The windows that the documents of one table stand in, by the windows' names."""
-    table, documents = tokenised
-    start: Counter[str] = Counter()
-    for other, totals in sizes.items():
-        if other < table:
-            start.update(totals)
-    streams: Counter[str] = Counter()
-    for totals in sizes.values():
-        streams.update(totals)
-    for document in documents:
-        begin, length = start[document.split], streams[document.split]
-        for place in place_pieces(begin, document.num_tokens, spec.context, spec.stride, length):
-            piece = Piece(document.key, document.url, place.start, place.length, place.offset)
-            yield f"{document.split}/{place.window}", Part(place.offset, piece, table, document.first + place.start)
-        start[document.split] += document.num_tokens
+def plan_table(
+    table: tuple[str, dict[str, int]], folder: Path, spec: WindowSpec, totals: Totals
+) -> Iterator[list[SampleRef]]:
+    """The references of the windows that begin in a table, with their exact sizes; no token is read."""
+    name = f"{RECORDS}-{part_name(table[0])}"
+    with atomic_open(folder / staged_name(name)) as staging:
+        yield from batched(_plan_table(table[0], name, staging, folder, spec, totals), PLANNED_WINDOWS)
 
 
-def plan_window(window: tuple[str, Iterable[Part]], spec: WindowSpec) -> SampleRef:
-    """The reference of one window, with its exact size; no token is read."""
-    name, parts = window
-    split, _, number = name.partition("/")
-    position = int(number) * spec.stride
-    ordered = sorted(parts, key=lambda part: part.offset)
-    pieces = [part.piece for part in ordered]
-    size = window_bytes(spec, split, position, pieces)
-    places = [(part.table, part.first, *astuple(part.piece)) for part in ordered]
-    return SampleRef(split, window_key(split, position, pieces[0]), size, (position, *places))
+def _plan_table(
+    table: str, name: str, staging: BinaryIO, folder: Path, spec: WindowSpec, totals: Totals
+) -> Iterator[SampleRef]:
+    """References, their JSON going into the staging file called `name`."""
+    behind = [other for other in sorted(totals) if other >= table]
+    for split in sorted(totals[table]):
+        documents = itertools.chain.from_iterable(_documents(folder, other, split) for other in behind)
+        for position, pieces in plan_windows(table, split, totals, spec, documents):
+            record = window_record(spec, split, position, pieces)
+            encoded = record_bytes(record)
+            source = (position, record["length"], name, *stage_payload(staging, [encoded]))
+            size = window_bytes(spec, len(encoded))
+            yield SampleRef(split, window_key(split, position, pieces[0]), size, source)
 
 
-def write_windows(folder: Path, spec: WindowSpec, name: str, samples: list[SampleRef]) -> Receipt:
+def write_windows(
+    folder: Path, tables: Iterable[str], spec: WindowSpec, name: str, samples: Iterable[SampleRef]
+) -> Receipt:
     """Writes one shard; the documents' fates are settled where they are tokenised."""
-    return Receipt(tuple(write_shard(folder / f"{name}.tar", _encode(folder, spec, samples), EXTENSIONS)))
+    totals = _totals(folder, tables)
+    with OpenFiles() as files:
+        encoded = _encode(files, folder, totals, spec, samples)
+        return Receipt(tuple(write_shard(folder / f"{name}.tar", encoded, EXTENSIONS)))
 
 
-def _encode(folder: Path, spec: WindowSpec, samples: list[SampleRef]) -> Iterator[tuple[str, dict[str, bytes]]]:
-    staged: dict[str, Any] = {}
+def _encode(
+    files: OpenFiles, folder: Path, totals: Totals, spec: WindowSpec, samples: Iterable[SampleRef]
+) -> Iterator[tuple[str, dict[str, bytes]]]:
+    streams: dict[str, Stream] = {}
     for sample in samples:
-        position, *parts = sample.source
-        pieces: list[Piece] = []
-        tokens = []
-        for table, first, *values in parts:
-            piece = Piece(*values)
-            if table not in staged:
-                staged[table] = np.memmap(folder / staged_name(_staging_name(table)), spec.dtype, "r")
-            tokens.append(staged[table][first : first + piece.length])
-            pieces.append(piece)
-        yield encode_window(spec, sample.split, position, pieces, np.concatenate(tokens))
+        if sample.split not in streams:
+            streams[sample.split] = Stream(files, folder, sample.split, totals, spec.dtype)
+        position, length, records, *place = sample.source
+        tokens = streams[sample.split].read(position, length)
+        yield sample.key, window_members(spec, tokens, files.read(folder / staged_name(records), *place))
 
 
-def _staging_name(table: str) -> str:
-    return table.removesuffix(".parquet").replace("documents", "tokens")
+def _totals(folder: Path, tables: Iterable[str]) -> Totals:
+    """How many tokens each table adds to each split, as the receipts of its part say it."""
+    totals = {}
+    for table in tables:
+        receipt = read_receipt(folder, part_name(table))
+        assert receipt is not None, "whoever writes comes after whoever tokenises"
+        totals[table] = receipt.notes["tokens"]
+    return totals
 
 
-def _tokens_by_split(documents: Iterable[Tokenised]) -> dict[str, int]:
-    totals: Counter[str] = Counter()
-    for document in documents:
-        totals[document.split] += document.num_tokens
-    return dict(totals)
+def _documents(folder: Path, table: str, split: str) -> Iterator[dict[str, Any]]:
+    return (row for row in read_rows(f"{folder}/{_documents_name(table)}") if row["split"] == split)
+
+
+def _documents_name(table: str) -> str:
+    return f"{STAGING}/{part_name(table)}.parquet"

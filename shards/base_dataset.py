@@ -1,10 +1,13 @@
 """What triplets and windows have in common as datasets: places, batches, single samples."""
 
+import bisect
 import copy
 import io
+import itertools
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -12,8 +15,10 @@ from numpy.typing import NDArray
 
 from shards.committed import Committed
 from shards.loader import Batch, Loader, Noise, OnError
+from shards.manifest import FileEntry
 from shards.order import BLOCK_SHARDS, Places
-from shards.reader import Shards, list_shards
+from shards.reader import Shard, Shards, list_shards
+from shards.store import Store
 
 
 class Dataset(ABC):
@@ -39,19 +44,19 @@ class Dataset(ABC):
         self.shards = Shards(committed.store, files)
         self.shards.keep(2 * BLOCK_SHARDS)
         self.sizes = tuple(shard.tar.records * samples_per_record for shard in files)
-        self._ends = np.cumsum(self.sizes)
+        self._ends = list(itertools.accumulate(self.sizes))
+        self._samples_per_record = samples_per_record
 
     def __len__(self) -> int:
-        return int(self._ends[-1])
+        return self._ends[-1]
 
     def __getitem__(self, number: int) -> dict[str, Any]:
         """Return one sample: its arrays, without the batch's axis, and `meta`, its decoded JSON."""
-        places = self._place(number)
-        shard, row = int(places.shards[0]), int(self._rows(places)[0])
-        alone = self._over(self.shards.only(shard, row))
-        batch = alone.read(places, "stored", self.fields)
-        sample = {name: value[0] if value.ndim > 1 else value[0].item() for name, value in batch.items()}
-        return sample | alone._texts(shard, row, sample)
+        if not 0 <= number < len(self):
+            raise IndexError(f"sample {number} of {len(self)}")
+        shard = bisect.bisect_right(self._ends, number)
+        row = number - self._ends[shard] + self.sizes[shard]
+        return self._sample(self.shards.only(shard, row // self._samples_per_record), row)
 
     @abstractmethod
     def read(self, places: Places, noise: Noise, fields: Collection[str]) -> Batch:
@@ -75,6 +80,9 @@ class Dataset(ABC):
     def as_webdataset(self) -> Iterable[dict[str, Any]]:
         """Return webdataset's own pipeline over the split's shards, decoded: for those who have theirs already.
 
+        Shards behind a URL are read as this dataset reads them, with its `storage_options`, but straight from the
+        store, past the disk cache.
+
         What a dataset holds is decoded here (arrays, JSON and text): webdataset's own `decode()` also unpickles what
         calls itself a pickle, and a shard may come from anywhere.
 
@@ -83,8 +91,15 @@ class Dataset(ABC):
         """
         import webdataset  # noqa: PLC0415 - only who asks for it needs it
 
-        paths = [self.shards.path(number) for number in range(len(self.sizes))]
-        pipeline: Iterable[dict[str, Any]] = webdataset.WebDataset(paths, shardshuffle=False).map(_decoded)
+        tars = {self.shards.path(number): files.tar for number, files in enumerate(self.shards.files)}
+        samples = webdataset.FluidWrapper(webdataset.SimpleShardList(list(tars))).compose(
+            webdataset.single_node_only,
+            webdataset.split_by_worker,
+            partial(_opened, self.shards.store, tars),
+            webdataset.tariterators.tar_file_expander,
+            webdataset.tariterators.group_by_keys,
+        )
+        pipeline: Iterable[dict[str, Any]] = samples.map(_decoded)
         return pipeline
 
     def loader(
@@ -121,8 +136,8 @@ class Dataset(ABC):
         )
 
     @abstractmethod
-    def _texts(self, shard: int, row: int, sample: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what a sample has beside its arrays, its record as `meta` among it."""
+    def _sample(self, shard: Shard, row: int) -> dict[str, Any]:
+        """Return one sample of a shard; the row is the sample's, which a record may hold several of."""
 
     def _over(self, shards: Shards) -> Self:
         """Return this dataset over other shards."""
@@ -132,14 +147,14 @@ class Dataset(ABC):
 
     def _rows(self, places: Places) -> NDArray[np.int64]:
         """Return the rows of the index that samples are stored in, int64 `(B,)`."""
-        return places.rows
+        return places.rows // self._samples_per_record
 
-    def _place(self, number: int) -> Places:
-        if not 0 <= number < len(self):
-            raise IndexError(f"sample {number} of {len(self)}")
-        shard = int(np.searchsorted(self._ends, number, side="right"))
-        row = number - int(self._ends[shard]) + self.sizes[shard]
-        return Places(np.array([shard]), np.array([row]), np.zeros(1, np.int64))
+
+def _opened(store: Store, tars: Mapping[str, FileEntry], shards: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield webdataset's shards, each with the stream of its tar."""
+    for shard in shards:
+        with store.open(tars[shard["url"]]) as stream:
+            yield shard | {"stream": stream}
 
 
 def _decoded(sample: dict[str, Any]) -> dict[str, Any]:

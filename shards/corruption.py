@@ -37,8 +37,11 @@ def mix(
         a: The picture's factor, float16, a scalar or an array that broadcasts.
         b: The static's factor, likewise.
     """
-    noisy = PIXEL_VALUES.take(clean)
-    noisy *= np.asarray(a, np.float32)
+    # a x = a u / 128 - 255 a / 256: three numbers of at most 20 bits, found faster than by a table.
+    factor = np.asarray(a, np.float32)
+    noisy = clean.astype(np.float32)
+    noisy *= factor / 128
+    noisy -= factor * np.float32(255 / 256)
     grains = noise.astype(np.float32, copy=False)
     grains *= np.asarray(b, np.float32)
     noisy += grains

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from shards import triplet, window
@@ -18,11 +16,12 @@ from shards.loader import Batch, Noise
 from shards.manifest import ManifestError
 from shards.noise import sample_id
 from shards.order import Places
+from shards.reader import Shard
 from shards.remote_store import open_store
 from shards.store import DatasetError
 from shards.tokenizer import TOKENIZER_NAME, from_json
 from shards.tokens import Tokenizer
-from shards.triplet import PROVENANCE, TripletSpec, triplet_key, triplet_record
+from shards.triplet import PICTURE_KEY_LETTERS, PROVENANCE, TripletSpec, parse_triplet_key, triplet_key, triplet_record
 from shards.window import WindowSpec, target_mask
 
 
@@ -44,23 +43,25 @@ class TripletDataset(Dataset):
         """Return the batch of the samples at these places; see `Loader`."""
         wanted = frozenset(fields)
         stored = replace(places, rows=self._rows(places))
+        batch: Batch = {}
+        if noise == "stored" and not self.is_virtual:
+            batch |= {name: self._gather(stored, name) for name in ("clean", "noise", "noisy") if name in wanted}
+        elif wanted & {"clean", "noise", "noisy"}:
+            batch["clean"] = self._gather(stored, "clean")
+        if wanted <= batch.keys():
+            return {name: batch[name] for name in self.fields if name in wanted}
         keys = self.shards.keys(stored.shards, stored.rows)
         step, draw = self._rungs(places.rows, keys)
         if noise == "fresh":
             draw = draw + places.epochs * self.spec.draws
-        a, b = (factor[step - 1] for factor in self.spec.factors)
-        batch: Batch = {"step": step, "draw": draw, "a": a.astype(np.float32), "b": b.astype(np.float32)}
+        a, b = (factor[step - 1].astype(np.float32) for factor in self.spec.factors)
+        batch |= {"step": step, "draw": draw, "a": a, "b": b}
         if "key" in wanted:
             batch["key"] = _triplet_keys(keys, step, draw)
-        if noise == "stored" and not self.is_virtual:
-            batch |= {name: self._gather(stored, name) for name in ("clean", "noise", "noisy") if name in wanted}
-        else:
-            if wanted & {"clean", "noise", "noisy"}:
-                batch["clean"] = self._gather(stored, "clean")
-            if wanted & {"noise", "noisy"}:
-                identities = [sample_id(key) for key in keys.astype(np.str_).tolist()]
-                made = triplet.corrupt(self.spec, batch["clean"], identities, draw.tolist(), step)
-                batch["noise"], batch["noisy"] = made
+        if wanted & {"noise", "noisy"} - batch.keys():
+            identities = [sample_id(key) for key in keys.astype(np.str_).tolist()]
+            made = triplet.corrupt(self.spec, batch["clean"], identities, draw.tolist(), step)
+            batch["noise"], batch["noisy"] = made
         return {name: batch[name] for name in self.fields if name in wanted}
 
     def are_whole(self, places: Places, noise: Noise, fields: Collection[str]) -> NDArray[np.bool_]:
@@ -69,9 +70,6 @@ class TripletDataset(Dataset):
         if arrays and (noise == "fresh" or self.is_virtual):
             arrays = {"clean"}
         return self.shards.are_whole(places.shards, self._rows(places), [f"{name}.npy" for name in sorted(arrays)])
-
-    def _rows(self, places: Places) -> NDArray[np.int64]:
-        return places.rows // self.spec.samples_per_picture if self.is_virtual else places.rows
 
     def _gather(self, stored: Places, name: str) -> NDArray[Any]:
         dtype = "|u1" if name == "clean" else "<f2"
@@ -82,18 +80,29 @@ class TripletDataset(Dataset):
         if self.is_virtual:
             draw, step = np.divmod(rows % self.spec.samples_per_picture, self.spec.steps)
             return step + 1, draw
-        parts = pc.extract_regex(pa.array(keys, pa.string()), r"-k(?P<step>\d+)-d(?P<draw>\d+)$")
-        # Copied, since arrow's memory is read-only and torch wants to own its tensors.
-        step, draw = (np.array(pc.struct_field(parts, name).cast(pa.int64())) for name in ("step", "draw"))
-        return step, draw
+        # Few rungs stand behind many keys: each is read once.
+        letters = np.ascontiguousarray(keys.view(np.uint8).reshape(len(keys), -1)[:, PICTURE_KEY_LETTERS:])
+        tails, where = np.unique(letters.view(f"S{letters.shape[1]}")[:, 0], return_inverse=True)
+        rungs = np.array([parse_triplet_key(tail.decode())[1:] for tail in tails.tolist()])
+        return rungs[where, 0], rungs[where, 1]
 
-    def _texts(self, shard: int, row: int, sample: Mapping[str, Any]) -> dict[str, Any]:
-        caption = self.shards[shard].read(row, triplet.CAPTION).decode()
-        meta = json.loads(self.shards[shard].read(row, triplet.RECORD))
+    def _sample(self, shard: Shard, row: int) -> dict[str, Any]:
+        record, rung = divmod(row, self._samples_per_record)
+        key, meta = shard.index.keys[record].decode(), json.loads(shard.read(record, triplet.RECORD))
+        sample: dict[str, Any] = {"clean": shard.array(record, triplet.CLEAN, "|u1", self.spec.shape)}
         if self.is_virtual:
-            provenance = {name: meta[name] for name in PROVENANCE}
-            meta = triplet_record(self.spec, sample["key"], sample["step"], sample["draw"], provenance)
-        return {"caption": caption, "meta": meta}
+            draw, step = rung // self.spec.steps, rung % self.spec.steps + 1
+            made = triplet.corrupt(self.spec, sample["clean"][None], [sample_id(key)], [draw], np.array([step]))
+            sample["noise"], sample["noisy"] = made[0][0], made[1][0]
+            key = triplet_key(key, step, draw)
+            meta = triplet_record(self.spec, key, step, draw, {name: meta[name] for name in PROVENANCE})
+        else:
+            _, step, draw = parse_triplet_key(key)
+            for name in ("noise", "noisy"):
+                sample[name] = shard.array(record, f"{name}.npy", "<f2", self.spec.shape)
+        a, b = (float(factor[step - 1]) for factor in self.spec.factors)
+        caption = shard.read(record, triplet.CAPTION).decode()
+        return sample | {"step": step, "draw": draw, "a": a, "b": b, "key": key, "caption": caption, "meta": meta}
 
 
 class WindowDataset(Dataset):
@@ -136,16 +145,16 @@ class WindowDataset(Dataset):
         """
         lengths = np.full(len(tokens), self.spec.context + 1, np.int64)
         for number in np.flatnonzero(tokens[:, -1] == self.spec.eos_id).tolist():
-            lengths[number] = self._meta(int(places.shards[number]), int(places.rows[number]))["length"]
+            shard = self.shards[int(places.shards[number])]
+            lengths[number] = json.loads(shard.read(int(places.rows[number]), window.RECORD))["length"]
         return lengths
 
-    def _meta(self, shard: int, row: int) -> dict[str, Any]:
-        meta: dict[str, Any] = json.loads(self.shards[shard].read(row, window.RECORD))
-        return meta
-
-    def _texts(self, shard: int, row: int, sample: Mapping[str, Any]) -> dict[str, Any]:
-        meta = self._meta(shard, row)
-        return {"length": meta["length"], "meta": meta}
+    def _sample(self, shard: Shard, row: int) -> dict[str, Any]:
+        meta = json.loads(shard.read(row, window.RECORD))
+        mask = target_mask(np.array([meta["length"]]), self.spec.context)[0]
+        tokens = shard.array(row, window.TOKENS, self.spec.dtype, (self.spec.context + 1,))
+        key = shard.index.keys[row].decode()
+        return {"tokens": tokens, "mask": mask, "key": key, "length": meta["length"], "meta": meta}
 
 
 def open_dataset(

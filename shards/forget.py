@@ -4,7 +4,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,10 @@ import numpy as np
 from shards.manifest import FileEntry
 from shards.reader import Shard, ShardFiles
 from shards.store import LocalStore
+from shards.tokenizer import WordTokenizer
 from shards.triplet import CAPTION, RECORD, record_bytes
-from shards.writer import write_shard
+from shards.window import TOKENS
+from shards.writer import INDEX_SUFFIX, TAR_SUFFIX, write_shard
 
 Record = dict[str, Any]
 Redact = Callable[[Record], Record | None]
@@ -78,6 +80,28 @@ def _samples(shard: Shard, old: list[Record], new: list[Record | None]) -> Itera
             if CAPTION in members:
                 members[CAPTION] = b""
         yield key, members
+
+
+def forget_words(folder: Path, files: Sequence[FileEntry], tokenizer: WordTokenizer, context: int) -> WordTokenizer:
+    """Return a dictionary without the words that stand in no window of these shards; the others keep their ids.
+
+    Args:
+        folder: That the shards lie in.
+        files: Of the dataset, the shards' tars and indexes among them.
+        tokenizer: The dataset's.
+        context: T of its windows.
+
+    Raises:
+        DatasetError: A shard is damaged.
+    """
+    entries = {entry.path: entry for entry in files}
+    is_used = np.zeros(tokenizer.vocab_size, np.bool_)
+    for tar in (entry for entry in files if entry.path.endswith(TAR_SUFFIX)):
+        index = entries[tar.path.removesuffix(TAR_SUFFIX) + INDEX_SUFFIX]
+        shard = Shard(LocalStore(folder), ShardFiles(tar, index))
+        for row in range(len(shard.index)):
+            is_used[shard.array(row, TOKENS, tokenizer.dtype, (context + 1,))] = True
+    return tokenizer.only(is_used)
 
 
 def link_file(source: Path, entry: FileEntry, target: Path) -> FileEntry:

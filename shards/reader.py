@@ -14,6 +14,7 @@ import numpy as np
 from crc32c import crc32c
 from numpy.typing import NDArray
 
+from shards.buffers import Buffers
 from shards.index import Index, IndexFileError, decode_index
 from shards.manifest import FileEntry, Manifest
 from shards.npy import npy_header
@@ -94,8 +95,8 @@ class Shard:
             have = ", ".join(self.index.extensions)
             raise DatasetError(f"{self.path}: its samples have {have}, but no {extension}") from error
 
-    def read(self, row: int, extension: str) -> bytes:
-        """Return one member of one sample.
+    def member(self, row: int, extension: str) -> memoryview:
+        """Return one member of one sample, as it is mapped.
 
         Raises:
             DatasetError: The member is missing or damaged.
@@ -105,7 +106,24 @@ class Shard:
         member = self.view[offset : offset + length]
         if crc32c(member) != self.index.crcs[row, column]:
             raise self.damage(row, extension)
-        return bytes(member)
+        return member
+
+    def read(self, row: int, extension: str) -> bytes:
+        """Return one member of one sample; errors as `member`."""
+        return bytes(self.member(row, extension))
+
+    def array(self, row: int, extension: str, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
+        """Return one array member of one sample, of this type string and shape.
+
+        Raises:
+            DatasetError: The member is missing, damaged, or of another type or shape.
+        """
+        header, member = npy_header(dtype, shape), self.member(row, extension)
+        array = np.empty(shape, dtype)
+        if member[: len(header)] != header or len(member) != len(header) + array.nbytes:
+            raise self.another_layout(extension, header)
+        array.reshape(-1).view(np.uint8).data[:] = member[len(header) :]
+        return array
 
     def is_whole(self, row: int, extensions: Iterable[str]) -> bool:
         """Return whether these members of a sample are what was committed."""
@@ -113,6 +131,11 @@ class Shard:
             return all(self.read(row, extension) is not None for extension in extensions)
         except DamageError:
             return False
+
+    def another_layout(self, extension: str, header: bytes) -> DatasetError:
+        """Return the error that a member with another `.npy` header than the promised one is."""
+        promised = header[10:].decode("latin-1").strip()
+        return DatasetError(f"{self.path}: {extension} is not what the manifest's spec promises, {promised}")
 
     def damage(self, row: int, extension: str) -> DamageError:
         """Return the error that a damaged member is."""
@@ -135,6 +158,7 @@ class Shards:
         self.is_tolerant = is_tolerant
         self.max_open = MAX_OPEN_SHARDS
         self._open: OrderedDict[int, Shard] = OrderedDict()
+        self._buffers = Buffers()
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -156,13 +180,11 @@ class Shards:
                 self._open.popitem(last=False)
             return self._open.setdefault(number, shard)
 
-    def only(self, number: int, row: int) -> "Shards":
-        """Return shards of which one sample is at hand: all, or that one alone where the rest takes a network."""
+    def only(self, number: int, row: int) -> Shard:
+        """Return a shard of which one sample is at hand: all, or that one alone where the rest takes a network."""
         if not self.store.is_remote or number in self._open:
-            return self
-        alone = Shards(self.store, self.files, self.is_tolerant)
-        alone._open[number] = Shard(self.store, self.files[number], self.is_tolerant, row)
-        return alone
+            return self[number]
+        return Shard(self.store, self.files[number], self.is_tolerant, row)
 
     def keep(self, count: int) -> None:
         """Make room for the files of so many shards, and let no more stay open, where they take room of their own.
@@ -222,32 +244,34 @@ class Shards:
             DatasetError: A member is damaged, or of another type or shape.
         """
         header = npy_header(dtype, shape)
-        gathered = np.empty((len(shards), *shape), dtype)
+        gathered = self._buffers.empty((len(shards), *shape), dtype)
         width = gathered.nbytes // len(shards)
         offsets, crcs = np.empty(len(shards), np.int64), np.empty(len(shards), np.uint32)
+        views: dict[int, memoryview] = {}
         for number, chosen in _by_shard(shards):
             shard, own = self[number], rows[chosen]
             column = shard.column(extension)
             _check_layout(shard, own, column, header, width)
+            views[number] = shard.view
             offsets[chosen], crcs[chosen] = shard.index.offsets[own, column], shard.index.crcs[own, column]
-        # The one loop over samples on the way to a batch: per member one checksum and one copy, no arrays made.
+        # The one loop over samples on the way to a batch: per member one copy and one checksum, no arrays made. The
+        # copy brings the member into the processor's cache, where the checksum is more than twice as fast.
         target = gathered.reshape(-1).view(np.uint8).data
-        views = {int(number): self[int(number)].view for number in np.unique(shards)}
         start, skip, length = 0, len(header), len(header) + width
         for place, (number, offset, crc) in enumerate(
             zip(shards.tolist(), offsets.tolist(), crcs.tolist(), strict=True)
         ):
             member = views[number][offset : offset + length]
-            if crc32c(member) != crc:
-                raise self[number].damage(int(rows[place]), extension)
             target[start : start + width] = member[skip:]
             start += width
+            if crc32c(member) != crc:
+                raise self[number].damage(int(rows[place]), extension)
         return gathered
 
 
 def _by_shard(shards: NDArray[np.int64]) -> list[tuple[int, NDArray[np.int64]]]:
     """Return each shard's number with the places of its samples in the batch."""
-    return [(int(number), np.flatnonzero(shards == number)) for number in np.unique(shards)]
+    return [(number, np.flatnonzero(shards == number)) for number in sorted(set(shards.tolist()))]
 
 
 def _check_layout(shard: Shard, rows: NDArray[np.int64], column: int, header: bytes, width: int) -> None:
@@ -255,13 +279,14 @@ def _check_layout(shard: Shard, rows: NDArray[np.int64], column: int, header: by
 
     One header stands for all of a shard: what has its length and its CRC-32C was written with it.
     """
-    first = int(shard.index.offsets[rows[0], column])
-    lengths = shard.index.lengths[rows, column]
+    offsets, lengths = shard.index.offsets[rows, column], shard.index.lengths[rows, column]
+    first = int(offsets[0])
+    if (is_cut_off := offsets + lengths > len(shard.view)).any():
+        raise shard.damage(int(rows[is_cut_off.argmax()]), shard.index.extensions[column])
     if shard.view[first : first + len(header)] != header or (lengths != len(header) + width).any():
         extension = shard.index.extensions[column]
-        shard.read(int(rows[0]), extension)  # which tells damage from another layout
-        promised = header[10:].decode("latin-1").strip()
-        raise DatasetError(f"{shard.path}: {extension} is not what the manifest's spec promises, {promised}")
+        shard.member(int(rows[0]), extension)  # which tells damage from another layout
+        raise shard.another_layout(extension, header)
 
 
 @contextmanager

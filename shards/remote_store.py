@@ -106,6 +106,14 @@ class RemoteStore:
             return view[start : start + length]
         return memoryview(self._ask(entry.path, lambda: self._range(entry.path, start, start + length)))
 
+    def open(self, entry: FileEntry) -> BinaryIO:
+        """Return a file to be read from its beginning to its end, in large ranges, past the cache."""
+        file_system, root = self._file_system()
+        file: BinaryIO = self._ask(
+            entry.path, lambda: file_system.open(f"{root}/{entry.path}", "rb", block_size=RANGE_BYTES)
+        )
+        return file
+
     def want(self, entries: Iterable[FileEntry]) -> None:
         """Begin to fetch files that will be mapped soon."""
         self._ahead.want(entry for entry in entries if not self._cache.has(entry))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from shards.disk_cache import map_file
 from shards.manifest import FileEntry
@@ -54,6 +54,13 @@ class Store(Protocol):
             FileNotFoundError: There is none.
         """
 
+    def open(self, entry: FileEntry) -> BinaryIO:
+        """Return a file to be read from its beginning to its end.
+
+        Raises:
+            FileNotFoundError: There is none.
+        """
+
     def want(self, entries: Iterable[FileEntry]) -> None:
         """Begin to fetch files that will be mapped soon."""
 
@@ -89,6 +96,10 @@ class LocalStore:
     def slice(self, entry: FileEntry, start: int, length: int) -> memoryview:
         """Return a part of a file."""
         return self.map(entry)[start : start + length]
+
+    def open(self, entry: FileEntry) -> BinaryIO:
+        """Return a file to be read from its beginning to its end."""
+        return (self.folder / entry.path).open("rb")
 
     def want(self, entries: Iterable[FileEntry]) -> None:
         """Do nothing: the files are here."""

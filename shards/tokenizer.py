@@ -13,12 +13,13 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shards.bpe import BpeTokenizer
 from shards.tokens import END, UNKNOWN, Tokenizer, TokenizerError, Tokens, canonical, smallest_dtype
@@ -37,14 +38,16 @@ class WordTokenizer:
     """A dictionary of words; id 0 is `<unk>`, id 1 `<eos>`, and the words follow.
 
     Attributes:
-        words: The words, the commonest first.
+        words: The words, the commonest first; empty where one was blanked, so that the others keep their ids.
         lower_case: Whether texts are put in lower case.
         spaced: Whether texts are split at white space alone, as those are that were split into words before.
+        built_sha256: Of the file as it was built, if words were blanked since; windows know their tokenizer by it.
     """
 
     words: tuple[str, ...]
     lower_case: bool = False
     spaced: bool = False
+    built_sha256: str = ""
 
     kind = "words"
     unk_id = 0
@@ -62,7 +65,7 @@ class WordTokenizer:
 
     @cached_property
     def _ids(self) -> Mapping[str, int]:
-        return {word: number + 2 for number, word in enumerate(self.words)}
+        return {word: number + 2 for number, word in enumerate(self.words) if word}
 
     def encode(self, text: str) -> Tokens:
         """Return the ids of a text's words, `(n,)` of `dtype`, without `<eos>`.
@@ -76,8 +79,8 @@ class WordTokenizer:
         )
 
     def token(self, token_id: int) -> str:
-        """Return one word."""
-        return (UNKNOWN, END)[token_id] if token_id < 2 else self.words[token_id - 2]
+        """Return one word; `<unk>` for one that was blanked."""
+        return (UNKNOWN, END)[token_id] if token_id < 2 else self.words[token_id - 2] or UNKNOWN
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return readable text: no space before closing punctuation, nor after an opening bracket."""
@@ -86,12 +89,23 @@ class WordTokenizer:
 
     def to_json(self) -> str:
         """Return the text of the tokenizer's file."""
+        value = {"kind": self.kind, "lower_case": self.lower_case, "words": list(self.words)}
         spaced = {"spaced": True} if self.spaced else {}
-        return canonical({"kind": self.kind, "lower_case": self.lower_case, "words": list(self.words), **spaced})
+        built = {"built_sha256": self.built_sha256} if self.built_sha256 else {}
+        return canonical(value | spaced | built)
 
     def sha256(self) -> str:
-        """Return the SHA-256 of the tokenizer's file, in hex."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()
+        """Return the SHA-256 of the tokenizer's file as it was built, in hex."""
+        return self.built_sha256 or hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    def only(self, is_used: NDArray[np.bool_]) -> "WordTokenizer":
+        """Return this dictionary with all words blanked but these, bool `(vocab_size,)`; itself if all are used.
+
+        >>> WordTokenizer(("oak", "the")).only(np.array([True, True, False, True])).words
+        ('', 'the')
+        """
+        words = tuple(word if used else "" for word, used in zip(self.words, is_used[2:].tolist(), strict=True))
+        return self if words == self.words else replace(self, words=words, built_sha256=self.sha256())
 
 
 @dataclass(frozen=True)
@@ -182,8 +196,8 @@ def from_json(text: str) -> Tokenizer:
         if value["kind"] == ByteTokenizer.kind:
             return ByteTokenizer()
         if value["kind"] == WordTokenizer.kind:
-            words = tuple(_strings(value["words"]))
-            return WordTokenizer(words, bool(value["lower_case"]), bool(value.get("spaced", False)))
+            words, (built_sha256,) = tuple(_strings(value["words"])), _strings([value.get("built_sha256", "")])
+            return WordTokenizer(words, bool(value["lower_case"]), bool(value.get("spaced", False)), built_sha256)
         if value["kind"] == BpeTokenizer.kind:
             return BpeTokenizer(json.dumps(value["definition"]), value["end"])
         kind = value["kind"]

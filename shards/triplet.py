@@ -30,6 +30,9 @@ KIND = "triplets"
 MODES = ("materialised", "virtual")
 CLEAN, NOISE, NOISY, CAPTION, RECORD = "clean.npy", "noise.npy", "noisy.npy", "txt", "json"
 
+PICTURE_KEY_LETTERS = 32
+"""Hex digits of a picture's key; behind them a stored triplet's key has its step and draw."""
+
 PROVENANCE: Mapping[str, type] = {
     "url": str,
     "page_url": str,
@@ -144,7 +147,7 @@ def extensions(spec: TripletSpec) -> tuple[str, ...]:
 
 def picture_key(clean: NDArray[np.uint8]) -> str:
     """Return a picture's key: 32 hex digits of the SHA-256 of its pixels' bytes in C order."""
-    return hashlib.sha256(clean.tobytes()).hexdigest()[:32]
+    return hashlib.sha256(np.ascontiguousarray(clean).data).hexdigest()[:PICTURE_KEY_LETTERS]
 
 
 def triplet_key(key: str, step: int, draw: int) -> str:
@@ -189,10 +192,11 @@ def corrupt(
         step: k of each, 1 to K, `(B,)`.
     """
     words = random_rows(spec.seed, identities, draws, STATIC_STREAM, clean[0].size).reshape(clean.shape)
-    noise: NDArray[np.float16] = quantile_table().take(words)
+    places = words.astype(np.intp)  # which both tables want
+    noise: NDArray[np.float16] = quantile_table().take(places)
     if spec.corruption == "gaussian":
         a, b = (factor[step - 1, None, None, None] for factor in spec.factors)
-        return noise, mix(clean, wide_quantile_table().take(words), a, b)
+        return noise, mix(clean, wide_quantile_table().take(places), a, b)
     words = random_rows(spec.seed, identities, draws, PIXEL_STREAM, spec.size * spec.size)
     return replace_pixels(spec.corruption, clean, noise, corrupted_pixels(words, step, spec.steps))
 

@@ -184,18 +184,28 @@ def encode_window(
         ValueError: The parts leave a gap or do not fit, or the tokens are not as many as theirs, or of another type.
     """
     record = window_record(spec, split, position, pieces)
-    if tokens.dtype != np.dtype(spec.dtype) or tokens.shape != (record["length"],):
-        expected = f"{np.dtype(spec.dtype)} ({record['length']},)"
-        raise ValueError(f"window at {split} {position}: tokens {tokens.dtype} {tokens.shape}, expected {expected}")
+    if len(tokens) != record["length"]:
+        raise ValueError(f"window at {split} {position}: {len(tokens)} tokens, expected {record['length']}")
+    return window_key(split, position, pieces[0]), window_members(spec, tokens, record_bytes(record))
+
+
+def window_members(spec: WindowSpec, tokens: Tokens, record: bytes) -> dict[str, bytes]:
+    """Return the members of a window of these tokens, `<eos>` behind them, and this JSON.
+
+    Raises:
+        ValueError: The tokens are none or too many, or of another type.
+    """
+    if tokens.dtype != np.dtype(spec.dtype) or not 1 <= len(tokens) <= spec.context + 1:
+        expected = f"{np.dtype(spec.dtype)}, 1 to {spec.context + 1} of them"
+        raise ValueError(f"a window's tokens are {tokens.dtype} {tokens.shape}, expected {expected}")
     filled = np.full(spec.context + 1, spec.eos_id, spec.dtype)
     filled[: len(tokens)] = tokens
-    return window_key(split, position, pieces[0]), {TOKENS: npy_bytes(filled), RECORD: record_bytes(record)}
+    return {TOKENS: npy_bytes(filled), RECORD: record}
 
 
-def window_bytes(spec: WindowSpec, split: str, position: int, pieces: Sequence[Piece]) -> int:
-    """Return what the window that `encode_window` makes takes in a tar, without its tokens."""
-    record = record_bytes(window_record(spec, split, position, pieces))
-    return sample_bytes([npy_length(spec.dtype, (spec.context + 1,)), len(record)])
+def window_bytes(spec: WindowSpec, record_length: int) -> int:
+    """Return what a window takes in a tar, whose JSON has this many bytes; its tokens need not be known."""
+    return sample_bytes([npy_length(spec.dtype, (spec.context + 1,)), record_length])
 
 
 def target_mask(lengths: NDArray[np.int64], context: int) -> NDArray[np.bool_]:

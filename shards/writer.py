@@ -1,21 +1,27 @@
 """Shards on disk: a tar, its index beside it, and the list of them that `wids` reads."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import crc32c
+import numpy as np
 
 from shards.index import Index, encode_index
 from shards.manifest import FileEntry, atomic_open, atomic_write, canonical_json
-from shards.tar import BLOCK_BYTES, TRAILER, header, member_bytes, member_name, padding
+from shards.tar import TRAILER, header, member_name, padding
 
 TAR_SUFFIX, INDEX_SUFFIX = ".tar", ".idx"
 
 WRITTEN_BYTES = 2**20
-"""Of samples that are hashed and written at a time: few enough to be held twice, enough for threads to seldom meet."""
+"""Of a tar that are hashed and written at a time: few enough to be held twice, enough for threads to seldom meet."""
+
+FLUSHED_BYTES = 32 * 2**20
+"""Of a tar that are sent to the disk at a time, while the rest is being made: little is left to wait for at the end."""
 
 
 def shard_name(split: str, number: int) -> str:
@@ -40,8 +46,11 @@ def bucket_of(key: str, num_buckets: int) -> int:
     return int(order_hash(key)[:8], 16) * num_buckets >> 32
 
 
-def cut_shards(sizes: Sequence[int], max_bytes: int) -> list[slice]:
-    """Return which samples go into which shard: as many in a row as fit.
+def number_shards(sizes: Iterable[int], max_bytes: int) -> Iterator[int]:
+    """Yield the number of the shard that each sample goes into: as many in a row as fit.
+
+    >>> list(number_shards([1000, 1000, 1000], max_bytes=1024 + 2000))
+    [0, 0, 1]
 
     Args:
         sizes: What each sample takes in a tar, see `shards.tar.sample_bytes`.
@@ -50,8 +59,7 @@ def cut_shards(sizes: Sequence[int], max_bytes: int) -> list[slice]:
     Raises:
         ValueError: A sample fits no shard; the message says which.
     """
-    cuts: list[slice] = []
-    start, filled = 0, len(TRAILER)
+    shard, filled = 0, len(TRAILER)
     for number, size in enumerate(sizes):
         if len(TRAILER) + size > max_bytes:
             raise ValueError(
@@ -59,12 +67,9 @@ def cut_shards(sizes: Sequence[int], max_bytes: int) -> list[slice]:
                 f"above the limit of {max_bytes}"
             )
         if filled + size > max_bytes:
-            cuts.append(slice(start, number))
-            start, filled = number, len(TRAILER)
+            shard, filled = shard + 1, len(TRAILER)
         filled += size
-    if len(sizes) > start:
-        cuts.append(slice(start, len(sizes)))
-    return cuts
+        yield shard
 
 
 def write_shard(
@@ -142,12 +147,13 @@ class _TarWriter:
         self.digest = hashlib.sha256()
         self.position = 0
         self.keys: dict[str, None] = {}
-        self.offsets: list[list[int]] = []
-        self.lengths: list[list[int]] = []
-        self.crcs: list[list[int]] = []
+        # Rows of the index side by side: as lists, they would take ten times the memory.
+        self._offsets, self._lengths, self._crcs = array("q"), array("q"), array("I")
         self._behind = behind
-        self._pieces: list[bytes] = []
-        self._num_bytes = 0
+        # Two buffers by turns: one is filled while the other is written, and no memory is asked for again.
+        self._buffers = [memoryview(bytearray(WRITTEN_BYTES)) for _ in range(2)]
+        self._filled = 0
+        self._num_unflushed = 0
         self._written: Future[None] | None = None
 
     def add(self, key: str, members: Mapping[str, bytes]) -> None:
@@ -156,45 +162,52 @@ class _TarWriter:
         if key in self.keys:
             raise ValueError(f"sample {key!r} is there twice")
         self.keys[key] = None
-        pieces: list[bytes] = []
-        offsets: list[int] = []
-        position = self.position
         for extension in self.extensions:
             data = members[extension]
-            pieces += (header(member_name(key, extension), len(data)), data, padding(len(data)))
-            offsets.append(position + BLOCK_BYTES)
-            position += member_bytes(len(data))
-        self.offsets.append(offsets)
-        self.lengths.append([len(members[extension]) for extension in self.extensions])
-        self.crcs.append([crc32c.crc32c(members[extension]) for extension in self.extensions])
-        self._put(pieces, position - self.position)
+            self._put(header(member_name(key, extension), len(data)))
+            self._offsets.append(self.position)
+            self._lengths.append(len(data))
+            self._crcs.append(crc32c.crc32c(data))
+            self._put(data)
+            self._put(padding(len(data)))
 
     def close(self) -> None:
-        self._put([TRAILER], len(TRAILER))
+        self._put(TRAILER)
         self._hand_over()
         self._wait()
 
     def index(self) -> Index:
-        return Index.of(self.extensions, list(self.keys), self.offsets, self.lengths, self.crcs)
+        keys = np.array([key.encode("ascii") for key in self.keys], np.bytes_)
+        shape = (len(keys), len(self.extensions))
+        offsets, lengths = (np.frombuffer(row, np.int64).reshape(shape) for row in (self._offsets, self._lengths))
+        return Index(self.extensions, keys, offsets, lengths, np.frombuffer(self._crcs, np.uint32).reshape(shape))
 
-    def _put(self, pieces: Iterable[bytes], num_bytes: int) -> None:
-        self._pieces += pieces
-        self.position += num_bytes
-        self._num_bytes += num_bytes
-        if self._num_bytes >= WRITTEN_BYTES:
-            self._hand_over()
+    def _put(self, data: bytes) -> None:
+        rest = memoryview(data)
+        self.position += len(rest)
+        while rest:
+            piece = rest[: WRITTEN_BYTES - self._filled]
+            self._buffers[0][self._filled : self._filled + len(piece)] = piece
+            self._filled += len(piece)
+            if self._filled == WRITTEN_BYTES:
+                self._hand_over()
+            rest = rest[len(piece) :]
 
     def _hand_over(self) -> None:
         """Gives what has come together to the thread, and waits for what it was given before that."""
         self._wait()
-        self._written = self._behind.submit(self._write, self._pieces)
-        self._pieces, self._num_bytes = [], 0
+        self._written = self._behind.submit(self._write, self._buffers[0][: self._filled])
+        self._buffers.reverse()
+        self._filled = 0
 
     def _wait(self) -> None:
         if self._written is not None:
             self._written.result()
 
-    def _write(self, pieces: list[bytes]) -> None:
-        data = b"".join(pieces)
+    def _write(self, data: memoryview) -> None:
         self.file.write(data)
         self.digest.update(data)
+        self._num_unflushed += len(data)
+        if self._num_unflushed >= FLUSHED_BYTES:
+            os.fdatasync(self.file.fileno())
+            self._num_unflushed = 0

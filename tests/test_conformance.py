@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +49,6 @@ def samples(folder: Path, split: str) -> dict[str, dict[str, bytes]]:
     return found
 
 
-def splits_of(manifest: Manifest) -> Iterator[tuple[str, int]]:
-    """The smaller splits, and of windows all: every sample is read by five readers."""
-    return ((name, count) for name, count in manifest.splits.items() if count < 600)
-
-
 def is_equal(extension: str, decoded: Any, raw: bytes) -> bool:
     """Whether a reader's value of a member is what its bytes say."""
     if extension == "json":
@@ -75,7 +69,7 @@ def assert_read(found: dict[str, dict[str, Any]], expected: dict[str, dict[str, 
 @pytest.mark.parametrize("stage", STAGES)
 def test_plain_tar_reads_what_the_index_points_at(built: Path, stage: str) -> None:
     folder, manifest = committed(built, stage)
-    for split, count in splits_of(manifest):
+    for split, count in manifest.splits.items():
         expected, found = samples(folder, split), dict[str, dict[str, bytes]]()
         assert len(expected) == count
         for path in sorted(folder.glob(f"{split}-*.tar")):
@@ -91,7 +85,7 @@ def test_plain_tar_reads_what_the_index_points_at(built: Path, stage: str) -> No
 @pytest.mark.parametrize("stage", STAGES)
 def test_webdataset_reads_every_field(built: Path, stage: str) -> None:
     folder, manifest = committed(built, stage)
-    for split, _ in splits_of(manifest):
+    for split in manifest.splits:
         found = {sample["__key__"]: sample for sample in open_dataset(folder, split).as_webdataset()}
         assert_read(found, samples(folder, split))
 
@@ -101,7 +95,7 @@ def test_wids_reads_every_field(built: Path, tmp_path: Path, stage: str) -> None
     import wids  # noqa: PLC0415
 
     folder, manifest = committed(built, stage)
-    for split, count in splits_of(manifest):
+    for split, count in manifest.splits.items():
         name = "shards.json" if split == "train" else f"shards-{split}.json"
         dataset = wids.ShardListDataset(str(folder / name), cache_dir=str(tmp_path), keep=True)
         assert len(dataset) == count
@@ -118,7 +112,7 @@ def test_datasets_reads_the_folder_and_its_tars(built: Path, tmp_path: Path, sta
     folder, manifest = committed(built, stage)
     whole = datasets.load_dataset(str(folder), cache_dir=str(tmp_path))
     assert {split: len(rows) for split, rows in whole.items()} == dict(manifest.splits)
-    for split, _ in splits_of(manifest):
+    for split in manifest.splits:
         files = {split: sorted(str(path) for path in folder.glob(f"{split}-*.tar"))}
         plain = datasets.load_dataset("webdataset", data_files=files, cache_dir=str(tmp_path / "plain"))
         expected = samples(folder, split)

@@ -1,5 +1,6 @@
 """The denoiser learns from triplets, goes on where it was interrupted, and grows pictures out of static."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,18 @@ from torch import Tensor
 from models import denoiser, growing
 from models.baselines import mean_picture
 from models.denoising import Denoiser, DenoiserShape, squared_error
+from models.device_noise import WITHOUT_NOISE, choose_noise, make_noisy
 from models.gaussian import fit_gaussian
+from models.picture_losses import to_tensors
 from models.pixels import to_pixels, to_values
 from models.runs import RunError, RunFolder, learning_rate
 from models.sampler import grow, statics, steps_down
 from shards.schedule import ladder
+from shards.tensors import quantiles
 from shards.triplet import TripletSpec
 from tests.tiny_datasets import draw_tree, write_triplets
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 
 SIZE = 10  # no multiple of what the U-Net's scales divide by
 TINY = ["--width", "16", "--batch-size", "8", "--report-steps", "1", "--num-directions", "8", "--precision", "float32"]
@@ -185,6 +191,32 @@ def test_an_interrupted_run_ends_as_if_it_had_never_been(
     assert resumed["steps"] == whole["steps"]
     one, other = (RunFolder(tmp_path / name).load()["model"] for name in ("whole", "broken"))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("mode", ["materialised", "virtual"])
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, needs_cuda])])
+def test_static_made_where_the_model_is_trains_on_the_same_tensors(tmp_path: Path, mode: str, device: str) -> None:
+    pictures = [draw_tree(seed, 8) for seed in range(6)]
+    write_triplets(tmp_path / "triplets", TripletSpec(8, steps=3, draws=2, seed=7, mode=mode), {"train": pictures})
+    dataset = denoiser.open_triplets(tmp_path / "triplets", "train")
+    made, known = (dataset.loader(7, noise="fresh", fields=fields) for fields in (WITHOUT_NOISE, None))
+    table = quantiles(device)
+    for bare, whole in itertools.islice(zip(made, known, strict=True), 12):  # more than two epochs
+        assert bare.keys() == set(WITHOUT_NOISE)
+        for one, other in zip(
+            make_noisy(dataset.spec, table, bare), to_tensors(whole, torch.device("cpu")), strict=True
+        ):
+            assert (one.device.type, one.dtype) == (device, other.dtype)
+            assert torch.equal(one.cpu(), other)
+
+
+@pytest.mark.parametrize("noise", ["fresh", "stored"])
+def test_the_loader_makes_the_static_for_a_cpu_and_cuda_what_is_not_stored(dataset: Path, noise: str) -> None:
+    triplets = denoiser.open_triplets(dataset, "train")
+    assert choose_noise(triplets, noise, torch.device("cpu"))[0] is None  # type: ignore[arg-type]
+    if torch.cuda.is_available():
+        fields = choose_noise(triplets, noise, torch.device("cuda"))[0]  # type: ignore[arg-type]
+        assert fields == (WITHOUT_NOISE if noise == "fresh" else None)
 
 
 def test_a_finished_run_is_not_trained_again(dataset: Path, tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ from PIL import Image
 from crawl.demo.server import DemoServer
 from crawl.warc import read_record
 from pipelines.forget import forget
+from shards import open_dataset
+from shards.tokenizer import WordTokenizer, load_tokenizer, split_words
 from tests.arboretum import run
 from tests.builds import SEEDBED, manifest_bytes, manifest_of, seedbed, seedbed_process
 from tests.test_verify import faults, folder_of
@@ -146,6 +148,41 @@ def test_a_page_takes_its_document_its_windows_and_what_it_said_of_pictures_alon
     assert manifest_of(out, "windows").splits["train"] < windows
     assert manifest_of(out, "text").counts.kept == 59
     assert manifest_of(out, "windows").counts.kept == 59
+
+
+def test_words_that_only_a_forgotten_page_had_leave_the_dictionary_and_the_rest_keep_their_ids(out: Path) -> None:
+    before = load_tokenizer(folder_of(out, "windows"))
+    assert isinstance(before, WordTokenizer)
+    words = {row["key"]: set(split_words(row["text"], before.lower_case)) for row in rows(out, "text", "documents-")}
+    stories = [row for row in rows(out, "text", "documents-") if row["split"] == "train"]
+    own = {
+        row["key"]: words[row["key"]]
+        .intersection(before.words)
+        .difference(*(words[key] for key in words if key != row["key"]))
+        for row in stories
+    }
+    story = next(row for row in stories if own[row["key"]])
+    forget(out, [("url", story["url"])])
+    after = load_tokenizer(folder_of(out, "windows"))
+    assert isinstance(after, WordTokenizer)
+    assert own[story["key"]].isdisjoint(after.words)
+    assert {(old, new) for old, new in zip(before.words, after.words, strict=True) if old != new} == {
+        (word, "") for word in set(before.words) - set(after.words)
+    }
+    used = set().union(*(tokens_of(out, split) for split in ("train", "val", "test")))
+    assert [bool(word) for word in after.words] == [number + 2 in used for number in range(len(after.words))]
+    assert after.sha256() == before.sha256()
+    blank = after.words.index("")
+    assert (after.token(blank + 2), after.encode(next(iter(own[story["key"]]))).tolist()) == ("<unk>", [0])
+    assert faults(out, deep=True) == []
+
+
+def tokens_of(out: Path, split: str) -> set[int]:
+    """The ids that stand in the windows of a split, which may be empty."""
+    if not manifest_of(out, "windows").splits.get(split):
+        return set()
+    batches = open_dataset(out / "windows", split).loader(64, finite=True, fields=("tokens",))
+    return {token for batch in batches for token in batch["tokens"].reshape(-1).tolist()}
 
 
 def test_a_host_and_a_file_are_forgotten_too(out: Path) -> None:

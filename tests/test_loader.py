@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -456,3 +457,18 @@ def test_manifest_hash_in_the_state_is_the_files(folders: dict[str, Path]) -> No
     dataset = triplets(folders["virtual"])
     digest = hashlib.sha256(Path(dataset.where, "manifest.json").read_bytes()).hexdigest()
     assert dataset.loader(1).state_dict()["manifest_sha256"] == digest
+
+
+def test_a_batch_that_is_held_keeps_its_values_and_one_that_is_not_lends_its_memory(tmp_path: Path):
+    dataset = open_dataset(write_triplets(tmp_path / "triplets", TripletSpec(64, steps=2), per_shard=20))
+    loader = dataset.loader(30, fields=("clean", "noisy"))  # large enough for memory to be used again
+    batches = iter(loader)
+    held = next(batches)["clean"][3:, :, ::2]  # a view alone is held
+    tensor = torch.from_numpy(next(batches)["noisy"])[1]
+    expected = held.copy(), tensor.clone()
+    addresses = [next(batches)["clean"].ctypes.data for _ in range(6)]
+    assert len(set(addresses)) == 2, "the last batch is held until the next is made"
+    assert (held == expected[0]).all()
+    assert (tensor == expected[1]).all()
+    kept = [next(batches)["clean"] for _ in range(6)]
+    assert len({array.ctypes.data for array in kept}) == 6

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from torch.utils.data import DataLoader
 
 from shards import open_dataset, remote_store
 from shards.committed import stage_folder
@@ -99,6 +100,24 @@ def test_s3_gives_the_local_stream(local: Path, s3: ObjectStore, tmp_path: Path)
         assert remote[7]["meta"] == here[7]["meta"]
     with pytest.raises(DatasetError, match=r"s3://seedbed/absent holds neither manifest\.json nor current"):
         open_dataset(f"s3://{s3.bucket}/absent", storage_options=s3.options, cache_dir=tmp_path)
+
+
+def test_webdatasets_pipeline_reads_a_store_with_the_options_of_the_dataset(
+    local: Path, s3: ObjectStore, served: FileServer, tmp_path: Path
+) -> None:
+    expected = list(open_dataset(local / "triplets").as_webdataset())
+    assert len(expected) == 5 * PICTURES
+    url = s3.upload(local / "triplets", "plain")
+    for remote in (
+        open_dataset(url, storage_options=s3.options, cache_dir=tmp_path),
+        open_dataset(f"{served.url}/triplets", cache_dir=tmp_path),
+    ):
+        found = list(remote.as_webdataset())
+        assert [sample["json"] for sample in found] == [sample["json"] for sample in expected]
+        for one, other in zip(found, expected, strict=True):
+            assert (one["noisy.npy"] == other["noisy.npy"]).all()
+    workers: DataLoader[Any] = DataLoader(remote.as_webdataset(), batch_size=None, num_workers=2)  # type: ignore[arg-type]
+    assert Counter(sample["__key__"] for sample in workers) == {sample["__key__"]: 1 for sample in expected}
 
 
 def test_a_server_that_stops_answering_for_a_while_is_waited_for(local: Path, s3: ObjectStore, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import random
+from collections.abc import Iterable
 from pathlib import Path
 
 import apache_beam as beam
@@ -13,17 +14,18 @@ from pipelines.errors import StageError
 from pipelines.explain import explain
 from pipelines.fates import Fates
 from pipelines.receipts import Receipt, all_receipts, finish_part, read_receipt
-from pipelines.sink import SampleRef, WriteShards, cut_bucket, pack_by_bucket, unpack
+from pipelines.sink import WriteShards, cut_bucket, pack_by_bucket
+from pipelines.sorting import RUN_SAMPLES, SampleRef, sort_samples, unpack
 from pipelines.tables import write_file
 from shards.writer import order_hash
 
 BUCKETS, MAX_BYTES = 3, 4096
 
 
-def _write(folder: Path, name: str, samples: list[SampleRef]) -> Receipt:
+def _write(folder: Path, name: str, samples: Iterable[SampleRef]) -> Receipt:
     """Writes what each sample's source says, a line each."""
-    text = "".join(f"{sample.key} {sample.source[0]}\n" for sample in samples)
-    return Receipt((write_file(folder, f"{name}.txt", text.encode(), len(samples)),), Fates(kept=len(samples)))
+    lines = [f"{sample.key} {sample.source[0]}\n" for sample in samples]
+    return Receipt((write_file(folder, f"{name}.txt", "".join(lines).encode(), len(lines)),), Fates(kept=len(lines)))
 
 
 def _samples(number: int) -> list[SampleRef]:
@@ -35,6 +37,10 @@ def _build(pipeline: beam.Pipeline, samples: list[SampleRef], folder: Path) -> N
     write = functools.partial(_write, folder)
     lists = [samples[at : at + 7] for at in range(0, len(samples), 7)]
     pipeline | beam.Create(lists) | beam.Reshuffle() | WriteShards(folder, BUCKETS, MAX_BYTES, write)
+
+
+def cut(parts: list[list[SampleRef]]) -> list[list[SampleRef]]:
+    return [list(shard) for shard in cut_bucket("train/00000", parts, MAX_BYTES)]
 
 
 def _contents(folder: Path) -> dict[str, bytes]:
@@ -69,7 +75,7 @@ def test_files_hold_every_sample_once_in_the_order_of_the_keys_hashes(tmp_path: 
 
 def test_no_file_passes_the_limit_and_none_could_hold_one_more():
     samples = [sample._replace(split="train") for sample in _samples(100)]
-    shards = list(cut_bucket("train/00000", [samples], MAX_BYTES))
+    shards = cut([samples])
     sizes = [sum(sample.num_bytes for sample in shard) + 1024 for shard in shards]
     assert max(sizes) <= MAX_BYTES
     for after, size in zip(shards[1:], sizes, strict=False):
@@ -88,12 +94,12 @@ def test_packed_references_take_few_bytes_and_come_out_as_they_went_in():
 def test_one_key_for_two_sources_fails_the_build():
     sample = _samples(1)[0]
     with pytest.raises(ValueError, match=f"train/00000: key {sample.key} stands for two samples"):
-        list(cut_bucket("train/00000", [[sample], [sample._replace(source=("elsewhere",))]], MAX_BYTES))
+        cut([[sample], [sample._replace(source=("elsewhere",))]])
 
 
 def test_a_sample_above_the_limit_fails_the_build():
     with pytest.raises(StageError, match="takes 5120 bytes as a file of its own, above the limit of 4096"):
-        list(cut_bucket("train/00000", [[_samples(1)[0]._replace(num_bytes=MAX_BYTES)]], MAX_BYTES))
+        cut([[_samples(1)[0]._replace(num_bytes=MAX_BYTES)]])
 
 
 def test_a_failing_transform_is_explained_in_its_own_words(tmp_path: Path):
@@ -145,8 +151,14 @@ def test_a_part_whose_file_is_torn_or_gone_is_made_again(tmp_path: Path):
 
 def test_random_orders_give_one_cut():
     samples = _samples(60)
-
-    expected = list(cut_bucket("train/00000", [samples], MAX_BYTES))
+    expected = cut([samples])
     for seed in range(5):
         shuffled = random.Random(seed).sample(samples, len(samples))
-        assert list(cut_bucket("train/00000", [shuffled[: 10 * seed], shuffled[10 * seed :]], MAX_BYTES)) == expected
+        assert cut([shuffled[: 10 * seed], shuffled[10 * seed :]]) == expected
+
+
+def test_more_than_a_run_is_sorted_all_the_same(tmp_path: Path):
+    samples = _samples(2 * RUN_SAMPLES + 7)
+    expected = sorted(samples, key=lambda sample: order_hash(sample.key))
+    assert list(sort_samples(samples, tmp_path)) == expected
+    assert list(tmp_path.iterdir()) == []

@@ -18,7 +18,7 @@ from shards import tar
 from shards.index import decode_index
 from shards.manifest import FileEntry
 from shards.triplet import MODES, TripletSpec, encode_triplet, encode_virtual, extensions, picture_key, rungs
-from shards.writer import bucket_of, cut_shards, order_hash, shards_files, write_shard
+from shards.writer import bucket_of, number_shards, order_hash, shards_files, write_shard
 from tests.test_triplet import PROVENANCE
 
 KEYS = st.text("0123456789abcdef-", min_size=1, max_size=60)
@@ -77,16 +77,20 @@ def test_names_that_readers_would_cut_elsewhere_are_refused(key: str, extension:
 
 @given(st.lists(st.integers(512, 5000), max_size=40), st.integers(6024, 20000))
 def test_shards_are_cut_before_they_pass_the_limit(sizes: list[int], max_bytes: int) -> None:
-    cuts = cut_shards(sizes, max_bytes)
-    assert [number for cut in cuts for number in range(cut.start, cut.stop)] == list(range(len(sizes)))
-    assert all(len(tar.TRAILER) + sum(sizes[cut]) <= max_bytes for cut in cuts)
-    for cut, following in pairwise(cuts):
-        assert len(tar.TRAILER) + sum(sizes[cut]) + sizes[following.start] > max_bytes
+    numbers = list(number_shards(sizes, max_bytes))
+    assert numbers == sorted(numbers)
+    assert set(numbers) == set(range(len(set(numbers))))
+    shards = [
+        [size for size, at in zip(sizes, numbers, strict=True) if at == number] for number in sorted(set(numbers))
+    ]
+    assert all(len(tar.TRAILER) + sum(shard) <= max_bytes for shard in shards)
+    for shard, following in pairwise(shards):
+        assert len(tar.TRAILER) + sum(shard) + following[0] > max_bytes
 
 
 def test_sample_that_fits_no_shard_is_named() -> None:
     with pytest.raises(ValueError, match=r"sample 1 takes 6024 bytes as a file of its own, above the limit of 6023"):
-        cut_shards([512, 5000], 6023)
+        list(number_shards([512, 5000], 6023))
 
 
 @given(st.lists(KEYS, unique=True), st.integers(1, 50))

@@ -95,7 +95,7 @@ def test_window_key_is_the_hash_of_its_origin() -> None:
 def test_size_in_the_tar_is_known_without_the_tokens(url: str, position: int, length: int) -> None:
     pieces = [Piece("ab" * 16, url, 7, length, 0)]
     _, members = encode_window(spec(), "val", position, pieces, np.zeros(length, np.uint16))
-    assert window_bytes(spec(), "val", position, pieces) == sample_bytes(len(data) for data in members.values())
+    assert window_bytes(spec(), len(members["json"])) == sample_bytes(len(data) for data in members.values())
 
 
 def test_mask_counts_the_targets_before_the_length() -> None:
@@ -109,7 +109,7 @@ def test_mask_counts_the_targets_before_the_length() -> None:
         ([Piece("a", "", 0, 3, 1)], 3, "a part at 1, expected one at 0"),
         ([Piece("a", "", 0, 3, 0), Piece("b", "", 0, 3, 2)], 6, "a part at 2, expected one at 3"),
         ([Piece("a", "", 0, 10, 0)], 10, "10 tokens, expected 1 to 9"),
-        ([Piece("a", "", 0, 3, 0)], 2, r"tokens uint16 \(2,\), expected uint16 \(3,\)"),
+        ([Piece("a", "", 0, 3, 0)], 2, "2 tokens, expected 3"),
     ],
 )
 def test_windows_that_do_not_add_up_are_refused(pieces: list[Piece], count: int, message: str) -> None:

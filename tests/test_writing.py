@@ -11,38 +11,54 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import apache_beam as beam
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.portable_runner import PortableRunner
 
 from crawl.demo.server import DemoServer
-from pipelines import triplets
+from pipelines import triplets, windows
 from pipelines.build import make_job
 from pipelines.engine import run_job
-from pipelines.folders import current_manifest
 from pipelines.load_recipe import load_recipe
-from pipelines.stages import Job
+from pipelines.stages import STAGES, Job
 from pipelines.tombstones import Tombstones
 from shards import open_dataset
 from shards.store import DatasetError
-from tests.arboretum import overrides
-from tests.builds import wait_for
+from tests.arboretum import arguments, overrides, run
+from tests.builds import (
+    DATASETS,
+    kill_all,
+    manifest_bytes,
+    manifest_of,
+    seedbed_process,
+    start_seedbed,
+    wait_for,
+    workers_of,
+)
 from tests.test_build import copy_of
 
 ROOT = Path(__file__).parents[1]
-MORE = ("triplets.draws=2", "triplets.max_shard_bytes=1048576")
+MORE = ("triplets.draws=2", "triplets.max_shard_bytes=1048576", "windows.max_shard_bytes=262144")
+
+PARTED = ("text.max_part_bytes=65536", "images.max_part_bytes=262144")
+
+TURNS = 12
+"""Builds that are disturbed, of each stage, by killing what works for them."""
 
 
-def a_job(server: DemoServer, built: Path, out: Path, workers: int = 1) -> Job:
-    """The triplets of the arboretum, in a build of their own."""
-    copy_of(built, out, ("crawl", "images"))
-    manifest = current_manifest(out, "images")
-    assert manifest is not None
+def a_job(server: DemoServer, built: Path, out: Path, workers: int = 1, stage: str = "triplets") -> Job:
+    """The triplets or windows of the arboretum, in a build of their own."""
+    (source,) = STAGES[stage].inputs
+    copy_of(built, out, ("crawl", source))
     recipe = load_recipe("demo", [*overrides(server), *MORE])
-    return make_job("triplets", recipe, out, {"images": manifest}, Tombstones(), workers)
+    return make_job(stage, recipe, out, {source: manifest_of(out, source)}, Tombstones(), workers)
 
 
 def committed(job: Job) -> bytes:
@@ -103,24 +119,30 @@ def _service(module: str, option: str) -> Iterator[str]:
 
 
 @pytest.mark.filterwarnings("ignore")  # of Beam's job service
+@pytest.mark.parametrize("stage", [triplets, pytest.param(windows, marks=pytest.mark.slow)])
 def test_the_portable_runner_with_workers_of_its_own_writes_the_same_bytes(
-    server: DemoServer, built: Path, tmp_path: Path, undisturbed: bytes, monkeypatch: pytest.MonkeyPatch
+    server: DemoServer, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: ModuleType
 ) -> None:
-    job = a_job(server, built, tmp_path)
+    name = stage.__name__.removeprefix("pipelines.")
+    alone = a_job(server, built, tmp_path / "alone", stage=name)
+    run_job(alone)
+    job = a_job(server, built, tmp_path / "portable", stage=name)
     with (
         _service("portability.local_job_service_main", "--port") as jobs,
         _service("worker.worker_pool_main", "--service_port") as pool,
     ):
         options = PipelineOptions(flags=[], job_endpoint=jobs, environment_type="EXTERNAL", environment_config=pool)
+        states = []
 
         def run_portably(build: functools.partial[None], workers: int) -> None:
             pipeline = beam.Pipeline(runner=PortableRunner(), options=options)
             build(pipeline)
-            assert pipeline.run().wait_until_finish() == "DONE"
+            states.append(pipeline.run().wait_until_finish())
 
-        monkeypatch.setattr(triplets, "run_pipeline", run_portably)
+        monkeypatch.setattr(stage, "run_pipeline", run_portably)
         run_job(job)
-    assert committed(job) == undisturbed
+    assert set(states) == {"DONE"}
+    assert committed(job) == committed(alone)
 
 
 @pytest.mark.parametrize("num_kills", [pytest.param(5, id="5"), pytest.param(50, id="50", marks=pytest.mark.slow)])
@@ -151,6 +173,67 @@ def test_killed_at_any_moment_a_rerun_ends_with_the_same_bytes(
         assert committed(job) == undisturbed
         assert not [path for path in job.folder.rglob("*") if path.name.endswith(".tmp") or "_work" in path.parts]
     assert killed >= num_kills // 2, "most kills came in time"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["triplets", "windows"])
+def test_workers_killed_at_any_moment_cost_a_restart_and_a_build_killed_then_a_rerun(
+    server: DemoServer, built: Path, tmp_path: Path, stage: str
+) -> None:
+    """Under the command line's own watch, with worker processes: a worker dies, and at every second turn all die."""
+    whole = copy_of(built, tmp_path / "whole", ("crawl", *STAGES[stage].inputs))
+    started = time.monotonic()
+    assert seedbed_process(*arguments(server, stage, whole, *MORE, workers=2)).returncode == 0
+    seconds = time.monotonic() - started
+    moments, restarts = random.Random(stage), 0
+    for attempt in range(TURNS):
+        out = copy_of(built, tmp_path / str(attempt), ("crawl", *STAGES[stage].inputs))
+        process = start_seedbed(*arguments(server, stage, out, *MORE, workers=2))
+        time.sleep(moments.uniform(0.3, 0.95) * seconds)
+        workers = list(workers_of(process))
+        if attempt % 2 and process.poll() is None:
+            kill_all(process)
+            said = seedbed_process(*arguments(server, stage, out, *MORE, workers=2))
+            assert said.returncode == 0, said.stderr
+        else:
+            if workers:
+                workers[-1].kill()
+            output, _ = process.communicate(timeout=300)
+            assert process.returncode == 0, output
+            restarts += "a worker process died; starting the stage again" in output
+        assert manifest_bytes(out, (stage,)) == manifest_bytes(whole, (stage,))
+        standing = {path for path in (out / stage).rglob("*") if path.name.endswith(".tmp") or "_work" in path.parts}
+        assert standing == set()
+    assert restarts >= TURNS // 6, "some workers died while they were needed"
+
+
+@pytest.fixture(scope="module")
+def parted(server: DemoServer, built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The arboretum in many small tables."""
+    out = copy_of(built, tmp_path_factory.mktemp("parted"), ("crawl",))
+    run(server, out, *PARTED, *MORE, stages=DATASETS)
+    return out
+
+
+@pytest.mark.parametrize("stage", DATASETS)
+def test_reversed_input_gives_the_same_bytes(
+    server: DemoServer, built: Path, parted: Path, tmp_path: Path, stage: str
+) -> None:
+    """Tables in reverse, and their rows too; but for windows, whose words stand in the order of the rows."""
+    (source,) = STAGES[stage].inputs
+    copy_of(parted, tmp_path, (source,))
+    manifest = manifest_of(tmp_path, source)
+    reversed_manifest = replace(manifest, files=manifest.files[::-1])
+    tables = [file.path for file in manifest.files if file.path.endswith(".parquet")]
+    assert len(tables) > 2
+    for name in tables if stage != "windows" else ():
+        path = tmp_path / source / manifest.fingerprint / name
+        table = pq.read_table(path)
+        pq.write_table(table.take(np.arange(len(table))[::-1]), path)
+    recipe = load_recipe("demo", [*overrides(server), *PARTED, *MORE])
+    job = make_job(stage, recipe, tmp_path, {source: reversed_manifest}, Tombstones(), workers=1)
+    run_job(job)
+    assert committed(job) == manifest_bytes(parted, (stage,))[stage]
 
 
 MEASURE = """
@@ -184,7 +267,7 @@ def peak_megabytes(folder: Path, megabytes: int) -> int:
 
 @pytest.mark.parametrize(("small", "large"), [(5, 85), pytest.param(250, 2250, marks=pytest.mark.slow, id="gigabytes")])
 def test_memory_grows_by_the_index_alone(tmp_path: Path, small: int, large: int) -> None:
-    """A row of the index takes about 1 kB while it is made: 16 bytes of memory for each kB of tar.
+    """A row of the index takes memory while it is made: at most 16 bytes for each kB of tar.
 
     A worker that writes shards of 256 MB holds the index of one at a time, 4 MB, whatever the dataset's size.
     """

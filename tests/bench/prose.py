@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from crawl.archived_answer import read_answer
-from crawl.text import CleanText, clean_page
+from crawl.text import clean_page
 from crawl.text_rules import C4, FineWeb, RuleSettings, judge_text
 from crawl.text_settings import TextSettings
 from crawl.warc_reader import ArchiveRecord, scan
@@ -41,7 +41,7 @@ def _clean(path: Path) -> Iterator[int]:
                 if isinstance(found, ArchiveRecord) and found.kind == "response":
                     with path.open("rb") as again:
                         answer = read_answer(again, found.place, MAX_BYTES, gzipped=True)
-                    isinstance(clean_page(answer.body, found.url, answer.charset, SETTINGS), CleanText)
+                    clean_page(answer.body or b"", found.url, answer.charset, SETTINGS)
                     yield 1
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.sink import SampleRef
+from pipelines.sorting import SampleRef
 from pipelines.triplets import write_triplets
 from shards.order import Order
 from shards.tar import TRAILER
