@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import BinaryIO
 
 from crawl.archive_stream import ArchiveError, ArchiveStream, Place
-from crawl.content_coding import BodyDecoder, CodingError, ExpansionError
+from crawl.content_coding import MAX_EXPANSION, BodyDecoder, CodingError, ExpansionError
 from crawl.response import Response
 from crawl.warc_reader import MAX_HEAD_BYTES, ArchiveRecord, read_head
 
@@ -18,7 +18,9 @@ _CHUNK_SIZE = re.compile(rb"\s*([0-9a-fA-F]{1,8})\s*(?:;[^\r\n]*)?\r?\n")
 _ALGORITHMS = {"sha1": "sha1", "sha-1": "sha1", "sha256": "sha256", "sha-256": "sha256", "md5": "md5"}
 
 
-def read_answer(file: BinaryIO, place: Place, max_bytes: int, *, gzipped: bool) -> Response:
+def read_answer(
+    file: BinaryIO, place: Place, max_bytes: int, *, gzipped: bool, max_expansion: float = MAX_EXPANSION
+) -> Response:
     """Return the answer in the record that begins at a place.
 
     Args:
@@ -26,6 +28,7 @@ def read_answer(file: BinaryIO, place: Place, max_bytes: int, *, gzipped: bool) 
         place: of a `response` or `resource` record.
         max_bytes: of the body, decoded.
         gzipped: whether the archive is.
+        max_expansion: decoded bytes of the body for each coded one, see `crawl.content_coding.MAX_EXPANSION`.
 
     Raises:
         ArchiveError: "too_many_bytes", "expands_too_much", "truncated_record", "digest_mismatch", "bad_http", or what
@@ -44,7 +47,7 @@ def read_answer(file: BinaryIO, place: Place, max_bytes: int, *, gzipped: bool) 
         media_type = record.content_type
         head = f"HTTP/1.1 200 OK\r\nContent-Type: {media_type}\r\n\r\n".encode("latin-1", "replace")
         return Response(200, head, (("content-type", media_type),), _cut(block, max_bytes, place))
-    return _http_answer(record, block, max_bytes)
+    return _http_answer(record, block, max_bytes, max_expansion)
 
 
 def http_headers(block_start: bytes) -> tuple[int, tuple[tuple[str, str], ...], int] | None:
@@ -60,7 +63,7 @@ def http_headers(block_start: bytes) -> tuple[int, tuple[tuple[str, str], ...], 
     return int(status[1]), headers, end + blank
 
 
-def _http_answer(record: ArchiveRecord, block: bytes, max_bytes: int) -> Response:
+def _http_answer(record: ArchiveRecord, block: bytes, max_bytes: int, max_expansion: float) -> Response:
     parsed = http_headers(block)
     if parsed is None:
         raise ArchiveError("bad_http", block[:40].decode("latin-1"), record.place)
@@ -72,9 +75,8 @@ def _http_answer(record: ArchiveRecord, block: bytes, max_bytes: int) -> Respons
     if "chunked" in (response.header("transfer-encoding") or "").lower():
         entity = _dechunked(body)
     _check_digests(record, block, [body, entity])
-    return Response(
-        status, head, headers, _decoded(entity, response.header("content-encoding") or "", max_bytes, record)
-    )
+    coding = response.header("content-encoding") or ""
+    return Response(status, head, headers, _decoded(entity, coding, max_bytes, max_expansion, record))
 
 
 def _dechunked(body: bytes) -> bytes:
@@ -93,11 +95,11 @@ def _dechunked(body: bytes) -> bytes:
     return b"".join(pieces)
 
 
-def _decoded(entity: bytes, coding: str, max_bytes: int, record: ArchiveRecord) -> bytes:
+def _decoded(entity: bytes, coding: str, max_bytes: int, max_expansion: float, record: ArchiveRecord) -> bytes:
     if coding.strip().lower() in ("", "identity"):
         return _cut(entity, max_bytes, record.place)
     try:
-        decoder = BodyDecoder(coding, max_bytes)
+        decoder = BodyDecoder(coding, max_bytes, max_expansion)
         body = decoder.decode(entity)
         if not decoder.is_over:
             decoder.finish()

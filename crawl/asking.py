@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 from crawl.gates import Gate, Pauses
 from crawl.http import FetchError
@@ -83,7 +84,7 @@ class Asker:
         self._is_asked_before = is_asked_before
         self._gates: dict[str, Gate] = {}
         self._robots: dict[str, tuple[float, Robots | FetchError]] = {}
-        self._rooms: dict[str, asyncio.Semaphore] = {}
+        self._rooms: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()  # while anybody is in them
 
     async def ask(
         self,

@@ -26,9 +26,10 @@ from crawl.response import Response
 from crawl.settings import FetchSettings
 from crawl.visit import Asked, judge, unasked
 from crawl.warc_reader import Span
+from pipelines.attempts import begin_attempt, committed, finish_attempt
 from pipelines.fetching import fetch_settings
-from pipelines.receipts import STAGING, Receipt, finish_part, receipt_names
-from pipelines.segments import SegmentWriter, ledger_rows
+from pipelines.receipts import STAGING, Receipt, finish_part
+from pipelines.segments import SegmentWriter, ledger_tables
 from pipelines.stages import Job
 from pipelines.tables import read_table, write_table
 from pipelines.tombstones import FILE as TOMBSTONES
@@ -45,7 +46,7 @@ class Listed:
     """A record that a source holds.
 
     Attributes:
-        link: to its URL, with all that the source says of it; found nowhere.
+        link: to its URL, with all that the source says of it, and the source's name; found nowhere.
         date: when it was fetched, ISO 8601 in UTC, "" where nobody knows.
         place: where it lies, as its source understands it.
         reason: why it cannot be read, a snake_case fact; "" where it seems whole.
@@ -194,8 +195,7 @@ def list_part(part: Part, job: Job, open_archive: Callable[[str, Job], Archive])
             if isinstance(found, Span):
                 notes = found._asdict()
             else:
-                link = replace(found.link, source=part.source)
-                rows.append(asdict(link) | {name: getattr(found, name) for name in _BESIDES})
+                rows.append(asdict(found.link) | {name: getattr(found, name) for name in _BESIDES})
         table = write_table(job.folder, f"{STAGING}/{part.named('list')}.parquet", rows, LISTED_SCHEMA)
         return Receipt((table,), notes=notes)
 
@@ -246,20 +246,20 @@ def newest_of_each(packed: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
 def read_part(part: Part, rows: list[int], job: Job, open_archive: Callable[[str, Job], Archive]) -> None:
     """Reads some of the records that a part holds into segments, but for those that a killed run has read."""
     name = part.named("archive")
-    known = {row["url"] for row in ledger_rows(job.folder, f"{name}-", ("url",))}
+    attempt = begin_attempt(job.folder, name)
+    tables = ledger_tables(committed(job.folder, name))
+    known = {url for each in tables for url in read_table(f"{job.folder}/{each}", ("url",))["url"].to_pylist()}
     table = read_table(f"{job.folder}/{STAGING}/{part.named('list')}.parquet")
     settings, config = fetch_settings(job), job.recipe.crawl
-    attempt = sum(found.startswith(f"{name}-") for found in receipt_names(job.folder))
     with (
         closing(open_archive(part.source, job)) as archive,
-        SegmentWriter(
-            job.folder, f"{name}-{attempt:05d}", config.records_per_segment, config.segment_time_s
-        ) as segments,
+        SegmentWriter(job.folder, attempt, config.records_per_segment, config.segment_time_s) as segments,
     ):
         for values in table.take(rows).to_pylist():
             listed = Listed(LinkRow(**{key: values.pop(key) for key in LINK_SCHEMA.names}), **values)
             if listed.link.to_url not in known:
                 segments.add(_visit(listed, archive, settings, job))
+    finish_attempt(job.folder, attempt)
 
 
 def _visit(listed: Listed, archive: Archive, settings: FetchSettings, job: Job) -> Visit:

@@ -70,7 +70,7 @@ def make_job(
     if before is not None:
         inputs["crawl"] = before
     hashes = {name: manifest_sha256(out / name / manifest.fingerprint) for name, manifest in inputs.items()}
-    files = identities(recipe) if stage == "crawl" else {}
+    files = identities(stage, recipe)
     job = Job(stage, recipe, out, "", inputs, tombstones, workers or _suitable_workers(stage, inputs), files)
     return replace(job, fingerprint=fingerprint(STAGES[stage], job.configuration, hashes, tombstones))
 

@@ -25,6 +25,7 @@ from crawl.records import LEDGER_SCHEMA, LINK_SCHEMA, Earlier, LedgerRow, LinkRo
 from crawl.visit import Asked, unasked
 from crawl.warc import StoredResponse, read_record
 from pipelines.archives import ImportArchives, all_parts
+from pipelines.attempts import begin_attempt, committed, end_attempts, finish_attempt
 from pipelines.due_again import ARCHIVES, forget_passing_failures
 from pipelines.engine import run_pipeline
 from pipelines.errors import StageError
@@ -35,7 +36,7 @@ from pipelines.leases import LEASE_S, LeaseLostError, SlotLeases
 from pipelines.nothing_fetched import what_happened
 from pipelines.pauses import PausesFile
 from pipelines.receipts import STAGING, WORK, Receipt, all_receipts, finish_part, remove_strays
-from pipelines.segments import SegmentWriter
+from pipelines.segments import SegmentWriter, ledger_tables
 from pipelines.sources import holds_records, open_archive, source_links
 from pipelines.stages import Job, Outcome
 from pipelines.tables import read_table, write_table
@@ -44,10 +45,10 @@ from shards.manifest import FileEntry
 
 SEEDS = "seeds"
 
-TABLE_ROWS = 50_000
+TABLE_ROWS = 5_000
 """Rows of a table of links that a source names."""
 
-BATCH_ROWS = 20_000
+BATCH_ROWS = 5_000
 """Rows of tables that are sorted together in memory."""
 
 ASKED = f"{WORK}/asked"
@@ -62,6 +63,7 @@ def run(job: Job) -> Outcome:
     Raises:
         StageError: nothing at all could be fetched; the message says why for each seed.
     """
+    end_attempts(job.folder)
     for name in job.recipe.crawl.sources:
         finish_part(job.folder, f"{SEEDS}-{name}", functools.partial(find_seeds, job, name))
     forget_passing_failures(job.folder)
@@ -69,8 +71,9 @@ def run(job: Job) -> Outcome:
     number = _next_round(job)
     while True:
         run_pipeline(functools.partial(build_round, job=job, number=number), job.workers)
+        end_attempts(job.folder)
         shutil.rmtree(job.folder / _runs(number), ignore_errors=True)
-        found, due, asked = _round_totals(job, number)
+        found, due, asked = round_totals(job, number)
         if not due:
             break
         if not asked:
@@ -137,15 +140,31 @@ def _split(batch: tuple[int, Tables], job: Job, number: int) -> list[tuple[int, 
 
 def fetch_lane(lane: tuple[int, Iterable[str]], job: Job, number: int) -> None:
     """Asks for what is due in one lane, segment by segment, and notes how much there was to do."""
-    runs = [job.folder / _runs(number) / run for run in sorted(lane[1])]
     name = f"{number:03d}-{lane[0]:02d}"
-    totals = Totals()
+    attempt, totals = begin_attempt(job.folder, name), Totals()
+    before = list(committed(job.folder, name))
+    runs = [job.folder / _runs(number) / run for run in (*sorted(lane[1]), *_settled(before, attempt, job, number))]
     works = host_works(runs, job.recipe.crawl.max_urls_per_host, totals)
-    asked = asyncio.run(_visit(works, job, lane[0], name))
+    asked = asyncio.run(_visit(works, job, lane[0], attempt))
     for _ in works:  # hosts that the round had no time for are counted all the same
         continue
-    notes = {"found": totals.found, "due": totals.due, "asked": asked}
+    settled = sum(receipt.fates.total for receipt in before)
+    notes = {"found": totals.found, "due": totals.due + settled, "asked": asked + settled}
     finish_part(job.folder, f"round-{name}", lambda: Receipt(notes=notes))
+    finish_attempt(job.folder, attempt)
+
+
+def _settled(receipts: Iterable[Receipt], attempt: str, job: Job, number: int) -> Iterator[str]:
+    """Sorts what attempts at a lane have settled that began before this one, and yields the names of the runs."""
+    for batch, tables in enumerate(_small(job.folder, ledger_tables(receipts))):
+        split = split_tables(
+            Tables(str(job.folder), tables, is_earlier=False),
+            job.folder / _runs(number),
+            f"{attempt}-{batch:06d}",
+            job.workers,
+            fetch_settings(job),
+        )
+        yield from (run for _, run in split)
 
 
 async def _visit(works: Iterator[HostWork], job: Job, lane: int, name: str) -> int:
@@ -248,7 +267,7 @@ def _next_round(job: Job) -> int:
     return 1 + max((int(head) for head in heads if head.isdigit()), default=0)
 
 
-def _round_totals(job: Job, number: int) -> tuple[int, int, int]:
+def round_totals(job: Job, number: int) -> tuple[int, int, int]:
     """URLs found, due and asked for, over all lanes of a round."""
     totals: Counter[str] = Counter()
     for name, receipt in all_receipts(job.folder):

@@ -6,7 +6,7 @@ from pathlib import Path
 from shards.committed import Committed, open_committed
 from shards.manifest import CURRENT_NAME, MANIFEST_NAME, Manifest, read_manifest
 from shards.remote_store import open_store
-from shards.store import LocalStore
+from shards.store import LocalStore, Store
 
 STAGE_NAMES = ("crawl", "images", "text", "triplets", "windows")
 
@@ -37,8 +37,13 @@ def committed_folders(path: str) -> list[Committed]:
     Raises:
         ManifestError: there is none, or one cannot be read.
     """
+    return [open_committed(store) for store in stage_stores(path)]
+
+
+def stage_stores(path: str) -> list[Store]:
+    """The stages that a build in `path` has in force, or `path` itself where it is no build."""
     store = open_store(path)
     stages = [
         name for name in STAGE_NAMES if isinstance(store, LocalStore) and (store.folder / name / CURRENT_NAME).exists()
     ]
-    return [open_committed(store.at(stage)) for stage in stages] or [open_committed(store)]
+    return [store.at(stage) for stage in stages] or [store]

@@ -11,13 +11,14 @@ have names of their own, since a stage run anew would cut its files elsewhere: t
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from crawl.urls import canonical_url, without_parameters
 from pipelines.build import locked
 from pipelines.errors import StageError
 from pipelines.folders import STAGE_NAMES, is_committed, manifest_sha256
@@ -93,7 +94,7 @@ def forget(out: Path, wanted: Sequence[tuple[str, str]]) -> list[Successor]:
     if not any((out / stage).is_dir() for stage in STAGE_NAMES):
         raise StageError(f"{out}: nothing was built there; give the folder of a build")
     with locked(out):
-        add_tombstones(out, wanted)
+        add_tombstones(out, [*wanted, *_known_as(out, wanted)])
         forgotten = Forgotten(read_tombstones(out))
         successors: list[Successor] = []
         for stage in STAGE_NAMES:
@@ -103,6 +104,16 @@ def forget(out: Path, wanted: Sequence[tuple[str, str]]) -> list[Successor]:
             _write_receipt(out, wanted, successors)
         _remove(out, successors)
         return successors
+
+
+def _known_as(out: Path, wanted: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """The URLs under which the crawls in `out` know those that are wanted, where parameters are dropped there."""
+    crawls = [committed_manifest(folder) for folder in _committed(out, "crawl")]
+    dropped = {tuple(crawl.configuration.get("drop_parameters", ())) for crawl in crawls}
+    for kind, value in wanted:
+        url = canonical_url(value) if kind == "url" else None
+        if url is not None:
+            yield from (("url", without_parameters(url, patterns)) for patterns in sorted(dropped))
 
 
 def trained_on(out: Path, successors: Sequence[Successor]) -> list[Path]:

@@ -24,16 +24,16 @@ from crawl.records import Earlier, LinkRow, Target, target_of
 from crawl.retry import is_retryable
 from crawl.settings import FetchSettings, HostSpent, is_wanted
 from crawl.urls import host_of
-from pipelines.tables import read_table
+from pipelines.tables import read_rows, read_table
 from shards.manifest import atomic_open
 
 SLOTS = 64
 """Slots that hosts are put in by their hash; a host never leaves its slot, however many lanes share the slots."""
 
-MAX_RUNS = 64
+MAX_RUNS = 32
 """Runs merged at a time; more are merged into fewer first."""
 
-_BATCH_ROWS = 1024
+_PIECE_ROWS = 64
 """Rows of a run that are read at a time."""
 
 _ANSWERED, _EARLIER, _LINK, _EARLIER_LINK = range(4)
@@ -149,7 +149,7 @@ def write_run(path: Path, entries: Iterable[Entry]) -> None:
     """Writes a sorted run, under a temporary name until it is whole."""
     options = pa.ipc.IpcWriteOptions(compression="lz4")
     with atomic_open(path) as file, pa.ipc.new_file(file, _RUN_SCHEMA, options=options) as writer:
-        for rows in batched(entries, _BATCH_ROWS):
+        for rows in batched(entries, _PIECE_ROWS):
             columns = zip(zip(*rows, strict=True), _RUN_SCHEMA.types, strict=True)
             writer.write_batch(
                 pa.record_batch([pa.array(column, kind) for column, kind in columns], schema=_RUN_SCHEMA)
@@ -157,8 +157,8 @@ def write_run(path: Path, entries: Iterable[Entry]) -> None:
 
 
 def read_run(path: Path) -> Iterator[Entry]:
-    """Yields a run's entries, a batch in memory at a time."""
-    with pa.memory_map(str(path)) as source:
+    """Yields a run's entries, a piece in memory at a time."""
+    with pa.OSFile(str(path)) as source:
         reader = pa.ipc.open_file(source)
         for number in range(reader.num_record_batches):
             batch = reader.get_batch(number)
@@ -209,7 +209,7 @@ def _target(data: str) -> Target:
 
 def _link_entries(path: str, settings: FetchSettings, what: int) -> Iterator[Entry]:
     wanted: dict[tuple[str, str, int, str, str], bool] = {}
-    for row in read_table(path).to_pylist():
+    for row in read_rows(path):
         identity = (row["to_url"], row["kind"], row["depth"], row["source"], row["opt_out"])
         if identity not in wanted:
             url, kind, depth, source, opt_out = identity
@@ -228,7 +228,7 @@ def _answered_entries(path: str) -> Iterator[Entry]:
 
 
 def _earlier_entries(path: str, folder: str) -> Iterator[Entry]:
-    for row in read_table(path).to_pylist():
+    for row in read_rows(path):
         is_due_again = row["fate"] == "kept" or row["reason"] == "budget" or is_retryable(row["reason"])
         known = _earlier_of(row, folder) if row["fate"] == "kept" else None
         data = json.dumps([is_due_again, None if known is None else list(asdict(known).values())])
@@ -276,6 +276,6 @@ def batched(items: Iterable[_Item], count: int) -> Iterator[list[_Item]]:
         yield batch
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=10_000)
 def _order_of(host: str) -> int:
     return int.from_bytes(hashlib.sha256(host.encode()).digest()[:8], "big")

@@ -22,6 +22,7 @@ from typing import Self
 import psutil
 
 from pipelines.receipts import WORK
+from shards.manifest import atomic_write
 
 FOLDER = f"{WORK}/leases"
 
@@ -144,15 +145,10 @@ def _create(folder: Path, slot: int, newest: Path | None) -> Path | None:
     """The file of a slot's next holder, which is this process; None where another was quicker."""
     number = 1 + (0 if newest is None else int(newest.suffix[1:]))
     path = folder / f"slot-{slot:02d}.{number:06d}"
-    holder = Holder.this()
-    whole = folder / f".{path.name}.{holder.machine}.{holder.pid}"
-    whole.write_text(json.dumps(holder.__dict__))
     try:
-        os.link(whole, path)  # unlike a rename, it fails where the file is there
+        atomic_write(path, json.dumps(Holder.this().__dict__).encode(), is_new=True)
     except FileExistsError:
         return None
-    finally:
-        whole.unlink()
     return path
 
 

@@ -62,11 +62,21 @@ def finish_part(folder: Path, name: str, make: Callable[[], Receipt]) -> Receipt
     return receipt
 
 
-def write_receipt(folder: Path, name: str, receipt: Receipt) -> None:
-    """Writes the receipt of part `name` whole, in the place of one that may be there."""
+def write_receipt(folder: Path, name: str, receipt: Receipt, *, is_new: bool = False) -> None:
+    """Writes the receipt of part `name` whole, in the place of one that may be there, unless it must be new."""
     path = folder / _RECEIPTS / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(path, json.dumps(receipt.to_json(), sort_keys=True).encode())
+    atomic_write(path, json.dumps(receipt.to_json(), sort_keys=True).encode(), is_new=is_new)
+
+
+def create_receipt(folder: Path, name: str, receipt: Receipt) -> bool:
+    """Writes the receipt of part `name` if there is none; returns whether, as only one of those who try can."""
+    try:
+        write_receipt(folder, name, receipt, is_new=True)
+    except FileExistsError:
+        return False
+    (folder / _OPEN / f"{name}.json").unlink(missing_ok=True)
+    return True
 
 
 def read_receipt(folder: Path, name: str) -> Receipt | None:

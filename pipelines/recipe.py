@@ -24,6 +24,7 @@ from pipelines.section import MEBIBYTE, TRANSPORT, Section
 from pipelines.source_recipes import Source, check_names
 from pipelines.text_recipe import TextConfig
 from shards.schedule import ladder
+from shards.window import Packing
 
 
 def _is_plain(text: str) -> bool:
@@ -174,14 +175,27 @@ class TripletsConfig(Section):
 class WindowsConfig(Section):
     """How documents become windows of tokens."""
 
-    tokenizer: Literal["words", "bytes"] = "words"
+    tokenizer: Literal["words", "bpe", "bytes"] = "words"
     max_words: int = Field(8192, ge=2, le=2**31, description="size of the dictionary of `words`")
     min_count: int = Field(1, ge=1, description="a rarer word is <unk>")
     lower_case: bool = Field(False, description="of `words`: whether Oak and oak are one word")
+    spaced: bool = Field(False, description="of `words`: whether white space alone parts them")
+    vocab_size: int = Field(8192, ge=257, le=2**31, description="ids of `bpe`, the 256 bytes and <eos> included")
+    tokenizer_file: str | None = Field(None, description="of Hugging Face's, for `bpe`; none given: one is trained")
+    end: str | None = Field(None, description="token of that file that closes a document; none given: the usual one")
+    packing: Packing = Field("concat", description="one stream; best_fit: whole documents; document: one a window")
     context: int = Field(64, ge=1, le=1 << 20, description="tokens before the last predicted one")
     stride: int | None = Field(None, ge=1, description="tokens between window starts; none given: context")
     buckets: int = Field(4, ge=1, le=65536)
     max_shard_bytes: int = Field(256 * MEBIBYTE, ge=65536)
+
+    @model_validator(mode="after")
+    def _keys_suit_each_other(self) -> Self:
+        if self.tokenizer_file is not None and self.tokenizer != "bpe":
+            raise ValueError(f"tokenizer_file is given, but tokenizer is {self.tokenizer}: only bpe can be read")
+        if self.packing == "best_fit" and self.stride not in (None, self.context):
+            raise ValueError(f"stride is {self.stride}, but best_fit repeats no token: leave it out")
+        return self
 
     @model_validator(mode="after")
     def _no_token_is_skipped(self) -> Self:

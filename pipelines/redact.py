@@ -26,7 +26,7 @@ from shards.describe import describing_files
 from shards.forget import RedactedShard, forget_words, link_file, redact_shard
 from shards.index import decode_index
 from shards.manifest import Counts, FileEntry, Manifest, atomic_open
-from shards.reader import ShardFiles
+from shards.shard import ShardFiles
 from shards.tar import BLOCK_BYTES, sample_bytes
 from shards.tokenizer import TOKENIZER_NAME, WordTokenizer, load_tokenizer
 from shards.writer import INDEX_SUFFIX, TAR_SUFFIX, split_of

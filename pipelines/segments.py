@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,9 +10,11 @@ from typing import Any, BinaryIO, Self
 
 from crawl.records import LEDGER_SCHEMA, LINK_SCHEMA, Visit
 from crawl.warc import write_info, write_revisit, write_visit
+from pipelines.attempts import segment_name
 from pipelines.fates import Fates
-from pipelines.receipts import Receipt, all_receipts, finish_part, note_open
-from pipelines.tables import read_table, write_table
+from pipelines.leases import LeaseLostError
+from pipelines.receipts import Receipt, create_receipt, note_open
+from pipelines.tables import write_table
 from shards.manifest import FileEntry, atomic_open
 
 NOTE_EVERY_S = 1.0
@@ -24,10 +26,13 @@ class SegmentWriter:
 
     Args:
         folder: the crawl's folder.
-        name: begins the names of all segments written here; nobody else uses it.
+        name: of an attempt, see `pipelines.attempts`; it begins the names of all segments written here.
         max_records: a segment is committed when it holds this many visits…
         max_seconds: …or when it has been open this long, and at the end.
         check: raises an error where a segment must not be committed.
+
+    Raises:
+        LeaseLostError: another attempt has begun; what is not committed is another's to fetch.
 
     Attributes:
         num_added: visits stored so far.
@@ -79,7 +84,7 @@ class SegmentWriter:
             self._begin()
 
     def _begin(self) -> None:
-        self._segment = f"{self._name}-{self._number:05d}"
+        self._segment = segment_name(self._name, self._number)
         self._warc_name = f"crawl-{self._segment}.warc.gz"
         self._number += 1
         self._open = ExitStack()
@@ -100,7 +105,8 @@ class SegmentWriter:
     def _commit(self) -> None:
         if self._rows:
             self._check()
-            finish_part(self._folder, self._segment, self._finish)
+            if not create_receipt(self._folder, self._segment, self._finish()):
+                raise LeaseLostError(f"{self._segment}: another has begun the same work")
 
     def _finish(self) -> Receipt:
         self._open.close()
@@ -110,13 +116,9 @@ class SegmentWriter:
         return Receipt((*warc, ledger, links), self._fates)
 
 
-def ledger_rows(folder: Path, prefix: str, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    """Some columns of the ledger rows in all finished segments whose name begins with `prefix`."""
-    for name, receipt in all_receipts(folder):
-        if name.startswith(prefix):
-            for file in receipt.files:
-                if file.path.startswith("ledger-"):
-                    yield from read_table(f"{folder}/{file.path}", columns).to_pylist()
+def ledger_tables(receipts: Iterable[Receipt]) -> Iterator[str]:
+    """The names of the ledger tables that receipts list."""
+    return (file.path for receipt in receipts for file in receipt.files if file.path.startswith("ledger-"))
 
 
 def file_entry(folder: Path, name: str, records: int) -> FileEntry:

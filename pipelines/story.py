@@ -14,7 +14,7 @@ from crawl.urls import canonical_url, without_parameters
 from pipelines.errors import StageError
 from pipelines.folders import committed_folders, current_manifest
 from shards.committed import Committed
-from shards.reader import Shard, list_shards
+from shards.shard import Shard, list_shards
 from shards.triplet import parse_triplet_key
 
 Row = dict[str, Any]

@@ -14,6 +14,7 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 
+from crawl.contamination import find_contamination
 from crawl.records import UNKNOWN
 from crawl.text import CleanText, clean_page, clean_plain_text
 from crawl.verdict import Verdict
@@ -22,6 +23,7 @@ from crawl.warc import read_record
 from pipelines.cleaning import Clean, Cleaned, finish_clean_part
 from pipelines.duplicates import REJECTS, keep_first, keep_first_remembered
 from pipelines.engine import run_pipeline
+from pipelines.evaluations import evaluations
 from pipelines.fates import Fates
 from pipelines.ledger import FROM_LEDGER, Fetched, count_fetched, crawl_tables, read_fetched
 from pipelines.receipts import Receipt
@@ -127,6 +129,9 @@ def clean_document(fetched: Any, job: Job) -> Clean | Verdict:  # noqa: ANN401 -
         text = clean_page(stored.payload, fetched.url, stored.charset, settings)
     if isinstance(text, Verdict):
         return text
+    shared = find_contamination(text.text, evaluations(tuple(job.recipe.text.decontaminate)))
+    if shared is not None:
+        return Verdict("rejected", "contaminated", shared)
     document = make_document(text, row, job)
     return Clean(document["key"], (json.dumps(document, ensure_ascii=False).encode(),))
 

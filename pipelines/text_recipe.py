@@ -29,6 +29,7 @@ class TextConfig(Section):
     private_data: list[PrivateData] = Field(
         list(get_args(PrivateData)), description="kinds replaced by <email> and the like; [] replaces none"
     )
+    decontaminate: list[str] = Field([], description="evaluations (txt, jsonl, parquet) whose texts are kept out")
     max_bytes: int = Field(5_000_000, ge=1024, description="of a page")
     max_nodes: int = Field(30_000, ge=1, description="of a page")
     buckets: int = Field(4, ge=1, le=65536, description="key buckets the tables are cut from")

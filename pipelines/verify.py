@@ -14,12 +14,13 @@ from rich.console import Console
 from rich.progress import Progress
 
 from pipelines.errors import StageError
-from pipelines.folders import RUN_NAME, committed_folders
+from pipelines.folders import RUN_NAME, stage_stores
 from pipelines.open_files import OpenFiles
 from pipelines.pictures import read_picture
 from pipelines.tables import read_table
-from shards.committed import Committed
-from shards.manifest import MANIFEST_NAME
+from pipelines.words import word_faults
+from shards.committed import Committed, open_committed
+from shards.manifest import MANIFEST_NAME, BrokenManifestError, ManifestError
 from shards.store import LocalStore
 from shards.verify import Fault, verify
 
@@ -38,9 +39,11 @@ def print_faults(path: str, deep: bool, console: Console) -> int:
     Raises:
         ManifestError: nothing is committed there.
     """
-    folders = committed_folders(path)
+    folders, broken = _opened(path)
     total = sum(file.bytes for committed in folders for file in committed.manifest.files)
-    num_faults = 0
+    for error in broken:
+        console.print(str(error), markup=False, soft_wrap=True)
+    num_faults = len(broken)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("verifying", total=total)
         for committed in folders:
@@ -50,9 +53,27 @@ def print_faults(path: str, deep: bool, console: Console) -> int:
     num_files = sum(len(committed.manifest.files) for committed in folders)
     told = "no fault" if not num_faults else f"{num_faults} fault{'s' if num_faults > 1 else ''}"
     how = "every byte read" if deep else "hashes of large files not computed: --deep does"
-    stages = ", ".join(committed.manifest.stage for committed in folders)
+    stages = ", ".join(committed.manifest.stage for committed in folders) or "nothing that can be read"
     console.print(f"{stages}: {num_files} files, {total / 1e6:,.1f} MB, {told} ({how})", soft_wrap=True)
     return num_faults
+
+
+def _opened(path: str) -> tuple[list[Committed], list[ManifestError]]:
+    """The committed folders that `path` means, and what is wrong with the manifests that cannot be read.
+
+    Raises:
+        ManifestError: nothing is committed there.
+    """
+    folders, broken = [], []
+    stores = stage_stores(path)
+    for store in stores:
+        try:
+            folders.append(open_committed(store))
+        except ManifestError as error:
+            if len(stores) == 1 and not isinstance(error, BrokenManifestError):
+                raise
+            broken.append(error)
+    return folders, broken
 
 
 def verify_folder(committed: Committed, deep: bool, advance: Callable[[int], None]) -> Iterator[Found]:
@@ -61,8 +82,14 @@ def verify_folder(committed: Committed, deep: bool, advance: Callable[[int], Non
         yield Found(committed.store.where, fault)
     if isinstance(committed.store, LocalStore):
         folder = committed.store.folder
-        for fault in (*_folder_faults(committed, folder), *(_record_faults(committed, folder) if deep else ())):
+        for fault in (*_folder_faults(committed, folder), *(_deep_faults(committed, folder) if deep else ())):
             yield Found(committed.store.where, fault)
+
+
+def _deep_faults(committed: Committed, folder: Path) -> Iterator[Fault]:
+    """What is wrong with what a stage's files say of one another, and with what they were made from."""
+    yield from _record_faults(committed, folder)
+    yield from word_faults(committed, folder)
 
 
 def _folder_faults(committed: Committed, folder: Path) -> Iterator[Fault]:
@@ -89,7 +116,7 @@ def _record_faults(committed: Committed, folder: Path) -> Iterator[Fault]:
         if look is not None and (folder / file.path).exists():
             try:
                 yield from (Fault(file.path, what) for what in look(folder, file.path))
-            except (pa.ArrowException, KeyError, OSError) as error:
+            except (pa.ArrowException, LookupError, OSError, TypeError, ValueError, AttributeError) as error:
                 yield Fault(file.path, f"cannot be read ({type(error).__name__}: {error})")
 
 

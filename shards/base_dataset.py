@@ -5,6 +5,7 @@ import copy
 import io
 import itertools
 import json
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
@@ -15,10 +16,15 @@ from numpy.typing import NDArray
 
 from shards.committed import Committed
 from shards.loader import Batch, Loader, Noise, OnError
-from shards.manifest import FileEntry
+from shards.manifest import MANIFEST_NAME, FileEntry
 from shards.order import BLOCK_SHARDS, Places
-from shards.reader import Shard, Shards, list_shards
+from shards.promise import Promise
+from shards.reader import Shards
+from shards.shard import DamageError, Shard, list_shards
 from shards.store import Store
+from shards.writer import TAR_SUFFIX, shard_name
+
+logger = logging.getLogger(__name__)
 
 
 class Dataset(ABC):
@@ -35,13 +41,13 @@ class Dataset(ABC):
 
     fields: tuple[str, ...] = ()
 
-    def __init__(self, committed: Committed, split: str, samples_per_record: int = 1) -> None:
+    def __init__(self, committed: Committed, split: str, promise: Promise, samples_per_record: int = 1) -> None:
         self.where = committed.store.where
         self.manifest = committed.manifest
         self.manifest_sha256 = committed.sha256
         self.split = split
         files = list_shards(self.where, self.manifest, split)
-        self.shards = Shards(committed.store, files)
+        self.shards = Shards(committed.store, files, promise=promise)
         self.shards.keep(2 * BLOCK_SHARDS)
         self.sizes = tuple(shard.tar.records * samples_per_record for shard in files)
         self._ends = list(itertools.accumulate(self.sizes))
@@ -56,7 +62,14 @@ class Dataset(ABC):
             raise IndexError(f"sample {number} of {len(self)}")
         shard = bisect.bisect_right(self._ends, number)
         row = number - self._ends[shard] + self.sizes[shard]
-        return self._sample(self.shards.only(shard, row // self._samples_per_record), row)
+        record = row // self._samples_per_record
+        opened = self.shards.only(shard, record)
+        try:
+            return self._sample(opened, row)
+        except DamageError:
+            if self.shards.is_renewed(shard, opened):
+                return self._sample(self.shards.only(shard, record), row)
+            raise
 
     @abstractmethod
     def read(self, places: Places, noise: Noise, fields: Collection[str]) -> Batch:
@@ -66,6 +79,30 @@ class Dataset(ABC):
     def are_whole(self, places: Places, noise: Noise, fields: Collection[str]) -> NDArray[np.bool_]:
         """Return which of the samples at these places `read` finds undamaged, bool `(B,)`."""
 
+    def check_count(self, is_tolerant: bool) -> None:
+        """Check that the split's shards hold as many samples as the manifest says; say so where it is tolerated.
+
+        Raises:
+            DamageError: They do not: a shard is missing from the manifest's list, or a number in it is wrong.
+        """
+        told = self.manifest.splits.get(self.split, 0)
+        found = sum(files.tar.records for files in self.shards.files)
+        if found == told:
+            return
+        what = (
+            f"{self.where}/{MANIFEST_NAME}: splits has {told} samples of {self.split}, the shards in files {found}: "
+            f"{', '.join(self._unlisted()) or 'a shard'} is not listed, or a number is wrong"
+        )
+        if not is_tolerant:
+            raise DamageError(f"{what}; copy the dataset again, or build it again")
+        logger.warning("%s; what the files list is read", what)
+
+    def _unlisted(self) -> list[str]:
+        """Return the shards between those that the manifest lists."""
+        listed = {files.tar.path for files in self.shards.files}
+        last = max(int(path.removesuffix(TAR_SUFFIX)[-6:]) for path in listed)
+        return [name for name in (shard_name(self.split, number) for number in range(last)) if name not in listed]
+
     @property
     def is_tolerant(self) -> bool:
         """Whether a shard that was cut short is read as far as it goes."""
@@ -73,7 +110,7 @@ class Dataset(ABC):
 
     def tolerant(self) -> Self:
         """Return this dataset, for a reader that replaces what is damaged."""
-        shards = Shards(self.shards.store, self.shards.files, is_tolerant=True)
+        shards = Shards(self.shards.store, self.shards.files, is_tolerant=True, promise=self.shards.promise)
         shards.keep(2 * BLOCK_SHARDS)
         return self._over(shards)
 

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from shards.manifest import CURRENT_NAME, MANIFEST_NAME, Manifest, ManifestError, decode_manifest
+from shards.manifest import CURRENT_NAME, MANIFEST_NAME, BrokenManifestError, Manifest, ManifestError, decode_manifest
 from shards.remote_store import open_store
 from shards.store import LocalStore, Store, is_url
 
@@ -45,8 +45,8 @@ def open_committed(store: Store) -> Committed:
         raise ManifestError(f"{store.where} cannot be read: {error}") from error
     try:
         return Committed(store, decode_manifest(data), hashlib.sha256(data).hexdigest())
-    except ManifestError as error:
-        raise ManifestError(f"{store.where}/{MANIFEST_NAME}: {error}") from error
+    except BrokenManifestError as error:
+        raise BrokenManifestError(f"{store.where}/{MANIFEST_NAME}: {error}") from error
 
 
 def stage_folder(path: str | Path, stage: str) -> str | Path:

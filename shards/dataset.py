@@ -1,7 +1,8 @@
 """Committed datasets of triplets and of windows, opened for reading: `open_dataset`."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from numpy.typing import NDArray
 from shards import triplet, window
 from shards.base_dataset import Dataset
 from shards.committed import Committed, open_committed
+from shards.json_values import members, whole
 from shards.loader import Batch, Noise
-from shards.manifest import ManifestError
+from shards.manifest import MANIFEST_NAME, ManifestError
 from shards.noise import sample_id
 from shards.order import Places
-from shards.reader import Shard
+from shards.promise import TripletPromise, WindowPromise
 from shards.remote_store import open_store
+from shards.shard import DamageError, Shard
 from shards.store import DatasetError
 from shards.tokenizer import TOKENIZER_NAME, from_json
 from shards.tokens import Tokenizer
@@ -37,7 +40,7 @@ class TripletDataset(Dataset):
     def __init__(self, committed: Committed, split: str, spec: TripletSpec) -> None:
         self.spec = spec
         self.is_virtual = spec.mode == "virtual"
-        super().__init__(committed, split, spec.samples_per_picture if self.is_virtual else 1)
+        super().__init__(committed, split, TripletPromise(spec), spec.samples_per_picture if self.is_virtual else 1)
 
     def read(self, places: Places, noise: Noise, fields: Collection[str]) -> Batch:
         """Return the batch of the samples at these places; see `Loader`."""
@@ -116,7 +119,7 @@ class WindowDataset(Dataset):
     fields = ("tokens", "mask", "key")
 
     def __init__(self, committed: Committed, split: str, tokenizer: Tokenizer, spec: WindowSpec) -> None:
-        super().__init__(committed, split)
+        super().__init__(committed, split, WindowPromise(spec))
         self.tokenizer = tokenizer
         self.spec = spec
 
@@ -135,19 +138,46 @@ class WindowDataset(Dataset):
 
     def are_whole(self, places: Places, noise: Noise, fields: Collection[str]) -> NDArray[np.bool_]:
         """Return which of the samples at these places `read` finds undamaged, bool `(B,)`."""
-        members = (window.TOKENS, window.RECORD) if "mask" in fields else (window.TOKENS,)
-        return self.shards.are_whole(places.shards, places.rows, members)
+        are_whole = self.shards.are_whole(places.shards, places.rows, (window.TOKENS,))
+        if "mask" in fields:
+            end = np.array(self.spec.eos_id, self.spec.dtype).tobytes()
+            for number in np.flatnonzero(are_whole).tolist():
+                shard, row = int(places.shards[number]), int(places.rows[number])
+                if self.shards.read(shard, row, window.TOKENS).endswith(end):
+                    are_whole[number] = self._has_length(shard, row)
+        return are_whole
 
     def _lengths(self, places: Places, tokens: NDArray[Any]) -> NDArray[np.int64]:
         """Return how many tokens of each window are text.
 
-        Only a window that ends with `<eos>` may be filled up; only its JSON need be decoded.
+        Only a window that ends with `<eos>` may be filled up; only its JSON is read, and only its damage counts.
         """
         lengths = np.full(len(tokens), self.spec.context + 1, np.int64)
         for number in np.flatnonzero(tokens[:, -1] == self.spec.eos_id).tolist():
-            shard = self.shards[int(places.shards[number])]
-            lengths[number] = json.loads(shard.read(int(places.rows[number]), window.RECORD))["length"]
+            lengths[number] = self._length(int(places.shards[number]), int(places.rows[number]))
         return lengths
+
+    def _has_length(self, shard: int, row: int) -> bool:
+        try:
+            return self._length(shard, row) > 0
+        except DamageError:
+            return False
+
+    def _length(self, shard: int, row: int) -> int:
+        """Return how many tokens of a window are text.
+
+        Raises:
+            DamageError: Its JSON is damaged, or does not say.
+        """
+        try:
+            return whole(
+                members(json.loads(self.shards.read(shard, row, window.RECORD)), "json").get("length"),
+                "length",
+                1,
+                self.spec.context + 1,
+            )
+        except ValueError as error:
+            raise self.shards[shard].damage(row, window.RECORD, f"does not say how long it is ({error})") from error
 
     def _sample(self, shard: Shard, row: int) -> dict[str, Any]:
         meta = json.loads(shard.read(row, window.RECORD))
@@ -185,14 +215,29 @@ def open_dataset(
         committed = open_committed(open_store(path, storage_options, cache_dir, cache_bytes))
         spec = committed.manifest.configuration.get("spec", {})
         if spec.get("kind") == triplet.KIND:
-            return TripletDataset(committed, split, TripletSpec.from_json(spec))
+            with _named(committed):
+                triplets = TripletSpec.from_json(spec)
+            return TripletDataset(committed, split, triplets)
         if spec.get("kind") == window.KIND:
             tokenizer = _read_tokenizer(committed)
-            return WindowDataset(committed, split, tokenizer, WindowSpec.from_json(spec, tokenizer))
+            with _named(committed):
+                windows = WindowSpec.from_json(spec, tokenizer)
+            return WindowDataset(committed, split, tokenizer, windows)
     except (ManifestError, ValueError) as error:
         raise DatasetError(str(error)) from error
     where, stage = committed.store.where, committed.manifest.stage
+    if stage in (triplet.KIND, window.KIND):
+        raise DatasetError(f"{where}/{MANIFEST_NAME}: configuration.spec is missing or of no kind: build it again")
     raise DatasetError(f"{where} holds {stage}, no dataset of triplets or windows: give a dataset's folder")
+
+
+@contextmanager
+def _named(committed: Committed) -> Iterator[None]:
+    """Name the manifest where what it says is impossible."""
+    try:
+        yield
+    except ValueError as error:
+        raise DatasetError(f"{committed.store.where}/{MANIFEST_NAME}: {error}: build it again") from error
 
 
 def _read_tokenizer(committed: Committed) -> Tokenizer:

@@ -79,6 +79,15 @@ class DiskCache:
         except FileNotFoundError:
             return None
 
+    def forget_damaged(self, entry: FileEntry) -> bool:
+        """Return whether a file was here and was damaged; then it has gone."""
+        with self._locked(entry.sha256[:2]):
+            found = self.find(entry)
+            if found is None or hashlib.sha256(found).hexdigest() == entry.sha256:
+                return False
+            (self.folder / entry.sha256).unlink(missing_ok=True)
+            return True
+
     def map(self, entry: FileEntry, fetch: Fetch) -> memoryview:
         """Return all there is of a file, fetched if it is not here."""
         with self._locked(entry.sha256[:2]):

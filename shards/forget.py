@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from shards.manifest import FileEntry
-from shards.reader import Shard, ShardFiles
+from shards.shard import Shard, ShardFiles
 from shards.store import LocalStore
 from shards.tokenizer import WordTokenizer
 from shards.triplet import CAPTION, RECORD, record_bytes

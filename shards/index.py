@@ -88,14 +88,30 @@ def decode_index(data: bytes | memoryview) -> Index:
     try:
         with pa.ipc.open_file(pa.BufferReader(data)) as file:
             table = file.read_all()
-        extensions = tuple(json.loads(table.schema.metadata[_EXTENSIONS]))
-        keys = np.array(table["key"].to_pylist(), dtype=np.bytes_)
-        offsets, lengths, crcs = (_matrix(table, extensions, kind) for kind in ("offset", "length", "crc32c"))
+        extensions = _extensions(table)
+        keys = np.array(_column(table, "key", pa.string()).to_pylist(), dtype=np.bytes_)
+        offsets, lengths = (_matrix(table, extensions, kind, pa.int64()) for kind in ("offset", "length"))
+        crcs = _matrix(table, extensions, "crc32c", pa.uint32())
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         raise IndexFileError(f"not an index: {error}") from error
     return Index(extensions, keys, offsets, lengths, crcs)
 
 
-def _matrix(table: pa.Table, extensions: tuple[str, ...], kind: str) -> NDArray[Any]:
+def _extensions(table: pa.Table) -> tuple[str, ...]:
+    found = json.loads(table.schema.metadata[_EXTENSIONS])
+    if not isinstance(found, list) or not found or not all(isinstance(extension, str) for extension in found):
+        raise ValueError(f"its extensions are {found!r}, no list of text")
+    return tuple(found)
+
+
+def _column(table: pa.Table, name: str, kind: pa.DataType) -> pa.ChunkedArray:
+    """Return a column, which must be of its type and have no gap."""
+    column = table[name]
+    if column.type != kind or column.null_count:
+        raise ValueError(f"{name} is {column.type} with {column.null_count} nulls, not {kind} without")
+    return column
+
+
+def _matrix(table: pa.Table, extensions: tuple[str, ...], kind: str, of: pa.DataType) -> NDArray[Any]:
     """Return one kind of column of all members, side by side, (N, M)."""
-    return np.stack([table[f"{extension}.{kind}"].to_numpy() for extension in extensions], axis=1)
+    return np.stack([_column(table, f"{extension}.{kind}", of).to_numpy() for extension in extensions], axis=1)

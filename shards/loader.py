@@ -2,17 +2,17 @@
 
 import logging
 import math
-from collections import deque
 from collections.abc import Collection, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shards.loader_state import State, check_epoch, checked_position
 from shards.order import BLOCK_SHARDS, Order, Places
-from shards.reader import DamageError
+from shards.read_ahead import read_ahead
+from shards.shard import DamageError
 from shards.store import DatasetError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-STATE_VERSION = 2
+STATE_VERSION = 3
 
 Batch = dict[str, NDArray[Any]]
 Noise = Literal["stored", "fresh"]
@@ -31,6 +31,13 @@ _PLANNED_SAMPLES = 4096
 
 A loader begins with one batch and doubles, so that one that is stopped early has computed little in vain.
 """
+
+
+class Reading(NamedTuple):
+    """A batch that was read, and the shards of those samples that others stand in for, one each."""
+
+    batch: Batch
+    replaced: tuple[int, ...] = ()
 
 
 class Loader:
@@ -59,13 +66,14 @@ class Loader:
         noise: `stored`, or `fresh`: the draw counts on with the epoch, so that no picture meets a static twice.
         fields: The arrays wanted; all if None. What is not wanted is not read.
         on_error: What to do about damage: `fail` names shard and key; `quarantine` puts the next undamaged sample of
-            the same block in its place, the same one on every run, and counts it. A store that gives no
-            answer is no damage.
+            the same block in its place, the same one for every batch size, rank and run, and counts it. A store that
+            gives no answer is no damage.
         lanes: L: deal the shards out to so many lanes, see `shards.order`.
         lane_samples: Samples of a lane before the next one's turn; the batch size if None.
 
     Raises:
         ValueError: An argument is impossible; the message names it.
+        DamageError: The manifest counts other samples than the shards that it lists, unless on_error is `quarantine`.
     """
 
     def __init__(
@@ -99,6 +107,7 @@ class Loader:
             raise ValueError(f"on_error is {on_error!r}: use 'fail' or 'quarantine'")
         if unknown := set(fields or ()) - set(dataset.fields):
             raise ValueError(f"fields: {sorted(unknown)} are none of {', '.join(dataset.fields)}")
+        dataset.check_count(is_tolerant=on_error == "quarantine")
         self.dataset = dataset.tolerant() if on_error == "quarantine" else dataset
         self.batch_size = batch_size
         self.rank = rank
@@ -111,7 +120,8 @@ class Loader:
         # A rank meets so many lanes; each is read from a block of its own.
         num_lanes = lanes // math.gcd(lanes, world_size) if self.order.lane_samples == batch_size else lanes
         self.dataset.shards.keep(2 * BLOCK_SHARDS * num_lanes)
-        self._quarantined: list[int] = []  # the shard of each sample replaced; appending is safe among threads
+        self._num_quarantined = 0
+        self._told: set[int] = set()
         self._position = 0
         self._is_resumed = False
 
@@ -127,8 +137,8 @@ class Loader:
 
     @property
     def num_quarantined(self) -> int:
-        """How many samples were replaced so far."""
-        return len(self._quarantined)
+        """How many samples were replaced in the batches delivered so far."""
+        return self._num_quarantined
 
     def batches(self, worker: int = 0, num_workers: int = 1) -> Iterator[Batch]:
         """Yield every `num_workers`-th batch of this rank from where this loader stands, from the `worker`-th on.
@@ -137,36 +147,43 @@ class Loader:
         """
         step = self.batch_size * self.world_size
         planned = self._plan(self._position + worker * step, num_workers * step)
-        if not self.workers:
-            yield from (self.read(*part) for part in planned)
-            return
-        with ThreadPoolExecutor(self.workers) as pool:
-            ahead: deque[Future[Batch]] = deque()
-            try:
-                for part in planned:
-                    ahead.append(pool.submit(self.read, *part))
-                    if len(ahead) > 2 * self.workers:
-                        yield ahead.popleft().result()
-                while ahead:
-                    yield ahead.popleft().result()
-            finally:
-                pool.shutdown(cancel_futures=True)
+        for reading in read_ahead(lambda part: self.read(*part), planned, self.workers):
+            yield self.deliver(reading)
 
-    def read(self, position: int, places: Places) -> Batch:
+    def read(self, position: int, places: Places) -> Reading:
         """Return the batch of the samples at these places, which begin at a position of the stream.
 
         Raises:
             DatasetError: A sample is damaged, or with `quarantine` every sample of its block.
         """
+        replaced: tuple[int, ...] = ()
         try:
             batch = self.dataset.read(places, self.noise, self.fields)
         except DamageError:
             if not self.dataset.is_tolerant:
                 raise
-            batch = self.dataset.read(self._mended(position, places), self.noise, self.fields)
+            mended, replaced = self._mended(position, places)
+            batch = self.dataset.read(mended, self.noise, self.fields)
         if self.finite:
             batch["valid"] = np.arange(position, position + len(places)) < len(self.dataset)
-        return batch
+        return Reading(batch, replaced)
+
+    def deliver(self, reading: Reading) -> Batch:
+        """Return a batch that is handed out now: its samples that were replaced count, and their shards are told."""
+        for shard in set(reading.replaced) - self._told:
+            logger.warning("%s is damaged: other samples stand in for those lost", self.dataset.shards.path(shard))
+            self._told.add(shard)
+        self._num_quarantined += len(reading.replaced)
+        return reading.batch
+
+    def count_quarantined(self, count: int) -> None:
+        """Count samples that were replaced in batches that another process read for this one."""
+        self._num_quarantined += count
+
+    def want(self, position: int) -> None:
+        """Begin to fetch the shards around a position of the stream, where they lie behind a URL."""
+        if self.dataset.shards.store.is_remote:
+            self.dataset.shards.want(self.order.ahead(position, is_endless=not self.finite))
 
     def locate(self, position: int, count: int) -> Places:
         """Return where the samples from a position of the stream on stand."""
@@ -177,7 +194,7 @@ class Loader:
         self._position += num_batches * self.batch_size * self.world_size
         self._is_resumed = True
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> State:
         """Return, as JSON values, what was delivered: enough to go on at the next sample under any world size."""
         return {
             "version": STATE_VERSION,
@@ -185,20 +202,23 @@ class Loader:
             "split": self.dataset.split,
             "shuffle": self.order.shuffle,
             "seed": self.order.seed,
+            "noise": self.noise,
             "lanes": self.order.lanes,
             "lane_samples": self.order.lane_samples if self.order.lanes > 1 else 1,
             "epoch": self._position // len(self.dataset),
             "position": self._position,
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: State) -> None:
         """Go on where a state was taken.
 
         Raises:
-            DatasetError: The state belongs to another dataset, split or order.
+            ValueError: It is no state of a loader; the message names the value.
+            DatasetError: The state belongs to another dataset, split, order or noise.
         """
-        refuse_another_order(state, self.state_dict())
-        self._position = int(state["position"])
+        position = checked_position(state, self.state_dict())
+        check_epoch(state, position, len(self.dataset))
+        self._position = position
         self._is_resumed = True
 
     def _plan(self, position: int, stride: int) -> Iterator[tuple[int, Places]]:
@@ -212,47 +232,36 @@ class Loader:
             for number, start in enumerate(starts.tolist()):
                 if self.finite and position >= len(self.dataset):
                     return
-                if self.dataset.shards.store.is_remote:
-                    self.dataset.shards.want(self.order.ahead(start, is_endless=not self.finite))
+                self.want(start)
                 yield start, places[number * self.batch_size : (number + 1) * self.batch_size]
                 position += stride
             at_once = min(2 * at_once, most_at_once)
 
-    def _mended(self, position: int, places: Places) -> Places:
+    def _mended(self, position: int, places: Places) -> tuple[Places, tuple[int, ...]]:
         """Return the places with damaged samples replaced by the next undamaged ones of their blocks.
+
+        With them, the shards of those that count: what only fills up a last batch does not.
 
         Raises:
             DatasetError: A block has none.
         """
-        shards, rows = places.shards.copy(), places.rows.copy()
+        shards, rows, replaced = places.shards.copy(), places.rows.copy(), []
         for number in np.flatnonzero(~self.dataset.are_whole(places, self.noise, self.fields)).tolist():
-            if not self.finite or position + number < len(self.dataset):  # what fills up a last batch does not count
-                self._count(int(shards[number]))
-            for other in self.order.substitutes(position + number):
-                if self.dataset.are_whole(other, self.noise, self.fields)[0]:
-                    shards[number], rows[number] = other.shards[0], other.rows[0]
-                    break
-            else:
-                path = self.dataset.shards.path(int(shards[number]))
-                raise DatasetError(f"{path} and the shards of its block: every sample is damaged; copy them again")
-        return Places(shards, rows, places.epochs)
+            if not self.finite or position + number < len(self.dataset):
+                replaced.append(int(shards[number]))
+            shards[number], rows[number] = self._substitute(position + number, int(shards[number]))
+        return Places(shards, rows, places.epochs), tuple(replaced)
 
-    def _count(self, shard: int) -> None:
-        """Count a sample that was replaced, and tell of its shard the first time."""
-        if shard not in self._quarantined:
-            logger.warning("%s is damaged: other samples stand in for those lost", self.dataset.shards.path(shard))
-        self._quarantined.append(shard)
+    def _substitute(self, position: int, shard: int) -> tuple[int, int]:
+        """Return shard and row of the next undamaged sample of a position's block.
 
-
-def refuse_another_order(state: dict[str, Any], own: dict[str, Any]) -> None:
-    """Check that a state was taken from a loader like this one; where it stands may differ.
-
-    Raises:
-        DatasetError: It was not.
-    """
-    for name in own.keys() - {"epoch", "position"} if state.get("version") == own["version"] else {"version"}:
-        if state.get(name) != own[name]:
-            raise DatasetError(
-                f"the loader's state has {name} {state.get(name)!r}, this loader {own[name]!r}: "
-                "resume with the dataset and settings it was taken with"
-            )
+        Raises:
+            DatasetError: There is none.
+        """
+        for others in self.order.substitutes(position):
+            found = np.flatnonzero(self.dataset.are_whole(others, self.noise, self.fields))
+            if found.size:
+                return int(others.shards[found[0]]), int(others.rows[found[0]])
+        reason = self.dataset.shards.reason(shard)
+        told = f"{self.dataset.shards.path(shard)} and the shards of its block: every sample is damaged"
+        raise DatasetError(f"{told}; copy them again{f' ({reason})' if reason else ''}")

@@ -6,12 +6,15 @@ manifest comes last. Readers believe nothing else.
 
 import json
 import os
+import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
+
+from shards.json_values import elements, members, text, whole
 
 FORMAT_VERSION = 1
 MANIFEST_NAME = "manifest.json"
@@ -20,6 +23,10 @@ CURRENT_NAME = "current"
 
 class ManifestError(RuntimeError):
     """A folder is not a committed output of this program."""
+
+
+class BrokenManifestError(ManifestError):
+    """A manifest is there, but is none that this program writes."""
 
 
 @dataclass(frozen=True)
@@ -101,19 +108,78 @@ def decode_manifest(data: bytes) -> Manifest:
     """Return the manifest in these bytes.
 
     Raises:
-        ManifestError: They are not a manifest, or one of another format version.
+        BrokenManifestError: They are not a manifest, or one of another format version; the message names the field.
     """
     try:
-        values = json.loads(data)
-        version = values["format_version"]
-        if version != FORMAT_VERSION:
-            raise ManifestError(f"format version {version}, but this program reads {FORMAT_VERSION}: build it again")
-        values["inputs"] = tuple(InputEntry(**entry) for entry in values["inputs"])
-        values["counts"] = Counts(**values["counts"])
-        values["files"] = tuple(FileEntry(**entry) for entry in values["files"])
-        return Manifest(**{name.name: values[name.name] for name in fields(Manifest)})
-    except (ValueError, KeyError, TypeError) as error:
-        raise ManifestError(f"not a manifest ({type(error).__name__}: {error}): build it again") from error
+        values = members(json.loads(data), "the whole")
+        version = values.get("format_version")
+        if version is not None and version != FORMAT_VERSION:
+            told = f"format version {version}, but this program reads {FORMAT_VERSION}: build it again"
+            raise BrokenManifestError(told)
+        return _manifest(members(values, "the whole", _keys(Manifest) | values.keys()))
+    except (ValueError, RecursionError) as error:
+        raise BrokenManifestError(f"not a manifest ({error}): build it again") from error
+
+
+def _manifest(values: Mapping[str, Any]) -> Manifest:
+    """Return the manifest of these JSON values.
+
+    Raises:
+        ValueError: One is of another type or impossible; the message names it.
+    """
+    files = tuple(_entry(FileEntry, value, f"files[{n}]") for n, value in _numbered(values, "files"))
+    paths = [entry.path for entry in files]
+    if len(set(paths)) < len(paths):
+        raise ValueError(f"files: {next(path for path in paths if paths.count(path) > 1)} is there twice")
+    configuration = members(values["configuration"], "configuration")
+    if "spec" in configuration:
+        members(configuration["spec"], "configuration.spec")
+    return Manifest(
+        stage=text(values["stage"], "stage"),
+        fingerprint=text(values["fingerprint"], "fingerprint"),
+        configuration=configuration,
+        inputs=tuple(_entry(InputEntry, value, f"inputs[{n}]") for n, value in _numbered(values, "inputs")),
+        counts=_entry(Counts, values["counts"], "counts"),
+        splits=_numbers(values["splits"], "splits"),
+        files=files,
+    )
+
+
+def _numbers(value: object, name: str) -> dict[str, int]:
+    return {key: whole(count, f"{name}.{key}") for key, count in members(value, name).items()}
+
+
+def _digest(value: object, name: str) -> str:
+    if not re.fullmatch("[0-9a-f]{64}", text(value, name)):
+        raise ValueError(f"{name} is {value!r}: it must be a SHA-256 of 64 hex digits")
+    return str(value)
+
+
+Entry = TypeVar("Entry", FileEntry, InputEntry, Counts)
+
+_CHECKS: Mapping[str, Callable[[object, str], Any]] = {
+    "bytes": whole,
+    "records": whole,
+    "records_in": whole,
+    "kept": whole,
+    "rejected": _numbers,
+    "failed": _numbers,
+    "sha256": _digest,
+}
+"""What a field of an entry must be, text if nothing stands here."""
+
+
+def _entry(kind: type[Entry], value: object, name: str) -> Entry:
+    found = members(value, name, _keys(kind))
+    return kind(**{key: _CHECKS.get(key, text)(each, f"{name}.{key}") for key, each in found.items()})
+
+
+def _numbered(values: Mapping[str, Any], name: str) -> Iterator[tuple[int, Any]]:
+    return enumerate(elements(values[name], name))
+
+
+def _keys(kind: type[Any]) -> frozenset[str]:
+    return frozenset(each.name for each in fields(kind))
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -125,8 +191,8 @@ def read_manifest(folder: Path) -> Manifest:
     data = _manifest_bytes(folder)
     try:
         return decode_manifest(data)
-    except ManifestError as error:
-        raise ManifestError(f"{folder / MANIFEST_NAME}: {error}") from error
+    except BrokenManifestError as error:
+        raise BrokenManifestError(f"{folder / MANIFEST_NAME}: {error}") from error
 
 
 def _manifest_bytes(folder: Path) -> bytes:
@@ -156,10 +222,17 @@ def write_current(stage_folder: Path, fingerprint: str) -> None:
 
 
 @contextmanager
-def atomic_open(path: Path) -> Iterator[BinaryIO]:
+def atomic_open(path: Path, *, is_new: bool = False) -> Iterator[BinaryIO]:
     """Yield a file that gets its name, flushed to disk, when the block ends without an error.
 
     On an error the temporary file goes; after a kill it stays as `.NAME.….tmp`, which nothing reads.
+
+    Args:
+        path: the file's.
+        is_new: whether it must not take the place of another: of all that write it, one alone does.
+
+    Raises:
+        FileExistsError: `is_new`, and it is there.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
@@ -167,16 +240,20 @@ def atomic_open(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        if is_new:
+            os.link(temporary, path)  # unlike a rename, it fails where the file is there
+            temporary.unlink()
+        else:
+            temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     _flush_folder(path.parent)
 
 
-def atomic_write(path: Path, data: bytes) -> None:
-    """Write a whole file, so that it is never seen in part."""
-    with atomic_open(path) as file:
+def atomic_write(path: Path, data: bytes, *, is_new: bool = False) -> None:
+    """Write a whole file, so that it is never seen in part; for `is_new` see `atomic_open`."""
+    with atomic_open(path, is_new=is_new) as file:
         file.write(data)
 
 

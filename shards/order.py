@@ -29,6 +29,9 @@ SHARD_STREAM, BLOCK_STREAM = 2, 3
 
 _KEPT_EPOCHS, _KEPT_BLOCKS = 2, 64
 
+_MOST_AT_ONCE = 256
+"""Of the samples of a block that may stand in for a damaged one; each is read to be sure."""
+
 Numbers = NDArray[np.int64]
 
 
@@ -93,11 +96,11 @@ class Order:
         return Places(shards, rows, epochs)
 
     def substitutes(self, position: int) -> Iterator[Places]:
-        """Yield the places of the other samples of a position's block, one by one, from the next one on."""
+        """Yield the places of the other samples of a position's block from the next one on, a few and then more."""
         number, within = divmod(position, self.num_samples)
         epoch = self._epoch(number)
         for shards, rows in epoch.substitutes(within):
-            yield Places(shards, rows, np.array([number]))
+            yield Places(shards, rows, np.full_like(shards, number))
 
     def ahead(self, position: int, is_endless: bool) -> list[int]:
         """Return the shards of a position's block, and of the block that its lane comes to next.
@@ -172,12 +175,15 @@ class _Epoch:
         return self.lanes[int(lanes[0])], int(places[0])
 
     def substitutes(self, within: int) -> Iterator[tuple[Numbers, Numbers]]:
-        """Yield shard and row, `(1,)` each, of the other samples of a position's block, from the next one on."""
+        """Yield shard and row of the other samples of a position's block, from the next one on, in growing runs."""
         lane, place = self.find(within)
         number = lane.block_of(place)
         block, first = lane.block(number), int(lane.bounds[number])
-        for step in range(1, block.num_samples):
-            yield block.locate(np.array([(place - first + step) % block.num_samples]))
+        begin, end = 1, 2
+        while begin < block.num_samples:
+            steps = np.arange(begin, min(end, block.num_samples))
+            yield block.locate((place - first + steps) % block.num_samples)
+            begin, end = end, min(3 * end, end + _MOST_AT_ONCE)
 
 
 class _Lane:

@@ -106,6 +106,10 @@ class RemoteStore:
             return view[start : start + length]
         return memoryview(self._ask(entry.path, lambda: self._range(entry.path, start, start + length)))
 
+    def forget_damaged(self, entry: FileEntry) -> bool:
+        """Return whether the cache had a damaged copy of a file; then it is gone, to be fetched again."""
+        return self._cache.forget_damaged(entry)
+
     def open(self, entry: FileEntry) -> BinaryIO:
         """Return a file to be read from its beginning to its end, in large ranges, past the cache."""
         file_system, root = self._file_system()

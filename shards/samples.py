@@ -31,6 +31,8 @@ def sample_writer(committed: Committed) -> SampleWriter | None:
     spec = committed.manifest.configuration.get("spec")
     if spec is None:
         return None
+    if spec.get("kind") not in (triplet.KIND, window.KIND):
+        raise ValueError(f"configuration.spec.kind is {spec.get('kind')!r}: use {triplet.KIND} or {window.KIND}")
     if spec["kind"] == triplet.KIND:
         triplets = TripletSpec.from_json(spec)
         return lambda split, members: _triplet(triplets, split, members)

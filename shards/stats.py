@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from shards import triplet, window
 from shards.committed import Committed
-from shards.reader import Shard, list_shards
+from shards.promise import TripletPromise
+from shards.shard import Shard, list_shards
 from shards.triplet import TripletSpec, parse_triplet_key
 
 
@@ -49,18 +50,19 @@ def dataset_stats(committed: Committed) -> Iterator[SplitStats]:
     """
     manifest = committed.manifest
     spec = manifest.configuration.get("spec", {})
+    promise = None if spec.get("kind") == window.KIND else TripletPromise(TripletSpec.from_json(spec))
     for split in sorted((split for split, count in manifest.splits.items() if count), key=_ORDER.index):
         stats = SplitStats(split)
         for files in list_shards(committed.store.where, manifest, split):
-            shard = Shard(committed.store, files)
+            shard = Shard(committed.store, files, promise=promise)
             stats.num_shards += 1
             stats.num_bytes += files.tar.bytes
             for column, extension in enumerate(shard.index.extensions):
                 stats.member_bytes[extension] += int(shard.index.lengths[:, column].sum())
-            if spec.get("kind") == window.KIND:
+            if promise is None:
                 _count_windows(shard, stats)
             else:
-                _count_triplets(shard, TripletSpec.from_json(spec), stats)
+                _count_triplets(shard, promise.spec, stats)
         yield stats
 
 

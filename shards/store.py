@@ -54,6 +54,9 @@ class Store(Protocol):
             FileNotFoundError: There is none.
         """
 
+    def forget_damaged(self, entry: FileEntry) -> bool:
+        """Return whether a copy of a file lay in a disk cache and was damaged; then it is gone, to be fetched again."""
+
     def open(self, entry: FileEntry) -> BinaryIO:
         """Return a file to be read from its beginning to its end.
 
@@ -96,6 +99,10 @@ class LocalStore:
     def slice(self, entry: FileEntry, start: int, length: int) -> memoryview:
         """Return a part of a file."""
         return self.map(entry)[start : start + length]
+
+    def forget_damaged(self, entry: FileEntry) -> bool:
+        """Return False: no copies are read."""
+        return False
 
     def open(self, entry: FileEntry) -> BinaryIO:
         """Return a file to be read from its beginning to its end."""

@@ -4,8 +4,11 @@ The only module of this package that needs torch. The static is that of `shards.
 mode or compiled, and on CUDA by a Triton kernel.
 """
 
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
+from weakref import WeakValueDictionary
 
 import torch
 from numpy.typing import NDArray
@@ -13,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from shards.loader import Loader
+from shards.mixing import MixedLoader
 from shards.noise import STATIC_STREAM, quantile_table
 
 TensorBatch = dict[str, Tensor | list[str]]
@@ -58,20 +62,55 @@ class TensorBatches(IterableDataset[TensorBatch]):
         DataLoader(TensorBatches(loader), batch_size=None, num_workers=2)
 
     The loader's own state does not see what a `DataLoader` delivered: call `loader.skip(num_batches)` before
-    `loader.state_dict()`.
+    `loader.state_dict()`. Samples that were replaced in a worker count in `loader.num_quarantined` as their batch comes
+    to this process.
 
     Args:
-        loader: Of any dataset.
+        loader: Of any dataset, or of a mixture.
     """
 
-    def __init__(self, loader: Loader) -> None:
+    def __init__(self, loader: Loader | MixedLoader) -> None:
         self.loader = loader
+        self._name = secrets.token_hex(8)
+        _awaiting[self._name] = loader
 
     def __iter__(self) -> Iterator[TensorBatch]:
         """Yield this worker's share of the batches, as tensors on the CPU."""
         worker = get_worker_info()
-        number, count = (worker.id, worker.num_workers) if worker else (0, 1)
-        return (to_tensors(batch) for batch in self.loader.batches(number, count))
+        if worker is None:
+            yield from map(to_tensors, self.loader.batches())
+            return
+        counted = self.loader.num_quarantined
+        for batch in self.loader.batches(worker.id, worker.num_workers):
+            posted = _PostedBatch(to_tensors(batch))
+            posted.name, posted.num_quarantined = self._name, self.loader.num_quarantined - counted
+            counted = self.loader.num_quarantined
+            yield posted
+
+
+class _PostedBatch(dict[str, Tensor | list[str]]):
+    """A batch on its way from a worker process: where it is unpacked, its replaced samples are counted."""
+
+    name = ""
+    num_quarantined = 0
+
+
+_awaiting: WeakValueDictionary[str, Loader | MixedLoader] = WeakValueDictionary()
+"""The loaders of this process whose batches workers may send."""
+
+
+def _post(batch: _PostedBatch) -> tuple[Any, ...]:
+    return _unpack, (batch.name, batch.num_quarantined, dict(batch))
+
+
+def _unpack(name: str, num_quarantined: int, batch: TensorBatch) -> TensorBatch:
+    loader = _awaiting.get(name)
+    if loader is not None:
+        loader.count_quarantined(num_quarantined)
+    return batch
+
+
+ForkingPickler.register(_PostedBatch, _post)
 
 
 def mix(clean: Tensor, noise: Tensor, a: Tensor, b: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shards.corruption import CORRUPTIONS, corrupted_pixels, mix, replace_pixels
+from shards.json_values import elements, number, text, whole
 from shards.noise import (
     PIXEL_STREAM,
     STATIC_STREAM,
@@ -132,10 +133,23 @@ class TripletSpec:
         Raises:
             ValueError: It is another one's.
         """
-        values = dict(value)
-        if values.pop("kind", None) != KIND or values.keys() != asdict(cls(size=1)).keys():
+        if value.get("kind") != KIND or value.keys() != {"kind", *asdict(cls(size=1))}:
             raise ValueError(f"not a specification of triplets: {value}")
-        return cls(**{**values, "variances": tuple(values["variances"])})
+        name = "configuration.spec"
+        variances = elements(value["variances"], f"{name}.variances")
+        return cls(
+            **{key: whole(value[key], f"{name}.{key}", 1, most) for key, most in _MOST.items()},
+            schedule=text(value["schedule"], f"{name}.schedule"),
+            sigma=number(value["sigma"], f"{name}.sigma"),
+            variances=tuple(number(variance, f"{name}.variances") for variance in variances),
+            corruption=text(value["corruption"], f"{name}.corruption"),
+            seed=whole(value["seed"], f"{name}.seed", 0, 2**63 - 1),
+            mode=text(value["mode"], f"{name}.mode"),
+        )
+
+
+_MOST = {"size": 2**15, "channels": 3, "steps": 2**16, "draws": 2**20}
+"""The most that a spec that was read may have: what lies above would only fill the memory."""
 
 
 def extensions(spec: TripletSpec) -> tuple[str, ...]:
@@ -207,9 +221,7 @@ def triplet_record(spec: TripletSpec, key: str, step: int, draw: int, provenance
     Raises:
         ValueError: The provenance lacks a field, has another one, or one of another type.
     """
-    a, b = spec.factors
-    rung = {"step": step, "draw": draw, "a": float(a[step - 1]), "b": float(b[step - 1])}
-    return _dataset_facts(spec, key) | rung | checked_provenance(provenance)
+    return _picture_facts(spec, key) | rung_facts(spec, step, draw) | checked_provenance(provenance)
 
 
 def virtual_record(spec: TripletSpec, key: str, provenance: Mapping[str, Any]) -> dict[str, Any]:
@@ -218,7 +230,7 @@ def virtual_record(spec: TripletSpec, key: str, provenance: Mapping[str, Any]) -
     Raises:
         ValueError: As `triplet_record`.
     """
-    return _dataset_facts(spec, key) | checked_provenance(provenance)
+    return _picture_facts(spec, key) | checked_provenance(provenance)
 
 
 def checked_provenance(provenance: Mapping[str, Any]) -> dict[str, Any]:
@@ -309,9 +321,19 @@ def virtual_bytes(spec: TripletSpec, key: str, *, caption: str, provenance: Mapp
     return sample_bytes([npy_length("|u1", spec.shape), len(caption.encode()), len(record)])
 
 
-def _dataset_facts(spec: TripletSpec, key: str) -> dict[str, Any]:
-    facts = {name: getattr(spec, name) for name in ("seed", "steps", "draws", "schedule", "corruption")}
-    return {"sample_id": key[:16], **facts}
+def spec_facts(spec: TripletSpec) -> dict[str, Any]:
+    """Return what the JSON of every triplet of a dataset says of its spec."""
+    return {name: getattr(spec, name) for name in ("seed", "steps", "draws", "schedule", "corruption")}
+
+
+def rung_facts(spec: TripletSpec, step: int, draw: int) -> dict[str, Any]:
+    """Return what the JSON of a materialised triplet says of its step, 1 to K, and its draw."""
+    a, b = spec.factors
+    return {"step": step, "draw": draw, "a": float(a[step - 1]), "b": float(b[step - 1])}
+
+
+def _picture_facts(spec: TripletSpec, key: str) -> dict[str, Any]:
+    return {"sample_id": key[:16], **spec_facts(spec)}
 
 
 def _check_picture(spec: TripletSpec, key: str, clean: NDArray[np.uint8]) -> None:

@@ -8,18 +8,20 @@ from typing import NamedTuple
 import numpy as np
 from crc32c import crc32c
 
-from shards import triplet
+from shards import triplet, window
 from shards.committed import Committed
 from shards.describe import describing_files
 from shards.index import Index, IndexFileError, decode_index
 from shards.manifest import MANIFEST_NAME, FileEntry, Manifest, encode_manifest
-from shards.reader import ShardFiles
 from shards.samples import SampleWriter, sample_writer
+from shards.shard import ShardFiles
 from shards.store import Store
 from shards.tar import BLOCK_BYTES, TRAILER, header, member_name
 from shards.writer import INDEX_SUFFIX, TAR_SUFFIX, order_hash, split_of
 
 PIECE_BYTES = 8 * 2**20
+
+DATASETS = (triplet.KIND, window.KIND)
 
 PAYLOAD = (TAR_SUFFIX, ".warc.gz", ".parquet")
 """Files whose hashes take long: they are computed only where `deep` asks for it."""
@@ -58,8 +60,15 @@ def verify(
             usable.add(entry.path)  # what has changed in a tar is looked for sample by sample
         yield from filter(None, (missing, changed))
         advance(0 if deep and entry.path.endswith(TAR_SUFFIX) else entry.bytes)
-    yield from _shard_faults(committed, usable, advance if deep else None)
-    if "spec" in manifest.configuration:
+    try:
+        writer = sample_writer(committed)
+        if writer is None and manifest.stage in DATASETS:
+            yield Fault(MANIFEST_NAME, "its configuration has no spec, which a dataset needs")
+    except (ValueError, OSError) as error:
+        yield Fault(MANIFEST_NAME, f"its samples cannot be written anew: {error}")
+        writer = None
+    yield from _shard_faults(committed, usable, writer, advance if deep else None)
+    if writer is not None:
         yield from _count_faults(manifest)
         yield from _description_faults(manifest)
 
@@ -72,12 +81,17 @@ def _missing(store: Store, entry: FileEntry) -> Fault | None:
         size = store.size(entry.path)
     except FileNotFoundError:
         return Fault(entry.path, "is missing")
+    except (OSError, ValueError) as error:
+        return Fault(entry.path, f"cannot be read: {error}")
     return None if size == entry.bytes else Fault(entry.path, f"has {size} bytes, the manifest says {entry.bytes}")
 
 
 def _changed(store: Store, entry: FileEntry) -> Fault | None:
     """Return that a file is not the one that was committed, if so."""
-    data, digest = store.map(entry), hashlib.sha256()
+    try:
+        data, digest = store.map(entry), hashlib.sha256()
+    except OSError as error:
+        return Fault(entry.path, f"cannot be read: {error}")
     for start in range(0, len(data), PIECE_BYTES):
         digest.update(data[start : start + PIECE_BYTES])
     found = digest.hexdigest()
@@ -88,17 +102,15 @@ def _changed(store: Store, entry: FileEntry) -> Fault | None:
     )
 
 
-def _shard_faults(committed: Committed, usable: set[str], advance: Callable[[int], None] | None) -> Iterator[Fault]:
+def _shard_faults(
+    committed: Committed, usable: set[str], writer: SampleWriter | None, advance: Callable[[int], None] | None
+) -> Iterator[Fault]:
     """Yield what is wrong with indexes and, if told how to say how far it is, with the tars and the samples in them."""
     entries = {entry.path: entry for entry in committed.manifest.files}
     last: dict[str, str] = {}
-    writer: SampleWriter | None = None
-    if advance is not None:
-        try:
-            writer = sample_writer(committed)
-        except (ValueError, OSError) as error:
-            yield Fault(MANIFEST_NAME, f"its samples cannot be written anew: {error}")
-    for path, tar in sorted(entries.items()):
+    for path, entry in sorted(entries.items()):
+        if path.endswith(INDEX_SUFFIX) and path.removesuffix(INDEX_SUFFIX) + TAR_SUFFIX not in entries:
+            yield Fault(path, "is the index of no tar that the manifest lists")
         if not path.endswith(TAR_SUFFIX):
             continue
         name = path.removesuffix(TAR_SUFFIX) + INDEX_SUFFIX
@@ -110,11 +122,11 @@ def _shard_faults(committed: Committed, usable: set[str], advance: Callable[[int
             except IndexFileError as error:
                 yield Fault(name, str(error))
             else:
-                yield from _index_faults(ShardFiles(tar, entries[name]), index, last)
+                yield from _index_faults(ShardFiles(entry, entries[name]), index, last)
                 if advance is not None and path in usable:
-                    yield from _tar_faults(committed.store, tar, index, writer)
+                    yield from _tar_faults(committed.store, entry, index, writer)
         if advance is not None:
-            advance(tar.bytes)
+            advance(entry.bytes)
 
 
 def _index_faults(files: ShardFiles, index: Index, last: dict[str, str]) -> Iterator[Fault]:
@@ -143,7 +155,7 @@ def _tar_faults(store: Store, tar: FileEntry, index: Index, writer: SampleWriter
         for column, extension in enumerate(index.extensions):
             offset, length = int(index.offsets[row, column]), int(index.lengths[row, column])
             content = bytes(view[offset : offset + length])
-            if bytes(view[offset - BLOCK_BYTES : offset]) != header(member_name(key, extension), length):
+            if not _is_header(bytes(view[max(0, offset - BLOCK_BYTES) : max(0, offset)]), key, extension, length):
                 yield Fault(tar.path, f"sample {key}: {extension} has another header than a shard's")
             if crc32c(content) != index.crcs[row, column]:
                 yield Fault(tar.path, f"sample {key} is damaged: {extension} has another CRC-32C than its index says")
@@ -157,11 +169,18 @@ def _tar_faults(store: Store, tar: FileEntry, index: Index, writer: SampleWriter
         yield Fault(tar.path, "does not end with two blocks of zeros")
 
 
+def _is_header(block: bytes, key: str, extension: str, length: int) -> bool:
+    try:
+        return block == header(member_name(key, extension), length)
+    except ValueError:  # a name or a length that no header can hold
+        return False
+
+
 def _sample_faults(writer: SampleWriter, path: str, key: str, members: Mapping[str, bytes]) -> Iterator[Fault]:
     """Yield where a sample differs from the one that is written anew from its record and its picture or tokens."""
     try:
         anew_key, anew = writer(split_of(path), members)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         yield Fault(path, f"sample {key} cannot be written anew ({type(error).__name__}: {error})")
         return
     if anew_key != key:
@@ -194,6 +213,10 @@ def _description_faults(manifest: Manifest) -> Iterator[Fault]:
         yield Fault(MANIFEST_NAME, "its configuration lacks the name and the date that describe the dataset")
         return
     entries = {entry.path: entry for entry in manifest.files}
+    for name in ("name", "published"):
+        if not isinstance(manifest.configuration[name], str):
+            yield Fault(MANIFEST_NAME, f"configuration.{name} is {manifest.configuration[name]!r}: it must be text")
+            return
     for name, text in describing_files(manifest.configuration, manifest.splits, manifest.files).items():
         if name not in entries:
             yield Fault(name, "is not in the manifest")

@@ -31,8 +31,15 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def crawl(out: Path, source: dict[str, Any], site: Site | None = None, workers: int = 1, **more: Any) -> None:
-    settings = {"delay_s": 0, "response_time_multiple": 0, "allow_hosts": [HOST, "127.0.0.1"]}
+def crawl(
+    out: Path,
+    source: dict[str, Any],
+    site: Site | None = None,
+    workers: int = 1,
+    settings: dict[str, Any] | None = None,
+    **more: Any,
+) -> None:
+    settings = {"delay_s": 0, "response_time_multiple": 0, "allow_hosts": [HOST, "127.0.0.1"], **(settings or {})}
     if site is not None:
         settings["connect_to"] = {HOST: f"127.0.0.1:{site.port}"}
     data = {
@@ -96,6 +103,30 @@ def test_what_is_damaged_is_counted_and_of_a_url_the_newest_counts(tmp_path: Pat
     assert found["http://a.example/d"]["reason"] == "digest_mismatch"
     reasons = Counter(row["reason"] for row in table_rows(tmp_path / "out", "crawl", "ledger-"))
     assert reasons == {"": 2, "digest_mismatch": 1, "bad_gzip": 1, "truncated_record": 1}
+
+
+def test_an_archived_url_is_known_without_its_tracking_parameters(tmp_path: Path):
+    records = [
+        response(f"http://a.example/{query}", b"<p>Oak.</p>") for query in ("?utm_source=x&n=1", "?n=1&fbclid=2")
+    ]
+    (tmp_path / "a.warc").write_bytes(b"".join(records))
+    source = {"source": "warc", "files": [f"{tmp_path}/a.warc"]}
+    crawl(tmp_path / "out", source)
+    assert [row["url"] for row in table_rows(tmp_path / "out", "crawl", "ledger-")] == ["http://a.example/?n=1"]
+    crawl(tmp_path / "kept", source, settings={"drop_parameters": []})
+    assert len(table_rows(tmp_path / "kept", "crawl", "ledger-")) == 2
+
+
+def test_how_far_an_archived_body_may_expand_is_the_recipes_to_say(tmp_path: Path):
+    page = b"<p>The old oak stands at the edge of the grove.</p>" + b" " * 2**21
+    packed = response("http://a.example/", gzip.compress(page), "Content-Type: text/html\r\nContent-Encoding: gzip")
+    other = response("http://a.example/elm", b"<p>The elm stands at the edge of the grove.</p>")
+    (tmp_path / "a.warc").write_bytes(packed + other)
+    source = {"source": "warc", "files": [f"{tmp_path}/a.warc"]}
+    crawl(tmp_path / "out", source)
+    crawl(tmp_path / "wide", source, settings={"max_expansion": 1100})
+    reasons = [[fact[3] for fact in facts(tmp_path / out)] for out in ("out", "wide")]
+    assert reasons == [["expands_too_much", ""], ["", ""]]
 
 
 def test_pictures_of_archived_pages_are_fetched_where_the_recipe_says_so(tmp_path: Path):

@@ -18,7 +18,8 @@ import pytest
 
 from shards import open_dataset
 from shards.dataset import TripletDataset, WindowDataset
-from shards.store import DatasetError
+from shards.manifest import FileEntry
+from shards.store import DatasetError, LocalStore
 from shards.triplet import TripletSpec
 from tests.tiny_datasets import FINGERPRINT, draw_tree, write_triplets, write_windows
 
@@ -144,6 +145,69 @@ def test_windows_are_replaced_too(tmp_path: Path) -> None:
     found, count = one_pass(folder)
     assert count == 1
     assert [before for before, after in zip(whole, found, strict=True) if before != after] == [lost]
+
+
+def test_what_is_replaced_depends_on_no_batch_nor_rank_nor_worker(tmp_path: Path) -> None:
+    text = " ".join(f"word{number}" for number in range(200))
+    folder = write_windows(tmp_path / "windows", 4, {"train": [text]}, samples_per_shard=10)
+    whole, _ = one_pass(folder)
+    unneeded = {flip(folder, 0, 3, "json"), flip(folder, 2, 7, "json")}  # only a window that may be filled up needs it
+    lost = flip(folder, 1, 4, "tokens.npy")
+    for batch_size in (1, 2, 3, 7, 16, len(whole)):
+        for world_size, workers in ((1, 0), (2, 0), (1, 3)):
+            found: dict[int, str] = {}
+            count = 0
+            for rank in range(world_size):
+                loader = dataset_of(folder).loader(
+                    batch_size, rank=rank, world_size=world_size, workers=workers, finite=True, on_error="quarantine"
+                )
+                for step, batch in enumerate(loader):
+                    start = (step * world_size + rank) * batch_size
+                    found |= {
+                        start + row: key for row, key in enumerate(batch["key"].tolist()) if start + row < len(whole)
+                    }
+                count += loader.num_quarantined
+            assert count == 1
+            changed = {before for place, before in enumerate(whole) if found[place] != before}
+            assert changed == {lost}
+    assert unneeded <= set(found.values())
+
+
+def test_the_length_of_the_last_window_is_needed_and_its_damage_counts(tmp_path: Path) -> None:
+    folder = write_windows(tmp_path / "windows", 4, {"train": ["An oak and an elm stand there."]})
+    dataset = dataset_of(folder)
+    last = max(range(len(dataset)), key=lambda number: dataset[number]["meta"]["position"])
+    key = flip(folder, 0, last, "json")
+    for batch_size in (1, len(dataset)):
+        loader = dataset_of(folder).loader(batch_size, finite=True, on_error="quarantine")
+        assert key not in [found for batch in loader for found in batch["key"].tolist()]
+        assert loader.num_quarantined == 1
+
+
+def test_what_was_read_ahead_does_not_count_before_it_is_delivered(folder: Path) -> None:
+    for row in range(PER_SHARD):
+        flip(folder, 3, row, "noisy.npy")
+
+    def counts(workers: int) -> list[int]:
+        loader = dataset_of(folder).loader(8, seed=2, workers=workers, on_error="quarantine")
+        return [loader.num_quarantined for _ in itertools.islice(loader, 25)]
+
+    assert counts(3) == counts(0)
+    assert counts(0)[-1] == PER_SHARD
+
+
+def test_a_shard_known_to_be_damaged_is_not_opened_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing(folder, dataset_of(folder))
+    opened: list[str] = []
+    map_whole = LocalStore.map
+
+    def counted(store: LocalStore, entry: FileEntry) -> memoryview:
+        opened.append(entry.path)
+        return map_whole(store, entry)
+
+    monkeypatch.setattr(LocalStore, "map", counted)
+    assert one_pass(folder)[1] == PER_SHARD
+    assert max(opened.count(path) for path in opened) == 1
 
 
 class Bomb:

@@ -55,6 +55,13 @@ def test_where_all_is_well_each_thing_is_named(tmp_path: Path):
     assert list(tmp_path.iterdir()) == [tmp_path / "walk.yaml"]
 
 
+def test_nothing_is_wrong_with_the_demo_whose_site_stands_on_this_machine(tmp_path: Path):
+    status, found = _doctor(tmp_path / "out", "demo")
+    assert status == 0
+    assert [each["said"] for each in found["DNS"]] == ["arboretum.example is at 127.0.0.1"]
+    assert [each["said"] for each in found["contact"]] == ["https://arboretum.example/about stands in the user agent"]
+
+
 def test_the_same_is_told_line_by_line(tmp_path: Path):
     recipe = _recipe(tmp_path, contact="trees@example.org", **LOCAL)
     done = seedbed("doctor", recipe, "--out", tmp_path, "--workers", "1")

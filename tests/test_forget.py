@@ -197,6 +197,17 @@ def test_a_host_and_a_file_are_forgotten_too(out: Path) -> None:
     assert "pictures.example" not in hosts
 
 
+def test_an_address_with_tracking_parameters_forgets_what_the_crawl_knows_it_by(out: Path) -> None:
+    picture = a_picture(out)
+    done = seedbed("forget", str(out), "--url", f"{picture['url']}?utm_source=mail#top")
+    assert done.returncode == 0, done.stderr
+    assert picture["sha256"] not in {row["sha256"] for row in rows(out, "images", "images-")}
+    assert [json.loads(line)["url"] for line in (out / "tombstones.jsonl").read_text().splitlines()] == [
+        f"{picture['url']}?utm_source=mail",
+        picture["url"],
+    ]
+
+
 def test_the_warc_files_stay_readable_and_every_other_record_where_it_was(out: Path) -> None:
     story = a_story(out)
     sizes = {path.name: path.stat().st_size for path in folder_of(out, "crawl").glob("*.warc.gz")}

@@ -57,6 +57,13 @@ def _whole(body: bytes, *headers: bytes, head: bytes = OK) -> Callable[[], Piece
     return _once(head + lines + b"\r\n" + body)
 
 
+def _attributes(count: int) -> bytes:
+    """One tag with so many attributes, each of another name."""
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+    names = itertools.islice(itertools.product(letters[:26], letters, letters, letters), count)
+    return b"<p " + " ".join(map("".join, names)).encode() + b">"
+
+
 def _with_charset(label: str, body: bytes) -> Callable[[], Pieces]:
     head = f"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset={label}\r\n".encode()
     return _whole(body, head=head)
@@ -154,6 +161,10 @@ CASES = {
     "100,000 links": Case(_whole(LINKS), "rejected too_many_tags"),
     "as many links as may be": Case(_whole(LINKS[: LINKS.index(b'<a href="/29990">')]), "kept"),
     "a long text outside the first plane": Case(_whole("<p>\N{EVERGREEN TREE}".encode() + b"x " * 1_500_000), "kept"),
+    "a tag of 500,000 attributes": Case(_whole(_attributes(500_000)), "rejected too_many_attributes"),
+    "a tag of 500,000 attributes behind what looks like its end": Case(
+        _whole(b'<p x=">" ' + _attributes(500_000)[3:]), "rejected too_many_attributes"
+    ),
     "elements within one another": Case(_whole(b"<div>" * 20_000), "rejected nested_too_deeply"),
     "a link to a host of 300 characters": Case(_whole(b'<a href="http://%s.example/">x</a>' % (b"a" * 300)), "kept"),
     "text that is not in UTF-16": Case(_with_charset("utf-16", b"<p>oak</p>x"), "kept"),

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawl.encoding import decode_page
-from crawl.html import MAX_NESTING, MAX_TAGS, Page, PageError, plain_text, read_page
+from crawl.html import MAX_ATTRIBUTES, MAX_NESTING, MAX_TAGS, Page, PageError, plain_text, read_page
 from crawl.licences import spdx_of_name, spdx_of_url
+from crawl.markup import has_more_attributes
 from crawl.pictures import Candidate, parse_srcset
 
 URL = "http://trees.example/walk/oak.html"
@@ -181,11 +182,33 @@ def test_any_bytes_at_all_read(payload: bytes, charset: str | None):
         (b"<p>" * (MAX_TAGS + 1), "too_many_tags"),
         (b"<div>" * (MAX_NESTING + 1), "nested_too_deeply"),
         (b"<figure><figcaption>" * 10_000, "nested_too_deeply"),
+        (b"<p a=1>" * 20_000 + b"<p" + b" a" * (MAX_ATTRIBUTES - 20_000 + 1) + b">", "too_many_attributes"),
     ],
 )
 def test_pages_made_to_be_slow_are_not_taken_apart(payload: bytes, reason: str):
     with pytest.raises(PageError, match=reason):
         read_page(payload, URL, None, 256)
+
+
+@pytest.mark.parametrize(
+    ("markup", "count"),
+    [
+        ("<p a b=c d = e/f g='h i' j=\"k > l\">m n o", 5),
+        ("<p/a/b>", 2),
+        ("<p a='>' b>", 2),
+        ("<p a=b'c d=e\"f g>h='i j", 3),
+        ('<p a=\N{NO-BREAK SPACE}"b c d">', 3),
+        ("<p a==b =c>", 2),
+        ("<p a='b c d", 4),  # which parsers drop, as it never ends
+        ("</p a b>< p a b><!-- <p a b> --><p a><!-- <p b>", 1),
+        ("<SCRIPT a>if (b<c d e) f</script><style>g<h i{}</style><p j>", 2),
+        ("<title x>a<b c d", 1),
+    ],
+)
+def test_attributes_are_counted_as_browsers_read_them(markup: str, count: int):
+    padding = " " * count  # the count is looked at only where there is room for so many
+    assert has_more_attributes(padding + markup, count - 1)
+    assert not has_more_attributes(padding + markup, count)
 
 
 def test_a_srcset_is_parsed_as_the_standard_says():

@@ -361,6 +361,56 @@ def test_state_of_another_order_is_refused(folders: dict[str, Path]) -> None:
         triplets(folders["virtual"]).loader(4, seed=2).load_state_dict(state)
 
 
+def test_state_of_another_noise_is_refused(folders: dict[str, Path]) -> None:
+    dataset = triplets(folders["virtual"])
+    state = dataset.loader(4, noise="fresh").state_dict()
+    with pytest.raises(DatasetError, match="state has noise 'fresh', this loader 'stored'"):
+        dataset.loader(4).load_state_dict(state)
+    with pytest.raises(DatasetError, match="state has version 2, this loader 3"):
+        dataset.loader(4).load_state_dict({"version": 2, "position": 3})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"position": -1}, r"position is -1: it must be a whole number from 0"),
+        ({"position": 2**70}, r"position is 1180591620717411303424: it must be a whole number"),
+        ({"position": "12"}, r"position is '12': it must be a whole number"),
+        ({"position": 12.0}, r"position is 12\.0: it must be a whole number"),
+        ({"position": True}, r"position is True: it must be a whole number"),
+        ({"position": None}, r"position is None: it must be a whole number"),
+        ({"epoch": 1}, r"epoch is 1, but position 12 of epochs of 42 samples lies in epoch 0"),
+        ({"epoch": "0"}, r"epoch is '0': it must be a whole number"),
+        ({"speed": 3}, r"missing keys: none; unknown keys: speed"),
+    ],
+)
+def test_what_is_no_state_is_refused_by_name_in_one_line(
+    folders: dict[str, Path], change: dict[str, Any], message: str
+) -> None:
+    loader = triplets(folders["virtual"]).loader(4)
+    state = loader.state_dict() | {"position": 12}
+    with pytest.raises(ValueError, match=rf"^the loader's state: {message}") as caught:
+        loader.load_state_dict(state | change)
+    assert "\n" not in str(caught.value)
+    assert loader.state_dict()["position"] == 0
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        (
+            {},
+            "missing keys: epoch, lane_samples, lanes, manifest_sha256, noise, position, seed, shuffle, split, version",
+        ),
+        ([], r"the loader's state is \[\]: it must be an object"),
+        (None, "the loader's state is None: it must be an object"),
+    ],
+)
+def test_what_is_no_object_is_refused(folders: dict[str, Path], state: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        triplets(folders["virtual"]).loader(4).load_state_dict(state)
+
+
 def test_windows_come_with_the_mask_of_their_targets(folders: dict[str, Path]) -> None:
     for split, texts in TEXTS.items():
         dataset = open_dataset(folders["windows"], split)

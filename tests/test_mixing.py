@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from shards import open_dataset
 from shards.mixing import MixedLoader, spread
 from shards.store import DatasetError
 from shards.triplet import TripletSpec
+from tests.builds import wait_for
+from tests.file_server import serve_files
 from tests.tiny_datasets import draw_tree, write_triplets, write_windows
 
 Fields = dict[str, Any]
@@ -97,6 +100,56 @@ def test_a_state_of_other_weights_is_refused(folders: list[Path]) -> None:
     with pytest.raises(DatasetError, match="weights_sha256"):
         mixture(folders, [1, 2, 1], 4).load_state_dict(state)
     mixture(folders, [2, 2, 4], 9).load_state_dict(state)
+
+
+@pytest.mark.parametrize("position", [-1, 2**70, "3", 3.0, None])
+def test_what_is_no_state_of_a_mixture_is_refused(folders: list[Path], position: object) -> None:
+    loader = mixture(folders, [1, 1, 2], 4)
+    with pytest.raises(ValueError, match=r"^the loader's state: position is "):
+        loader.load_state_dict(loader.state_dict() | {"position": position})
+    with pytest.raises(ValueError, match="missing keys: datasets_sha256, position, version, weights_sha256"):
+        loader.load_state_dict({})
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_reading_ahead_changes_nothing_and_happens(folders: list[Path], workers: int) -> None:
+    loaders = [open_dataset(folder).loader(1, seed=7, workers=workers, fields=("key",)) for folder in folders]
+    ahead = MixedLoader(loaders, [2, 1, 3], 4)
+    assert ahead.workers == workers
+    assert stream([ahead], 20) == stream([mixture(folders, [2, 1, 3], 4)], 20)
+    batches = ahead.batches()
+    threads = threading.active_count()
+    next(batches)
+    assert threading.active_count() > threads
+    batches.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == threads
+    assert ahead.state_dict()["position"] == 80
+    assert MixedLoader(loaders, [2, 1, 3], 4, workers=0).workers == 0
+
+
+def test_what_a_mixture_reads_soon_is_fetched_ahead(folders: list[Path], tmp_path: Path) -> None:
+    with serve_files(folders[0].parent) as served:
+        urls = [f"{served.url}/{folder.name}" for folder in folders]
+        loaders = [open_dataset(url, cache_dir=tmp_path).loader(1, seed=7, fields=("key", "clean")) for url in urls]
+        mixed = iter(MixedLoader(loaders, [1, 10_000, 1], 1))
+        found = [next(mixed)["key"][0] for _ in range(3)]
+        local = stream([mixture(folders, [1, 10_000, 1], 1)], 3)
+        assert found == [key for _, key in local]
+        shards = sum(len(loader.dataset.sizes) for loader in loaders)
+        wait_for(lambda: len({path for path, _ in served.requests if path.endswith(".tar")}) == shards, "all shards")
+
+
+def test_damage_in_one_of_several_counts_as_it_is_delivered(tmp_path: Path) -> None:
+    damaged, whole = (
+        write_triplets(
+            tmp_path / name, TripletSpec(4, steps=2), {"train": [draw_tree(seed, 4) for seed in range(8)]}, 4
+        )
+        for name in ("damaged", "whole")
+    )
+    Path(open_dataset(damaged).shards.path(1)).unlink()
+    loaders = [open_dataset(folder).loader(1, on_error="quarantine") for folder in (damaged, whole)]
+    mixed = MixedLoader(loaders, [1, 1], 4, workers=3)
+    assert [mixed.num_quarantined for _ in itertools.islice(mixed, 8)][-1] == 4
 
 
 def test_what_cannot_be_mixed_is_named(folders: list[Path], tmp_path: Path) -> None:

@@ -122,7 +122,10 @@ def test_substitutes_are_the_others_of_a_block_each_once(sizes: list[int], lanes
     order = Order(sizes, 3, True, lanes)
     position = data.draw(st.integers(0, 2 * sum(sizes) - 1))
     own = stream(order, position, 1)[0]
-    others = [(int(p.shards[0]), int(p.rows[0]), int(p.epochs[0])) for p in order.substitutes(position)]
+    runs = list(order.substitutes(position))
+    others = [
+        place for run in runs for place in zip(run.shards.tolist(), run.rows.tolist(), run.epochs.tolist(), strict=True)
+    ]
     shards = {shard for shard, _, _ in [own, *others]}
     assert len(shards) <= BLOCK_SHARDS
     assert sorted([own, *others]) == sorted((shard, row, own[2]) for shard in shards for row in range(sizes[shard]))

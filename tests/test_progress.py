@@ -16,8 +16,8 @@ IMAGES = Manifest("images", "0" * 12, {}, (), COUNTS, {}, ())
 TRIPLETS = Manifest("triplets", "1" * 12, {}, (), Counts(6, 6), {"train": 25, "val": 5}, ())
 
 
-def _printed(renderable: object) -> str:
-    console = Console(file=io.StringIO(), width=120, color_system=None)
+def _printed(renderable: object, width: int = 120) -> str:
+    console = Console(file=io.StringIO(), width=width, color_system=None)
     console.print(renderable)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
@@ -28,6 +28,21 @@ def test_the_closing_table_names_every_reason_with_its_number():
     for words in ("images", "2 too_small", "1 exact_duplicate", "1 broken_image", "25 train", "5 val", "up to date"):
         assert words in table
     assert table.index("2 too_small") < table.index("1 exact_duplicate")
+
+
+def test_eighty_columns_hold_each_reason_with_its_number_on_one_line():
+    counts = Counts(1289, 1281, {"redirected": 3, "robots_disallowed": 2, "unwanted_type": 1}, {"connection_failed": 2})
+    crawl = Manifest("crawl", "2" * 12, {}, (), counts, {}, ())
+    triplets = Manifest("triplets", "1" * 12, {}, (), Counts(1281, 1281), {"train": 5120, "val": 225}, ())
+    lines = _printed(closing_table([StageResult(crawl, 51.2, False), StageResult(triplets, 0, True)]), 80).splitlines()
+    assert [line.split() for line in lines[3:]] == [
+        ["crawl", "1289", "1281", "3", "redirected", "2", "connection_failed", "51.2"],
+        ["2", "robots_disallowed"],
+        ["1", "unwanted_type"],
+        ["triplets", "1281", "1281", "–", "–", "up", "to", "date"],
+        ["5120", "train"],
+        ["225", "val"],
+    ]
 
 
 def test_the_live_line_tells_of_parts_that_are_not_finished_yet(tmp_path: Path):

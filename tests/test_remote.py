@@ -309,6 +309,58 @@ def test_damage_in_the_store_is_damage_as_on_disk(local: Path, tmp_path: Path) -
             stream(strict)
 
 
+def test_a_shard_that_the_store_has_damaged_is_fetched_once_and_no_more(local: Path, tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    shutil.copytree(local, there)
+    flipped, missing = (there / f"triplets/{FINGERPRINT}/train-0000{name}" for name in ("03.idx", "07.tar"))
+    flipped.write_bytes(flipped.read_bytes()[:-1] + b"?")
+    missing.unlink()
+    with serve_files(there) as broken:
+        remote = open_dataset(f"{broken.url}/triplets", cache_dir=tmp_path / "cache")
+        loader = remote.loader(4, seed=5, finite=True, on_error="quarantine")
+        assert sum(len(batch["key"]) for batch in loader) == len(remote)
+        assert loader.num_quarantined == 2 * PER_SHARD
+        asked = Counter(Path(path).name for path, _ in broken.requests)
+        assert asked["train-000003.idx"] <= 4, "twice ahead and twice when it was read"
+        assert asked["train-000007.tar"] <= 2
+        assert len(broken.requests) < 3 * SHARDS
+
+
+def corrupt(path: Path) -> None:
+    path.write_bytes(bytes(byte ^ 1 for byte in path.read_bytes()))
+
+
+def cut_in_half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("harm", [corrupt, cut_in_half, lambda path: path.write_bytes(b"")])
+@pytest.mark.parametrize("on_error", ["fail", "quarantine"])
+@pytest.mark.parametrize("workers", [0, 3])
+def test_what_the_cache_has_damaged_is_fetched_again_and_is_no_damage(
+    local: Path, served: FileServer, tmp_path: Path, harm: Any, on_error: Any, workers: int
+) -> None:
+    url, expected = f"{served.url}/windows", stream(open_dataset(local / "windows"))
+    room = sum(file.stat().st_size for file in (local / "windows").rglob("*"))
+    stream(open_dataset(url, cache_dir=tmp_path, cache_bytes=room))
+    files = open_dataset(url, cache_dir=tmp_path, cache_bytes=room).shards.files
+    (cached,) = tmp_path.glob("seedbed-*")
+    for number, entry in enumerate(files):
+        harm(cached / (entry.tar if number % 2 else entry.index).sha256)
+    before = len(served.requests)
+    loader = open_dataset(url, cache_dir=tmp_path, cache_bytes=room).loader(
+        16, seed=5, workers=workers, on_error=on_error
+    )
+    assert_equal(list(itertools.islice(loader, len(expected))), expected)
+    assert loader.num_quarantined == 0
+    fetched = Counter(path for path, _ in served.requests[before:] if path.endswith((".tar", ".idx")))
+    assert len(fetched) == len(files)
+    assert set(fetched.values()) == {1}
+    harm(cached / files[0].tar.sha256)
+    alone = open_dataset(url, cache_dir=tmp_path, cache_bytes=room)
+    assert alone[0]["key"] == open_dataset(local / "windows")[0]["key"]
+
+
 def test_a_server_that_knows_no_ranges_serves_as_well(
     local: Path, served: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

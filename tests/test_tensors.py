@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from shards import corruption, open_dataset
+from shards.mixing import MixedLoader
 from shards.noise import quantile_table, statics
 from shards.tensors import (
     TensorBatch,
@@ -96,6 +98,7 @@ def test_the_triton_kernel_makes_the_same_bits_in_its_interpreter() -> None:
     pytest.importorskip("triton", reason="Triton is not installed: it comes with torch for CUDA")
     code = """
 import numpy as np, sys, torch
+from shards.mixing import MixedLoader
 from shards.noise import statics
 from shards.tensors import quantiles
 from shards.triton_noise import statics as triton_statics
@@ -204,3 +207,41 @@ def test_a_state_counts_what_torchs_loader_delivered(folder: Path) -> None:
     resumed = open_dataset(folder).loader(4)
     resumed.load_state_dict(state)
     assert next(iter(resumed))["key"].tolist() == stream[2]
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_mixture_goes_through_torchs_loader_and_damage_counts(tmp_path: Path, num_workers: int) -> None:
+    folders = [
+        write_triplets(
+            tmp_path / name, TripletSpec(8, steps=3), {"train": [draw_tree(seed, 8) for seed in range(5)]}, 4
+        )
+        for name in ("damaged", "whole")
+    ]
+    Path(open_dataset(folders[0]).shards.path(1)).unlink()
+
+    def mixture() -> MixedLoader:
+        loaders = [open_dataset(folder).loader(1, on_error="quarantine") for folder in folders]
+        return MixedLoader(loaders, [1, 1], 3, workers=1)
+
+    batches, own = TensorBatches(mixture()), mixture()
+    context = "spawn" if num_workers else None
+    loader = DataLoader(batches, batch_size=None, num_workers=num_workers, multiprocessing_context=context)
+    through_torch = [batch["key"] for batch in islice(loader, 10)]
+    assert through_torch == [batch["key"].tolist() for batch in islice(own, 10)]
+    assert batches.loader.num_quarantined == own.num_quarantined == 4
+    batches.loader.skip(10)
+    assert batches.loader.state_dict() == own.state_dict()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+def test_samples_replaced_in_workers_count_where_their_batches_come(tmp_path: Path) -> None:
+    folder = write_triplets(
+        tmp_path / "triplets", TripletSpec(8, steps=3), {"train": [draw_tree(seed, 8) for seed in range(12)]}, 4
+    )
+    Path(open_dataset(folder).shards.path(5)).unlink()
+    batches = TensorBatches(open_dataset(folder).loader(2, finite=True, on_error="quarantine"))
+    found = list(DataLoader(batches, batch_size=None, num_workers=2, multiprocessing_context="spawn"))
+    assert {type(batch) for batch in found} == {dict}
+    assert batches.loader.num_quarantined == 4

@@ -12,7 +12,8 @@ from typing import Any
 from crawl.damage import Damage
 from crawl.records import LinkRow
 from crawl.urls import without_parameters
-from pipelines.archives import Archive
+from crawl.warc_reader import Span
+from pipelines.archives import Archive, Listed
 from pipelines.sources import commoncrawl, local_folder, site, urls, warc, wikimedia
 from pipelines.stages import Job
 
@@ -36,12 +37,8 @@ def source_links(name: str, job: Job) -> Iterator[LinkRow | Damage]:
     """
     source = job.recipe.crawl.sources[name]
     if source.source in _LINKS:
-        dropped = tuple(job.recipe.crawl.drop_parameters)
         for link in _LINKS[source.source](source, job):
-            if isinstance(link, LinkRow):
-                yield replace(link, source=name, to_url=without_parameters(link.to_url, dropped))
-            else:
-                yield link
+            yield _known_as(link, name, job) if isinstance(link, LinkRow) else link
 
 
 def holds_records(name: str, job: Job) -> bool:
@@ -56,4 +53,17 @@ def open_archive(name: str, job: Job) -> Archive:
         StageError: it cannot be read.
     """
     source = job.recipe.crawl.sources[name]
-    return _ARCHIVES[source.source](source, job)
+    archive = _ARCHIVES[source.source](source, job)
+
+    def records(part: str) -> Iterator[Listed | Span]:
+        for found in archive.records(part):
+            yield found if isinstance(found, Span) else replace(found, link=_known_as(found.link, name, job))
+
+    return archive._replace(records=records)
+
+
+def _known_as(link: LinkRow, name: str, job: Job) -> LinkRow:
+    """What the source of some name offers, under the URL that the crawl knows it by."""
+    is_web = link.to_url.startswith(("http:", "https:"))
+    dropped = tuple(job.recipe.crawl.drop_parameters) if is_web else ()
+    return replace(link, source=name, to_url=without_parameters(link.to_url, dropped))

@@ -44,7 +44,7 @@ def open_archive(source: CommonCrawlSource, job: Job) -> Archive:
         record = IndexedRecord(*json.loads(place))
         try:
             member = fetch_record(record, settings, get_range)
-            return read_answer(io.BytesIO(member), Place(0), max_bytes, gzipped=True)
+            return read_answer(io.BytesIO(member), Place(0), max_bytes, gzipped=True, max_expansion=crawl.max_expansion)
         except FetchError as error:
             raise RecordError(error.reason, error.detail) from error
         except ArchiveError as error:

@@ -49,7 +49,9 @@ def open_archive(source: WarcSource, job: Job) -> Archive:
         path, offset, inner = json.loads(place)
         try:
             file, gzipped = latest.open(path)
-            return read_answer(file, Place(offset, inner), max_bytes, gzipped=gzipped)
+            return read_answer(
+                file, Place(offset, inner), max_bytes, gzipped=gzipped, max_expansion=crawl.max_expansion
+            )
         except ArchiveError as error:
             raise RecordError(error.reason, str(error)) from error
         except OSError as error:

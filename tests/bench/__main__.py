@@ -22,6 +22,9 @@ MAX_WORKER_BYTES = 400e6
 WHOLE_BYTES = 20e9
 """Of shards that are written; where fewer were, what a worker would take follows from the slope."""
 
+MAX_FRONTIER_GROWTH = 0.10
+"""Of the memory of a crawl's workers, and of whoever leads them, from the smallest to the largest frontier."""
+
 FOLDER = ROOT / "build" / "bench"
 
 
@@ -38,8 +41,11 @@ def main() -> int:
     print_table(findings, console)
     is_flat = _print_memory(data, console)
     are_small = [_print_stage_memory(stage, data, console) for stage in ("triplets", "windows")]
+    is_frontier_flat = _print_frontier_memory(data, console)
     console.print(f"{datetime.now(UTC):%d %B %Y}, {_machine()}, Python {platform.python_version()}, {rounds} rounds")
-    return 0 if is_flat and all(are_small) and all(finding.is_enough for finding in findings) else 1
+    return (
+        0 if is_flat and all(are_small) and is_frontier_flat and all(finding.is_enough for finding in findings) else 1
+    )
 
 
 def comparisons(peers: str | None) -> list[Comparison]:
@@ -103,6 +109,19 @@ def _print_stage_memory(stage: str, data: Path, console: Console) -> bool:
     slope = (workers[-1] - workers[0]) / (sizes[-1] - sizes[0])
     console.print(f"which is {slope * 1e3:.1f} MB a worker more for each GB more")
     return workers[-1] + slope * (WHOLE_BYTES - sizes[-1]) <= MAX_WORKER_BYTES
+
+
+def _print_frontier_memory(data: Path, console: Console) -> bool:
+    """Says how much memory the crawl stage takes, by the URLs that are due; whether that is always the same."""
+    found: list[int] = run(Side("ours", "tests.bench.frontier", "frontier"), data)["yielded"]
+    sizes = list(zip(found[::4], found[1::4], found[2::4], found[3::4], strict=True))
+    for num_urls, worker, leader, took_ms in sizes:
+        told = f"{worker / 1e6:.0f} MB a worker, {leader / 1e6:.0f} MB the process that leads them"
+        console.print(f"memory of the crawl stage for {num_urls:,} URLs: {told}; {took_ms / 1000:.0f} s")
+    growths = [last / first - 1 for first, last in zip(sizes[0][1:3], sizes[-1][1:3], strict=True)]
+    told = " and ".join(f"{growth:+.1%}" for growth in growths)
+    console.print(f"from the fewest URLs to the most {told} (at most {MAX_FRONTIER_GROWTH:.0%})")
+    return max(growths) <= MAX_FRONTIER_GROWTH
 
 
 def _peers(data: Path, console: Console) -> str | None:
