@@ -39,6 +39,8 @@ class AiTxt:
         A URL whose ending does not show its type (a page at "/trees/", a picture at "/image?id=7") may be of any that
         its kind usually has: one of them disallowed disallows it.
         """
+        if not (self.by_type or self.by_path.rules):
+            return False
         of_type = [self.by_type[ending] for ending in _endings(url, kind) if ending in self.by_type]
         strictest = [rule for rule in of_type if not rule.allow] or of_type
         of_path = self.by_path.deciding_rule(path_of(url))

@@ -12,8 +12,9 @@ from typing import Self
 import aiohttp
 from yarl import URL
 
-from crawl.addresses import AddressRefusedError, CheckedResolver, HostNameError, check_url
+from crawl.addresses import AddressRefusedError, HostNameError, check_url
 from crawl.content_coding import ACCEPTED, BodyDecoder, CodingError, ExpansionError
+from crawl.resolver import CheckedResolver
 from crawl.response import Response
 from crawl.settings import FetchSettings
 from crawl.tls import tls_context, tls_reason

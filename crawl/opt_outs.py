@@ -5,6 +5,7 @@ A statement for use never takes back one against it, wherever the two stand: hea
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from crawl.records import Kind
@@ -92,7 +93,11 @@ def decide_opt_outs(said: Iterable[str], kind: Kind, opt_outs: OptOuts) -> OptOu
     >>> decide_opt_outs({"noai", "nofollow"}, "page", ALL_RESPECTED)
     OptOutDecision(recorded='noai', reason='opted_out_noai', withholds_pictures=True, against_pictures='noai')
     """
-    signals = set(said) & _REASONS.keys()
+    return _decide(frozenset(_REASONS.keys() & said), kind, opt_outs)
+
+
+@lru_cache(maxsize=256)
+def _decide(signals: frozenset[str], kind: Kind, opt_outs: OptOuts) -> OptOutDecision:
     respected = [signal for signal in _REASONS if signal in signals and opt_outs.respects(signal)]
     ours = {"page": _REASONS.keys() - _OF_PICTURES_ONLY, "image": _REASONS.keys(), "sitemap": frozenset()}[kind]
     against_itself = [signal for signal in respected if signal in ours]

@@ -1,7 +1,8 @@
 """The rows a crawl writes: what was asked for, what came back, what was found on it."""
 
 from dataclasses import dataclass, fields
-from typing import Literal
+from operator import attrgetter
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -229,3 +230,15 @@ def _schema(row_type: type) -> pa.Schema:
 
 LEDGER_SCHEMA: pa.Schema = _schema(LedgerRow)
 LINK_SCHEMA: pa.Schema = _schema(LinkRow)
+
+_LEDGER_VALUES, _LINK_VALUES = attrgetter(*LEDGER_SCHEMA.names), attrgetter(*LINK_SCHEMA.names)
+
+
+def ledger_columns(row: LedgerRow) -> dict[str, Any]:
+    """Return a row's values by column; `dataclasses.asdict`, which copies them deeply, takes ten times as long."""
+    return dict(zip(LEDGER_SCHEMA.names, _LEDGER_VALUES(row), strict=True))
+
+
+def link_columns(link: LinkRow) -> dict[str, Any]:
+    """Return a link's values by column."""
+    return dict(zip(LINK_SCHEMA.names, _LINK_VALUES(link), strict=True))

@@ -82,6 +82,10 @@ class Group:
         )
 
 
+_NO_RULES = Group()
+"""What a robots.txt asks of us that names neither us nor everybody."""
+
+
 @dataclass(frozen=True, slots=True)
 class RobotsDecision:
     """Whether a URL may be asked for, the rule that decided ("none" where none did), and the delay asked for."""
@@ -117,7 +121,7 @@ class Robots:
         """
         if self.state == "unavailable":
             return RobotsDecision(False, "unavailable", None)
-        group = self.groups.get(agent.lower()) or self.groups.get("*") or Group()
+        group = self.groups.get(agent.lower()) or self.groups.get("*") or _NO_RULES
         path = path_of(url)
         rule = group.deciding_rule(path)
         if rule is None or path == "/robots.txt":

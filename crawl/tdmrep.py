@@ -44,6 +44,8 @@ class TdmRep:
         "The most specific match", which the report asks for and calls "the first in sequence", need not be the first:
         rights are reserved where either the first match or one with the longest pattern reserves them.
         """
+        if not self.rules:
+            return False
         path = path_of(url)
         covering = sorted({*self._as_written.covering(path), *self._widened.covering(unescaped(path))})
         matches = [self.rules[position] for position in covering]

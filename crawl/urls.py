@@ -15,6 +15,7 @@ import fnmatch
 import functools
 import re
 from collections.abc import Collection
+from typing import NamedTuple
 from urllib.parse import unquote
 
 import ada_url
@@ -33,6 +34,9 @@ TRACKING_PARAMETERS = (
 Source: what browsers take out of URLs themselves (Firefox's query stripping, Brave's query filter), and what the
 services that add them document; names that some sites select content by ("ref", "source", "s_cid") are not among them.
 """
+
+_PORTS = {"http:": 80, "https:": 443}
+"""Ports of the schemes, where a URL names none."""
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -93,14 +97,32 @@ def _names_like(patterns: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(fnmatch.translate(pattern.lower()) for pattern in patterns))
 
 
+class _Parts(NamedTuple):
+    """What a canonical URL is made of, see `host_of`, `origin_of` and `port_of`; `path` is without query."""
+
+    host: str
+    origin: str
+    port: int
+    path: str
+
+
+@functools.lru_cache(maxsize=1024)
+def _parts_of(url: str) -> _Parts:
+    """Return the parts of a canonical URL; each is asked for its parts a dozen times within a moment."""
+    parsed = ada_url.URL(url)
+    hostname: str = parsed.hostname
+    host = hostname.removeprefix("[").removesuffix("]").removesuffix(".")
+    port = int(parsed.port) if parsed.port else _PORTS.get(parsed.protocol, 0)
+    return _Parts(host, f"{parsed.protocol}//{parsed.host}", port, parsed.pathname)
+
+
 def host_of(url: str) -> str:
     """Return the host of a canonical URL: no port, no brackets, no closing dot.
 
     >>> host_of("https://trees.example.:8080/oak")
     'trees.example'
     """
-    hostname: str = ada_url.URL(url).hostname
-    return hostname.removeprefix("[").removesuffix("]").removesuffix(".")
+    return _parts_of(url).host
 
 
 def origin_of(url: str) -> str:
@@ -109,14 +131,12 @@ def origin_of(url: str) -> str:
     >>> origin_of("https://trees.example:8443/oak?age=90")
     'https://trees.example:8443'
     """
-    parsed = ada_url.URL(url)
-    return f"{parsed.protocol}//{parsed.host}"
+    return _parts_of(url).origin
 
 
 def port_of(url: str) -> int:
     """Return the port of a canonical URL, 80 or 443 where it names none."""
-    parsed = ada_url.URL(url)
-    return int(parsed.port) if parsed.port else {"http:": 80, "https:": 443}[parsed.protocol]
+    return _parts_of(url).port
 
 
 def is_within(url: str, hosts: Collection[str], path_prefix: str = "/", domains: Collection[str] = ()) -> bool:
@@ -129,9 +149,9 @@ def is_within(url: str, hosts: Collection[str], path_prefix: str = "/", domains:
     >>> is_within("http://old.trees.example/", [], domains=["trees.example"])
     True
     """
-    if not ada_url.URL(url).pathname.startswith(path_prefix):
+    host, path = _parts_of(url).host, _parts_of(url).path
+    if not path.startswith(path_prefix):
         return False
-    host = host_of(url)
     bare = host.removeprefix("www.")
     return any(bare == named.lower().removeprefix("www.") for named in hosts) or any(
         host == domain or host.endswith(f".{domain}") for domain in domains

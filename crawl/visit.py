@@ -158,6 +158,8 @@ def judge(target: Target, response: Response, asked: Asked, settings: FetchSetti
     page links count, unless it says nofollow; its pictures do not. Links lead to URLs without `drop_parameters`.
     """
     visit = _judged(target, response, asked, settings)
+    if not visit.links:
+        return visit
     return replace(visit, links=tuple(_known_as(link, settings.drop_parameters) for link in visit.links))
 
 
@@ -246,6 +248,8 @@ def _judge_page(
 
 def _with_opt_outs(visit: Visit, decision: OptOutDecision) -> Visit:
     """Return a visit with what was said recorded, rejected and without its payload where that is to be."""
+    if decision.recorded == visit.row.opt_out and decision.reason is None:
+        return visit
     row = replace(visit.row, opt_out=decision.recorded)
     if decision.reason is None:
         return replace(visit, row=row)

@@ -11,7 +11,7 @@ import hashlib
 import struct
 import uuid
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -22,7 +22,8 @@ from crawl.settings import PRODUCT
 
 _COMPRESSED_MEDIA = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif", "image/avif"})
 _RENAMED_HEADERS = (b"content-length", b"content-encoding", b"transfer-encoding")
-_PIECE_BYTES = 256 * 1024
+_PIECE_BYTES = 64 * 1024
+_BLANK_LINE = b"\r\n\r\n"
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 _GZIP_COMMENTED = bytes([0x1F, 0x8B, 8, 0x10, 0, 0, 0, 0, 0, 255])
 """The head of a gzip member with a comment: deflate, flag FCOMMENT, no time, unknown system. Source: RFC 1952."""
@@ -77,7 +78,7 @@ def write_info(file: BinaryIO, filename: str) -> int:
         ("WARC-Filename", filename),
         ("Content-Type", "application/warc-fields"),
     ]
-    return _write_record(file, headers, fields, level=6)
+    return _write_record(file, headers, (fields,), level=6)
 
 
 def write_visit(file: BinaryIO, visit: Visit) -> int:
@@ -96,12 +97,12 @@ def write_visit(file: BinaryIO, visit: Visit) -> int:
         ("WARC-Record-ID", _record_id(f"{visit.row.url} {visit.row.fetched_at} {file.tell()}")),
         ("WARC-Date", visit.row.fetched_at),
         ("WARC-Target-URI", visit.row.url),
-        ("WARC-Payload-Digest", _digest(visit.payload)),
-        ("WARC-Block-Digest", _digest(head + visit.payload)),
+        ("WARC-Payload-Digest", _digest_text(bytes.fromhex(visit.row.sha256))),
+        ("WARC-Block-Digest", _digest(head, visit.payload)),
         ("Content-Type", "application/http; msgtype=response"),
     ]
     level = 0 if visit.row.media_type in _COMPRESSED_MEDIA else 6
-    return _write_record(file, headers, head + visit.payload, level)
+    return _write_record(file, headers, (head, visit.payload), level)
 
 
 def write_revisit(file: BinaryIO, visit: Visit) -> int:
@@ -126,7 +127,7 @@ def write_revisit(file: BinaryIO, visit: Visit) -> int:
         ("WARC-Payload-Digest", _digest_text(bytes.fromhex(visit.earlier.sha256))),
         ("Content-Type", "application/http; msgtype=response"),
     ]
-    return _write_record(file, headers, visit.http_head, level=6)
+    return _write_record(file, headers, (visit.http_head,), level=6)
 
 
 def copy_without(source: Path, target: BinaryIO, offsets: Collection[int]) -> None:
@@ -217,14 +218,23 @@ def read_record(source: Path | str | BinaryIO, offset: int) -> StoredResponse:
     name = f"{getattr(source, 'name', 'WARC file')} at offset {offset}"
     source.seek(offset)
     try:
-        head, _, block = _read_member(source).partition(b"\r\n\r\n")
+        member = _read_member(source)
     except zlib.error as error:
         raise WarcError(f"{name}: {error}; fetch it again") from error
+    head, begin = _head_at(member, 0, len(member))
     fields = _fields(head)
-    http_head, _, payload = block[: int(fields.get("content-length", "0"))].partition(b"\r\n\r\n")
+    end = begin + int(fields.get("content-length", "0"))
+    http_head, begin = _head_at(member, begin, end)
+    payload = member[begin:end]
     if fields.get("warc-type") != "response" or fields.get("warc-payload-digest") != _digest(payload):
         raise WarcError(f"{name}: no response record with an intact payload; fetch it again")
     return StoredResponse(fields.get("warc-target-uri", ""), payload, _header_lines(http_head))
+
+
+def _head_at(data: bytes, begin: int, end: int) -> tuple[bytes, int]:
+    """Return what stands before the first empty line, and where what follows it begins; no copy of that is made."""
+    found = data.find(_BLANK_LINE, begin, end)
+    return (data[begin:end], end) if found < 0 else (data[begin:found], found + len(_BLANK_LINE))
 
 
 def _read_member(file: BinaryIO) -> bytes:
@@ -263,12 +273,12 @@ def _stored_head(head: bytes, payload_bytes: int) -> bytes:
     return b"\r\n".join([status_line, *kept, b"Content-Length: %d" % payload_bytes]) + b"\r\n\r\n"
 
 
-def _write_record(file: BinaryIO, headers: list[tuple[str, str]], block: bytes, level: int) -> int:
+def _write_record(file: BinaryIO, headers: list[tuple[str, str]], block: Sequence[bytes], level: int) -> int:
     offset = file.tell()
-    headers = [*headers, ("Content-Length", str(len(block)))]
+    headers = [*headers, ("Content-Length", str(sum(map(len, block))))]
     head = "WARC/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in headers) + "\r\n"
     member = zlib.compressobj(level, zlib.DEFLATED, _GZIP_WINDOW)  # its header carries neither name nor time
-    for piece in (head.encode(), block, b"\r\n\r\n"):
+    for piece in (head.encode(), *block, _BLANK_LINE):
         file.write(member.compress(piece))
     file.write(member.flush())
     return offset
@@ -278,8 +288,11 @@ def _record_id(name: str) -> str:
     return f"<urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, name)}>"
 
 
-def _digest(data: bytes) -> str:
-    return _digest_text(hashlib.sha256(data).digest())
+def _digest(*pieces: bytes) -> str:
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return _digest_text(digest.digest())
 
 
 def _digest_text(digest: bytes) -> str:

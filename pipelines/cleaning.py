@@ -4,7 +4,7 @@ The records of a ledger table are cleaned together, in the order of their WARC f
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from crawl.verdict import Verdict
 from pipelines.fates import Fates, Reject
@@ -12,7 +12,7 @@ from pipelines.ledger import RowRef
 from pipelines.receipts import Receipt, finish_part
 from pipelines.stages import Job
 from pipelines.staging import stage_payload, staged_name
-from pipelines.tables import write_rejects
+from pipelines.tables import rows_at, write_rejects
 from shards.manifest import FileEntry, atomic_open
 
 
@@ -26,6 +26,19 @@ class Fetched(Protocol):
     @property
     def ref(self) -> RowRef:
         """Its ledger row."""
+
+    @property
+    def rows(self) -> tuple[RowRef, ...]:
+        """What must be read to clean it: its ledger row, and other rows of the crawl's tables."""
+
+
+Row = dict[str, Any]
+
+CleanRecord = Callable[[Any, Sequence[Row], Job], "Clean | Verdict"]
+"""Judges and cleans one record, given its `rows`, for a job."""
+
+ROWS_AT_ONCE = 1_000
+"""Records whose rows are held at a time."""
 
 
 class Clean(NamedTuple):
@@ -47,9 +60,7 @@ class Cleaned(NamedTuple):
     """Of its pieces, in bytes."""
 
 
-def finish_clean_part(
-    part: tuple[str, Iterable[Fetched]], job: Job, clean: Callable[[Fetched, Job], Clean | Verdict]
-) -> Iterator[Cleaned]:
+def finish_clean_part(part: tuple[str, Iterable[Fetched]], job: Job, clean: CleanRecord) -> Iterator[Cleaned]:
     """Cleans the records of one ledger table, unless an earlier run has, and yields those set aside.
 
     Args:
@@ -64,15 +75,13 @@ def finish_clean_part(
         yield Cleaned(key, url, name, offset, tuple(lengths))
 
 
-def _clean_part(
-    name: str, records: Iterable[Fetched], job: Job, clean: Callable[[Fetched, Job], Clean | Verdict]
-) -> Receipt:
+def _clean_part(name: str, records: Iterable[Fetched], job: Job, clean: CleanRecord) -> Receipt:
     """Cleans records into a staging file; what is turned away settles its fate here."""
     rejects: list[Reject] = []
     cleaned: list[tuple[str, str, tuple[int, ...]]] = []
     with atomic_open(job.folder / staged_name(name)) as staging:
-        for record in sorted(records, key=lambda record: record.ref):
-            found = clean(record, job)
+        for record, rows in _with_rows(sorted(records, key=lambda record: record.ref), job):
+            found = clean(record, rows, job)
             if isinstance(found, Verdict):
                 rejects.append(Reject(record.url, found.fate, found.reason, found.detail))
             else:
@@ -80,3 +89,11 @@ def _clean_part(
         size = staging.tell()
     files = (FileEntry(staged_name(name), size, "", len(cleaned)), *write_rejects(job.folder, name, rejects))
     return Receipt(files, Fates.of(rejects), len(rejects) + len(cleaned), {"cleaned": cleaned})
+
+
+def _with_rows(records: Sequence[Fetched], job: Job) -> Iterator[tuple[Fetched, list[Row]]]:
+    """Each record with its rows, which are read together for many."""
+    for start in range(0, len(records), ROWS_AT_ONCE):
+        some = records[start : start + ROWS_AT_ONCE]
+        rows = rows_at(job.input_folder("crawl"), {ref for record in some for ref in record.rows})
+        yield from ((record, [rows[ref] for ref in record.rows]) for record in some)

@@ -8,20 +8,18 @@ round, so that one fetcher alone asks it.
 import asyncio
 import functools
 import shutil
-from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 import pyarrow.parquet as pq
 
-from crawl.damage import Damage
 from crawl.host import HostWork, Surroundings
 from crawl.lane import visit_lane
-from crawl.records import LEDGER_SCHEMA, LINK_SCHEMA, Earlier, LedgerRow, LinkRow, Target
+from crawl.records import Earlier
 from crawl.visit import Asked, unasked
 from crawl.warc import StoredResponse, read_record
 from pipelines.archives import ImportArchives, all_parts
@@ -29,24 +27,18 @@ from pipelines.attempts import begin_attempt, committed, end_attempts, finish_at
 from pipelines.due_again import ARCHIVES, forget_passing_failures
 from pipelines.engine import run_pipeline
 from pipelines.errors import StageError
-from pipelines.fates import Fates
 from pipelines.fetching import fetch_settings
-from pipelines.frontier import SLOTS, Tables, Totals, batched, host_works, split_tables
+from pipelines.frontier import SLOTS, Tables, Totals, host_works, split_tables
 from pipelines.leases import LEASE_S, LeaseLostError, SlotLeases
 from pipelines.nothing_fetched import what_happened
 from pipelines.pauses import PausesFile
 from pipelines.receipts import STAGING, WORK, Receipt, all_receipts, finish_part, remove_strays
+from pipelines.seeds import SEEDS, find_seeds
 from pipelines.segments import SegmentWriter, ledger_tables
-from pipelines.sources import holds_records, open_archive, source_links
+from pipelines.sources import holds_records, open_archive
 from pipelines.stages import Job, Outcome
-from pipelines.tables import read_table, write_table
+from pipelines.tables import read_table
 from pipelines.tombstones import FILE as TOMBSTONES
-from shards.manifest import FileEntry
-
-SEEDS = "seeds"
-
-TABLE_ROWS = 5_000
-"""Rows of a table of links that a source names."""
 
 BATCH_ROWS = 5_000
 """Rows of tables that are sorted together in memory."""
@@ -73,37 +65,16 @@ def run(job: Job) -> Outcome:
         run_pipeline(functools.partial(build_round, job=job, number=number), job.workers)
         end_attempts(job.folder)
         shutil.rmtree(job.folder / _runs(number), ignore_errors=True)
-        found, due, asked = round_totals(job, number)
-        if not due:
+        totals = round_totals(job, number)
+        if totals.is_last:
             break
-        if not asked:
-            raise StageError(f"crawl: {due} URLs are due and a whole round asked for none; raise crawl.round_time_s")
+        if not totals.asked:
+            raise StageError(
+                f"crawl: {totals.due} URLs are due and a whole round asked for none; raise crawl.round_time_s"
+            )
         number += 1
     _check_something_kept(job)
-    return Outcome(records_in=found)
-
-
-def find_seeds(job: Job, name: str) -> Receipt:
-    """Writes where the crawl begins in one source, as links found nowhere; what is no use there gets a ledger row."""
-    files: list[FileEntry] = []
-    fates = Fates()
-    for number, found in enumerate(batched(source_links(name, job), TABLE_ROWS)):
-        links = [asdict(each) for each in found if isinstance(each, LinkRow)]
-        damaged = [asdict(unusable(each, name)) for each in found if isinstance(each, Damage)]
-        files.append(write_table(job.folder, f"links-{SEEDS}-{name}-{number:05d}.parquet", links, LINK_SCHEMA))
-        if damaged:
-            files.append(write_table(job.folder, f"ledger-{SEEDS}-{name}-{number:05d}.parquet", damaged, LEDGER_SCHEMA))
-            fates.add_all([Fates(failed=Counter(row["reason"] for row in damaged))])
-    return Receipt(tuple(files), fates)
-
-
-def unusable(damage: Damage, source: str) -> LedgerRow:
-    """The ledger row of a row of a list that holds no address: it is known by where it stands."""
-    url = f"list:{source}/{Path(damage.source).name}#{damage.row}"
-    row = unasked(
-        Target(f"http://{source}/", "page", 0, "", "", source=source), "failed", damage.reason, damage.text, Asked()
-    ).row
-    return replace(row, url=url, final_url=url, host="")
+    return Outcome(records_in=totals.found)
 
 
 def read_archives(job: Job) -> Receipt:
@@ -267,13 +238,32 @@ def _next_round(job: Job) -> int:
     return 1 + max((int(head) for head in heads if head.isdigit()), default=0)
 
 
-def round_totals(job: Job, number: int) -> tuple[int, int, int]:
-    """URLs found, due and asked for, over all lanes of a round."""
-    totals: Counter[str] = Counter()
+@dataclass
+class RoundTotals:
+    """URLs that all lanes of a round found, had to do and settled, and links that came out of it."""
+
+    found: int = 0
+    due: int = 0
+    asked: int = 0
+    links: int = 0
+
+    @property
+    def is_last(self) -> bool:
+        """Whether nothing can be due after it: nothing was, or all of it was settled and led nowhere."""
+        return not self.due or (self.due == self.asked and not self.links)
+
+
+def round_totals(job: Job, number: int) -> RoundTotals:
+    """Adds up what the lanes of a round say."""
+    totals = RoundTotals()
     for name, receipt in all_receipts(job.folder):
         if name.startswith(f"round-{number:03d}-"):
-            totals.update(receipt.notes)
-    return totals["found"], totals["due"], totals["asked"]
+            totals.found += receipt.notes["found"]
+            totals.due += receipt.notes["due"]
+            totals.asked += receipt.notes["asked"]
+        elif name.startswith(f"{number:03d}-"):
+            totals.links += sum(file.records for file in receipt.files if file.path.startswith("links-"))
+    return totals
 
 
 def _check_something_kept(job: Job) -> None:

@@ -6,7 +6,7 @@ aside; of clean pictures with the same pixels one goes on, into `part-*.tar` and
 
 import functools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +30,7 @@ from pipelines.sorting import SampleRef
 from pipelines.splits import draw_split
 from pipelines.stages import Job, Outcome
 from pipelines.staging import read_staged
-from pipelines.tables import read_row, read_table, write_table
+from pipelines.tables import read_table, write_table
 from shards.tar import sample_bytes
 from shards.triplet import PROVENANCE, record_bytes
 from shards.writer import write_shard
@@ -72,6 +72,11 @@ class Found(NamedTuple):
     ref: RowRef
     rank: tuple[bool, bool, int, int, str]
     link: RowRef
+
+    @property
+    def rows(self) -> tuple[RowRef, ...]:
+        """What must be read to clean it."""
+        return self.ref, self.link
 
 
 def run(job: Job) -> Outcome:
@@ -176,7 +181,7 @@ def one_of_each_picture(key: str, copies: Iterable[Cleaned]) -> Iterator[Any]:
     yield from rejects
 
 
-def clean_picture(found: Any, job: Job) -> Clean | Verdict:  # noqa: ANN401 - a `Found`, as any stage's `Fetched`
+def clean_picture(_: Found, rows: Sequence[dict[str, Any]], job: Job) -> Clean | Verdict:
     """The clean picture as it is stored (the file, caption, JSON), or why there is none."""
     assert job.recipe.images is not None
     config, crawl = job.recipe.images, job.input_folder("crawl")
@@ -184,11 +189,10 @@ def clean_picture(found: Any, job: Job) -> Clean | Verdict:  # noqa: ANN401 - a 
     settings = ImageSettings(
         config.size, min_side, config.max_aspect, config.max_pixels, config.channels, config.encoding, config.quality
     )
-    row = read_row(f"{crawl}/{found.ref.table}", found.ref.row)
+    row, link = rows
     picture = clean_image(read_payload(crawl / row["warc_file"], row["warc_offset"]), settings)
     if isinstance(picture, Verdict):
         return picture
-    link = read_row(f"{crawl}/{found.link.table}", found.link.row)
     record = picture_record(picture, row, link, job)
     return Clean(record["key"], (picture.encoded, link["caption"].encode(), record_bytes(record)))
 

@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import pyarrow.compute as pc
-
 from pipelines.stages import Job
 from pipelines.tables import read_table
 
@@ -26,6 +24,11 @@ class Fetched(NamedTuple):
     sha256: str
     ref: RowRef
 
+    @property
+    def rows(self) -> tuple[RowRef, ...]:
+        """What must be read to clean it."""
+        return (self.ref,)
+
 
 def crawl_tables(job: Job, prefix: str) -> list[str]:
     """The crawl's tables whose name begins with `prefix` (`ledger-` or `links-`), relative to its folder."""
@@ -46,5 +49,6 @@ def count_fetched(job: Job, kind: str) -> int:
     total = 0
     for table in crawl_tables(job, "ledger-"):
         columns = read_table(f"{job.input_folder('crawl')}/{table}", ("kind", "fate"))
-        total += pc.sum(pc.and_(pc.equal(columns["kind"], kind), pc.equal(columns["fate"], "kept"))).as_py() or 0
+        rows = zip(*(column.to_pylist() for column in columns.columns), strict=True)
+        total += sum(row == (kind, "kept") for row in rows)  # pyarrow.compute would load pandas
     return total

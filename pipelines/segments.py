@@ -4,11 +4,10 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
-from crawl.records import LEDGER_SCHEMA, LINK_SCHEMA, Visit
+from crawl.records import LEDGER_SCHEMA, LINK_SCHEMA, Visit, ledger_columns, link_columns
 from crawl.warc import write_info, write_revisit, write_visit
 from pipelines.attempts import segment_name
 from pipelines.fates import Fates
@@ -66,16 +65,16 @@ class SegmentWriter:
     def add(self, visit: Visit) -> None:
         """Stores one visit."""
         self.num_added += 1
-        row = visit.row
+        row = ledger_columns(visit.row)
         if visit.earlier is not None:
             write_revisit(self._warc(), visit)
             self._stored += 1
         elif visit.payload is not None:
             self._stored += 1
-            row = replace(row, warc_file=self._warc_name, warc_offset=write_visit(self._warc(), visit))
-        self._rows.append(asdict(row))
-        self._links.extend(asdict(link) for link in visit.links)
-        self._fates.add(row.fate, row.reason)
+            row |= {"warc_file": self._warc_name, "warc_offset": write_visit(self._warc(), visit)}
+        self._rows.append(row)
+        self._links.extend(map(link_columns, visit.links))
+        self._fates.add(visit.row.fate, visit.row.reason)
         if time.monotonic() - self._noted >= NOTE_EVERY_S:
             note_open(self._folder, self._segment, self._fates)
             self._noted = time.monotonic()

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -39,8 +40,9 @@ def write_rejects(folder: Path, name: str, rejects: Iterable[Reject]) -> tuple[F
 
 
 def read_table(path: str, columns: tuple[str, ...] | None = None) -> pa.Table:
-    """The table at `path`, or some of its columns."""
-    return pq.read_table(path, columns=None if columns is None else list(columns))
+    """The table at `path`, or some of its columns; unlike `pq.read_table`, it need not load pyarrow's data sets."""
+    with pq.ParquetFile(path) as file:
+        return file.read() if columns is None else file.read(columns=list(columns)).select(columns)
 
 
 def read_rows(path: str, columns: tuple[str, ...] | None = None) -> Iterator[dict[str, Any]]:
@@ -50,11 +52,18 @@ def read_rows(path: str, columns: tuple[str, ...] | None = None) -> Iterator[dic
             yield from batch.to_pylist()
 
 
-def read_row(path: str, row: int) -> dict[str, Any]:
-    """Row `row` of a crawl's table; a segment's tables are small, and references to them come in runs."""
-    return dict(_kept_table(path).slice(row, 1).to_pylist()[0])
+def rows_at(folder: Path, refs: Iterable[tuple[str, int]]) -> dict[tuple[str, int], dict[str, Any]]:
+    """The rows that are referred to as (table, row), by reference; each table is looked into once for all of them."""
+    wanted: defaultdict[str, list[int]] = defaultdict(list)
+    for table, row in refs:
+        wanted[table].append(row)
+    found: dict[tuple[str, int], dict[str, Any]] = {}
+    for table, rows in wanted.items():
+        values = _kept_table(f"{folder}/{table}").take(pa.array(rows, pa.int64())).to_pylist()
+        found.update(zip(((table, row) for row in rows), values, strict=True))
+    return found
 
 
 @lru_cache(maxsize=64)
 def _kept_table(path: str) -> pa.Table:
-    return pq.read_table(path)
+    return read_table(path)

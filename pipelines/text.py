@@ -7,7 +7,7 @@ text one goes on, into `documents-*.parquet`.
 import functools
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from pipelines.sorting import SampleRef
 from pipelines.splits import draw_split
 from pipelines.stages import Job, Outcome
 from pipelines.staging import read_staged
-from pipelines.tables import read_row, write_table
+from pipelines.tables import write_table
 
 _TEXT, _COUNT, _SCORE = pa.string(), pa.int64(), pa.float64()
 DOCUMENT_SCHEMA: pa.Schema = pa.schema(
@@ -116,12 +116,12 @@ def one_of_each_text(key: str, copies: Iterable[Cleaned]) -> Iterator[Any]:
     yield from rejects
 
 
-def clean_document(fetched: Any, job: Job) -> Clean | Verdict:  # noqa: ANN401 - any stage's `Fetched`
+def clean_document(fetched: Fetched, rows: Sequence[dict[str, Any]], job: Job) -> Clean | Verdict:
     """The document as it is stored (JSON), or why there is none."""
     assert job.recipe.text is not None
     settings = job.recipe.text.settings()
     crawl = job.input_folder("crawl")
-    row = read_row(f"{crawl}/{fetched.ref.table}", fetched.ref.row)
+    (row,) = rows
     stored = read_record(crawl / row["warc_file"], row["warc_offset"])
     if stored.media_type in LOCAL_TEXT_TYPES:
         text = clean_plain_text(stored.payload, stored.charset, settings)

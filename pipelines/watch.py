@@ -20,6 +20,7 @@ from multiprocessing.process import BaseProcess
 
 import psutil
 
+from pipelines.descendants import descendants
 from pipelines.errors import StageError
 from pipelines.explain import LOG
 from pipelines.log import keep_log
@@ -143,9 +144,11 @@ def _lost_a_worker(child: _Watched) -> bool:
     """Whether a worker has been gone for longer than a pipeline that is ending would take."""
     if not child.in_pipeline:
         return False
-    with suppress(psutil.NoSuchProcess):
-        for process in psutil.Process(child.process.pid).children(recursive=True):
-            child.workers.setdefault(process.pid, process)
+    assert child.process.pid is not None, "the child was started"
+    for pid in descendants(child.process.pid):
+        if pid not in child.workers:
+            with suppress(psutil.NoSuchProcess):
+                child.workers[pid] = psutil.Process(pid)
     if all(map(_lives, child.workers.values())):
         child.gone_since = None
         return False

@@ -269,7 +269,7 @@ def test_no_way_leads_to_a_refused_address(address: str, way: str, web: Web):
 def test_an_address_that_changes_between_look_ups_gains_nothing(
     address: str, age_s: float, web: Web, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("crawl.addresses.MAX_ANSWER_AGE_S", age_s)  # below 0: each look-up is made anew
+    monkeypatch.setattr("crawl.resolver.MAX_ANSWER_AGE_S", age_s)  # below 0: each look-up is made anew
     for first, second in (((PUBLIC,), (address,)), ((address,), (PUBLIC,)), ((PUBLIC,), (PUBLIC, address))):
         web.answers |= {"rebinding.example": itertools.chain([first], itertools.repeat(second))}
         fates = _crawl({"http://rebinding.example/": "page"}, _settings())

@@ -5,7 +5,8 @@ import socket
 
 import pytest
 
-from crawl.addresses import AddressRefusedError, CheckedResolver, check_url, refusal, resolve_checked
+from crawl.addresses import AddressRefusedError, check_url, refusal, resolve_checked
+from crawl.resolver import CheckedResolver
 from crawl.urls import canonical_url
 
 REFUSED = {

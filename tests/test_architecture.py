@@ -38,6 +38,7 @@ ONLY_IN = {
     "airflow": ("airflow/",),
 }
 READING_PATH = {"numpy", "pyarrow", "PIL", "fsspec", "crc32c"}
+FETCHING = ("crawl/api.py", "crawl/http.py", "crawl/addresses.py", "crawl/resolver.py")
 WRITERS_OF_CONNECTIONS = ("aiohttp", "requests", "socket", "urllib.request", "urllib3", "http.client")
 
 
@@ -91,7 +92,7 @@ def test_only_the_fetching_modules_open_connections():
     for room in ROOMS:
         for path in _files(room):
             place = path.relative_to(ROOT).as_posix()
-            if place in ("crawl/api.py", "crawl/http.py", "crawl/addresses.py") or place.startswith("crawl/demo/"):
+            if place in FETCHING or place.startswith("crawl/demo/"):
                 continue
             used = _imports(path) & set(WRITERS_OF_CONNECTIONS)
             assert not used, f"{place} imports {sorted(used)}"

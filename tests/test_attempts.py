@@ -18,6 +18,7 @@ from pipelines.fates import Fates
 from pipelines.leases import LeaseLostError
 from pipelines.load_recipe import check_recipe
 from pipelines.receipts import Receipt, all_receipts, create_receipt, finish_part, receipt_names
+from pipelines.seeds import SEEDS, find_seeds
 from pipelines.segments import SegmentWriter, ledger_tables
 from pipelines.stages import Job
 from pipelines.tables import read_table
@@ -117,12 +118,12 @@ def test_a_lane_that_is_begun_again_asks_for_nothing_that_was_settled(tmp_path: 
     web = SimulatedWeb({f"h{host}.example": Host(f"{host}", response_s=0) for host in range(NUM_HOSTS)})
     monkeypatch.setattr(crawl, "Surroundings", partial(Surroundings, fetcher=web))
     job = _job(tmp_path)
-    finish_part(job.folder, f"{crawl.SEEDS}-list", partial(crawl.find_seeds, job, "list"))
+    finish_part(job.folder, f"{SEEDS}-list", partial(find_seeds, job, "list"))
     ((lane, run),) = [found for batch in enumerate(crawl._batches(job)) for found in crawl._split(batch, job, 1)]
     few = job.recipe.crawl.model_copy(update={"max_urls_per_host": 4})
     first = Job(**{**vars(job), "recipe": job.recipe.model_copy(update={"crawl": few})})
     crawl.fetch_lane((lane, [run]), first, 1)
-    assert crawl.round_totals(job, 1) == (30, 30, 12)
+    assert crawl.round_totals(job, 1) == crawl.RoundTotals(found=30, due=30, asked=12)
     crawl.fetch_lane((lane, [run]), job, 1)
     asked = Counter((request.host, request.path) for request in web.log if request.path != "/robots.txt")
     assert len(asked) == asked.total() == NUM_HOSTS * NUM_PICTURES

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from tests.bench.crawling import measure, print_ratios
 from tests.bench.harness import ROOT, Comparison, Finding, Side, SideError, compare, print_table, run
 from tests.bench.material import make_material
 from tests.bench.peers import PeersError, peers_python, write_material
@@ -32,20 +33,24 @@ def main() -> int:
     """Runs the benchmarks; returns 1 where a limit is not kept."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="runs of each side")
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--crawls", type=int, default=3, help="crawls of each side, of each kind; 0 leaves them out")
+    chosen = parser.parse_args()
+    rounds = chosen.rounds
     console = Console(highlight=False, width=132)
     data = FOLDER / "data"
     console.print("making what is to be read …")
     make_material(data)
     findings = list(_findings(data, rounds, _peers(data, console), console))
     print_table(findings, console)
+    ratios = measure(FOLDER, chosen.crawls, console) if chosen.crawls else []
+    print_ratios(ratios, console)
     is_flat = _print_memory(data, console)
     are_small = [_print_stage_memory(stage, data, console) for stage in ("triplets", "windows")]
     is_frontier_flat = _print_frontier_memory(data, console)
-    console.print(f"{datetime.now(UTC):%d %B %Y}, {_machine()}, Python {platform.python_version()}, {rounds} rounds")
-    return (
-        0 if is_flat and all(are_small) and is_frontier_flat and all(finding.is_enough for finding in findings) else 1
-    )
+    times = f"{rounds} rounds, {chosen.crawls} crawls"
+    console.print(f"{datetime.now(UTC):%d %B %Y}, {_machine()}, Python {platform.python_version()}, {times}")
+    is_kept = all(finding.is_enough for finding in findings) and all(ratio.is_enough for ratio in ratios)
+    return 0 if is_flat and all(are_small) and is_frontier_flat and is_kept else 1
 
 
 def comparisons(peers: str | None) -> list[Comparison]:

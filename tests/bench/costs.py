@@ -28,7 +28,6 @@ def main() -> None:
             break
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_s = used.ru_utime + used.ru_stime
-    sys.stderr.write(f"user {used.ru_utime} sys {used.ru_stime}\n")
     print(json.dumps({"status": done.returncode, "wall_s": wall_s, "cpu_s": cpu_s, "said": done.stderr[-2000:]}))
 
 

@@ -87,7 +87,9 @@ def measure(folder: Path, rounds: int, console: Console, settings: Sequence[Sett
 
 
 def print_ratios(ratios: Sequence[Ratio], console: Console) -> None:
-    """Prints one line for each."""
+    """Prints one line for each; nothing where there is none."""
+    if not ratios:
+        return
     table = Table(title="Crawling beside img2dataset, CPU a picture, median of pairs", title_justify="left")
     for name in ("what", "ours", "img2dataset", "ratio, CPU", "ratio, wall", "needed", "kept"):
         table.add_column(name, justify="left" if name == "what" else "right")

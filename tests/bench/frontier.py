@@ -103,6 +103,7 @@ def _run_stage(folder: Path, size: int) -> None:
     """Runs what the stage consists of, but for two rounds only."""
     from pipelines import crawl, due_again, engine, forked_workers  # noqa: PLC0415 - Beam takes its time
     from pipelines.receipts import finish_part  # noqa: PLC0415
+    from pipelines.seeds import SEEDS, find_seeds  # noqa: PLC0415
 
     num_hosts = size // (PAGES + PICTURES)
     _write_lists(folder, num_hosts)
@@ -110,13 +111,14 @@ def _run_stage(folder: Path, size: int) -> None:
     forked_workers.open_nursery()
     job = _job(folder)
     for name in job.recipe.crawl.sources:
-        finish_part(job.folder, f"{crawl.SEEDS}-{name}", partial(crawl.find_seeds, job, name))
+        finish_part(job.folder, f"{SEEDS}-{name}", partial(find_seeds, job, name))
     engine.run_pipeline(partial(crawl.build_round, job=job, number=1), WORKERS)
     assert due_again.forget_passing_failures(job.folder) == num_hosts
     engine.run_pipeline(partial(crawl.build_round, job=job, number=2), WORKERS)
-    found, due, asked = crawl.round_totals(job, 2)
-    assert (due, asked) == (found - (ASKED - 1) * num_hosts, ASKED * num_hosts), (found, due, asked)
-    (folder / "found").write_text(str(found))
+    totals = crawl.round_totals(job, 2)
+    expected = (totals.found - (ASKED - 1) * num_hosts, ASKED * num_hosts)
+    assert (totals.due, totals.asked) == expected, totals
+    (folder / "found").write_text(str(totals.found))
 
 
 def _job(folder: Path) -> Any:

@@ -11,7 +11,7 @@ from PIL import Image
 SOURCES = ("photos/anki-trees.tar.gz", "sites/greeneville-walks.tar.gz")
 WIDTH, HEIGHT = 500, 375
 QUALITY = 92
-"""Files of some 60 kB, as photographs of that size have on the web."""
+"""Files of some 80 kB, as much as the 149 tree photographs of about that size have at the median."""
 
 
 class MissingError(RuntimeError):
