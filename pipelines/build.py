@@ -20,7 +20,6 @@ from pipelines.inputs import check_files, check_inputs, committed_manifest
 from pipelines.ledger import count_fetched
 from pipelines.progress import StageResult, stage_line, stage_progress
 from pipelines.recipe import Recipe
-from pipelines.score_recipe import model_identity
 from pipelines.snapshots import snapshot_before
 from pipelines.source_files import identities
 from pipelines.stages import STAGES, Job, fingerprint, inputs_of, tidy
@@ -71,20 +70,9 @@ def make_job(
     if before is not None:
         inputs["crawl"] = before
     hashes = {name: manifest_sha256(out / name / manifest.fingerprint) for name, manifest in inputs.items()}
-    files = read_besides(stage, recipe)
+    files = identities(stage, recipe)
     job = Job(stage, recipe, out, "", inputs, tombstones, workers or _suitable_workers(stage, inputs), files)
     return replace(job, fingerprint=fingerprint(STAGES[stage], job.configuration, hashes, tombstones))
-
-
-def read_besides(stage: str, recipe: Recipe) -> Mapping[str, str]:
-    """What tells the files that a stage reads, besides its inputs, from others.
-
-    Raises:
-        StageError: one cannot be read.
-    """
-    if stage == "crawl":
-        return identities(recipe)
-    return model_identity(recipe.score) if stage == "score" and recipe.score is not None else {}
 
 
 def build_stage(job: Job, console: Console) -> StageResult:

@@ -16,7 +16,8 @@ import psutil
 
 from crawl.tls import tls_context
 from pipelines.errors import advice
-from pipelines.recipe import MEBIBYTE, Recipe
+from pipelines.recipe import Recipe
+from pipelines.section import MEBIBYTE
 from shards.store import is_url
 
 WORKER_FILES, WORKER_THREADS, WORKER_BYTES = 64, 34, 226 * MEBIBYTE

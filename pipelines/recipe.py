@@ -24,11 +24,11 @@ from crawl.picture_filters.settings import FilterSettings
 from crawl.urls import TRACKING_PARAMETERS
 from pipelines.folders import STAGE_NAMES
 from pipelines.score_recipe import ScoreConfig
-from pipelines.section import TRANSPORT, Section
+from pipelines.section import MEBIBYTE, TRANSPORT, Section
 from pipelines.source_recipes import Source, check_names
+from pipelines.text_recipe import TextConfig
 from shards.schedule import ladder
-
-MEBIBYTE = 1 << 20
+from shards.window import Packing
 
 
 def _is_plain(text: str) -> bool:
@@ -167,35 +167,6 @@ def image_settings(config: ImagesConfig) -> ImageSettings:
     return ImageSettings(**values, filters=FilterSettings(**config.filters.model_dump()))
 
 
-class TextConfig(Section):
-    """Which pages hold prose worth learning from; the thresholds are explained in `crawl.text_rules`."""
-
-    min_words: int = Field(50, ge=1)
-    max_words: int = Field(100_000, ge=1)
-    min_mean_word_length: float = Field(3.0, ge=0)
-    max_mean_word_length: float = Field(10.0, gt=0)
-    min_alphabetic_share: float = Field(0.8, ge=0, le=1)
-    max_symbol_ratio: float = Field(0.1, ge=0, le=1)
-    max_bullet_line_share: float = Field(0.9, ge=0, le=1)
-    max_ellipsis_line_share: float = Field(0.3, ge=0, le=1)
-    min_sentences: int = Field(3, ge=0, description="0 asks for none")
-    max_repeated_line_share: float = Field(0.3, ge=0, le=1)
-    max_repeated_character_share: float = Field(0.2, ge=0, le=1)
-    max_bytes: int = Field(5_000_000, ge=1024, description="of a page")
-    max_nodes: int = Field(30_000, ge=1, description="of a page")
-    buckets: int = Field(4, ge=1, le=65536, description="key buckets the tables are cut from")
-    max_part_bytes: int = Field(64 * MEBIBYTE, ge=65536)
-
-    @model_validator(mode="after")
-    def _limits_leave_something(self) -> Self:
-        for low, high in (("min_words", "max_words"), ("min_mean_word_length", "max_mean_word_length")):
-            if getattr(self, low) > getattr(self, high):
-                raise ValueError(
-                    f"{low} {getattr(self, low)} is above {high} {getattr(self, high)}: nothing would pass"
-                )
-        return self
-
-
 class SplitConfig(Section):
     """Which fraction of the near-duplicate clusters each split takes; they add up to 1."""
 
@@ -234,14 +205,27 @@ class TripletsConfig(Section):
 class WindowsConfig(Section):
     """How documents become windows of tokens."""
 
-    tokenizer: Literal["words", "bytes"] = "words"
+    tokenizer: Literal["words", "bpe", "bytes"] = "words"
     max_words: int = Field(8192, ge=2, le=2**31, description="size of the dictionary of `words`")
     min_count: int = Field(1, ge=1, description="a rarer word is <unk>")
     lower_case: bool = Field(False, description="of `words`: whether Oak and oak are one word")
+    spaced: bool = Field(False, description="of `words`: whether white space alone parts them")
+    vocab_size: int = Field(8192, ge=257, le=2**31, description="ids of `bpe`, the 256 bytes and <eos> included")
+    tokenizer_file: str | None = Field(None, description="of Hugging Face's, for `bpe`; none given: one is trained")
+    end: str | None = Field(None, description="token of that file that closes a document; none given: the usual one")
+    packing: Packing = Field("concat", description="one stream; best_fit: whole documents; document: one a window")
     context: int = Field(64, ge=1, le=1 << 20, description="tokens before the last predicted one")
     stride: int | None = Field(None, ge=1, description="tokens between window starts; none given: context")
     buckets: int = Field(4, ge=1, le=65536)
     max_shard_bytes: int = Field(256 * MEBIBYTE, ge=65536)
+
+    @model_validator(mode="after")
+    def _keys_suit_each_other(self) -> Self:
+        if self.tokenizer_file is not None and self.tokenizer != "bpe":
+            raise ValueError(f"tokenizer_file is given, but tokenizer is {self.tokenizer}: only bpe can be read")
+        if self.packing == "best_fit" and self.stride not in (None, self.context):
+            raise ValueError(f"stride is {self.stride}, but best_fit repeats no token: leave it out")
+        return self
 
     @model_validator(mode="after")
     def _no_token_is_skipped(self) -> Self:

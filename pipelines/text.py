@@ -14,14 +14,16 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 
+from crawl.contamination import find_contamination
 from crawl.records import UNKNOWN
-from crawl.text import CleanText, TextSettings, clean_page, clean_plain_text
+from crawl.text import CleanText, clean_page, clean_plain_text
 from crawl.verdict import Verdict
 from crawl.visit import LOCAL_TEXT_TYPES
 from crawl.warc import read_record
 from pipelines.cleaning import Clean, Cleaned, finish_clean_part
 from pipelines.duplicates import REJECTS, keep_first, keep_first_remembered
 from pipelines.engine import run_pipeline
+from pipelines.evaluations import evaluations
 from pipelines.fates import Fates
 from pipelines.ledger import FROM_LEDGER, Fetched, count_fetched, crawl_tables, read_fetched
 from pipelines.receipts import Receipt
@@ -45,6 +47,7 @@ DOCUMENT_SCHEMA: pa.Schema = pa.schema(
             ("text", _TEXT),
             ("num_words", _COUNT),
             ("language", _TEXT),
+            ("private_data", _TEXT),
             ("quality_score", _SCORE),
             ("licence", _TEXT),
             ("licence_url", _TEXT),
@@ -116,7 +119,7 @@ def one_of_each_text(key: str, copies: Iterable[Cleaned]) -> Iterator[Any]:
 def clean_document(fetched: Fetched, rows: Sequence[dict[str, Any]], job: Job) -> Clean | Verdict:
     """The document as it is stored (JSON), or why there is none."""
     assert job.recipe.text is not None
-    settings = TextSettings(**job.recipe.text.model_dump(exclude={"buckets", "max_part_bytes"}))
+    settings = job.recipe.text.settings()
     crawl = job.input_folder("crawl")
     (row,) = rows
     stored = read_record(crawl / row["warc_file"], row["warc_offset"])
@@ -126,12 +129,16 @@ def clean_document(fetched: Fetched, rows: Sequence[dict[str, Any]], job: Job) -
         text = clean_page(stored.payload, fetched.url, stored.charset, settings)
     if isinstance(text, Verdict):
         return text
+    shared = find_contamination(text.text, evaluations(tuple(job.recipe.text.decontaminate)))
+    if shared is not None:
+        return Verdict("rejected", "contaminated", shared)
     document = make_document(text, row, job)
     return Clean(document["key"], (json.dumps(document, ensure_ascii=False).encode(),))
 
 
 def make_document(text: CleanText, row: dict[str, Any], job: Job) -> dict[str, Any]:
     """A row of `documents-*.parquet`; its key is 32 hex digits of the text's SHA-256."""
+    assert job.recipe.text is not None
     key = hashlib.sha256(text.text.encode()).hexdigest()[:32]
     known = {
         **{name: row[name] for name in FROM_LEDGER},
@@ -140,13 +147,14 @@ def make_document(text: CleanText, row: dict[str, Any], job: Job) -> dict[str, A
         "text": text.text,
         "num_words": text.num_words,
         "language": text.language,
+        "private_data": json.dumps(dict(sorted(text.private_data.items()))),
         "quality_score": 0.0,
         "licence": UNKNOWN,
         "licence_url": UNKNOWN,
         "author": UNKNOWN,
         "cluster": key,
         "split": draw_split(key, job.recipe.split),
-        "filters": "gopher_quality,repeated_lines,exact_duplicate,same_text",
+        "filters": ",".join((*job.recipe.text.settings().rules.names(), "exact_duplicate", "same_text")),
     }
     return {name: known[name] for name in DOCUMENT_SCHEMA.names}
 

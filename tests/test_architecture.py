@@ -85,7 +85,7 @@ def test_reading_and_training_need_only_a_few_packages():
     for room in ("shards", "models"):
         for path in _files(room):
             outside = {_top(name) for name in _imports(path)} - set(sys.stdlib_module_names) - {"shards", "models"}
-            optional = {"torch", "matplotlib", "triton", "webdataset"}
+            optional = {"torch", "matplotlib", "triton", "webdataset", "tokenizers"}
             assert outside <= READING_PATH | optional, f"{path}: {sorted(outside)}"
 
 

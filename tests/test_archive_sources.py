@@ -46,7 +46,7 @@ def crawl(
         "name": "archived",
         "contact": "gardener@example.org",
         "crawl": {"sources": {"archive": source, **more}, **settings},
-        "text": {"min_words": 5, "min_sentences": 1},
+        "text": {"gopher_quality": {"min_words": 5}, "min_sentences": 1},
     }
     recipe = check_recipe(data, "archived.yaml")
     build(recipe, out, ("crawl", "text"), workers, Console(quiet=True))

@@ -39,7 +39,7 @@ crawl:
   timeout_s: 5
   max_attempts: 1
 images: {size: 16}
-text: {min_words: 20, min_sentences: 1}
+text: {gopher_quality: {min_words: 20}, min_sentences: 1}
 triplets: {}
 windows: {context: 8}
 """

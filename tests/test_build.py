@@ -146,7 +146,7 @@ def test_nothing_but_the_manifests_files_stands_in_a_committed_folder(built: Pat
 
 def test_a_changed_threshold_runs_again_only_what_depends_on_it(built: Path, server: DemoServer, tmp_path: Path):
     out, asked = copy_of(built, tmp_path, tuple(STAGES)), len(server.log)
-    run(server, out, "text.min_words=620")
+    run(server, out, "text.gopher_quality.min_words=620")
     assert len(server.log) == asked
     changed = {stage for stage in STAGES if manifest_bytes(out, (stage,)) != manifest_bytes(built, (stage,))}
     assert changed == {"text", "windows"}

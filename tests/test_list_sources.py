@@ -132,7 +132,7 @@ def test_listed_pages_lead_to_their_pictures_where_the_recipe_says_so(tmp_path: 
     (tmp_path / "list.txt").write_text(f"{HOME}/\n")
     source = {"source": "urls", "files": [str(tmp_path / "list.txt")], "kind": "page", "follow": "pictures"}
     with serve(pages(content)) as site:
-        _build(tmp_path / "out", {"list": source}, site, text={"min_words": 20})
+        _build(tmp_path / "out", {"list": source}, site, text={"gopher_quality": {"min_words": 20}})
     assert {path for _, path in site.requests} == {*SITE_FILES, "/", "/0.png"}
     assert manifest_of(tmp_path / "out", "images").counts.kept == 1
 
@@ -181,7 +181,7 @@ def trees(tmp_path: Path) -> Path:
 
 def test_a_folder_becomes_pictures_with_captions_and_documents(trees: Path, tmp_path: Path):
     out = tmp_path / "out"
-    _build(out, {"disk": {"source": "folder", "path": str(trees)}}, text={"min_words": 20})
+    _build(out, {"disk": {"source": "folder", "path": str(trees)}}, text={"gopher_quality": {"min_words": 20}})
     crawl = manifest_of(out, "crawl").counts
     assert (crawl.kept, crawl.records_in) == (3, crawl.kept + sum(crawl.rejected.values()) + sum(crawl.failed.values()))
     pictures = {row["url"]: row for row in table_rows(out, "images", "images-")}

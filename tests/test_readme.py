@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.recipe import CrawlConfig, ImagesConfig, SplitConfig, TextConfig, TripletsConfig, WindowsConfig
+from pipelines.recipe import CrawlConfig, ImagesConfig, SplitConfig, TripletsConfig, WindowsConfig
 from pipelines.section import Section
+from pipelines.text_recipe import TextConfig
 from tests.builds import manifest_of, seedbed
 
 ROOT = Path(__file__).parents[1]

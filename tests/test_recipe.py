@@ -69,7 +69,10 @@ def test_a_section_left_out_leaves_its_stage_out(recipe_file: Path):
         ("crawl.sources.list={source: urls}", "crawl.sources.list.files: missing; source 'urls' needs it"),
         ("crawl.sources={'a/b': {source: folder, path: x}}", "crawl.sources: source 'a/b': name it with up to 32"),
         ("crawl.delay_s=-1", "crawl.delay_s: -1 will not do"),
-        ("text.min_words=200000", "text: min_words 200000 is above max_words 100000: nothing would pass"),
+        (
+            "text.gopher_quality.min_words=200000",
+            "text.gopher_quality: min_words is 200000 and max_words 100000; want 0 ≤ min",
+        ),
     ],
 )
 def test_an_impossible_value_is_named_with_its_place_and_what_would_do(recipe_file: Path, override: str, message: str):
@@ -152,7 +155,7 @@ def _fingerprints(overrides: list[str], recipe_file: Path, tombstones: Tombstone
         ("images.size=32", {"images", "score", "triplets"}),
         ("score.min_score=0.7", {"score", "triplets"}),
         ("triplets.steps=6", {"triplets"}),
-        ("text.min_words=10", {"text", "windows"}),
+        ("text.gopher_quality.min_words=10", {"text", "windows"}),
         ("windows.context=32", {"windows"}),
         ("split={train: 0.8, val: 0.1, test: 0.1}", {"images", "score", "text", "triplets", "windows"}),
     ],

@@ -61,7 +61,7 @@ def _build(site: Site, out: Path, snapshot: str, **crawl: Any) -> None:
             **crawl,
         },
         "images": {"size": 16},
-        "text": {"min_words": 20},
+        "text": {"gopher_quality": {"min_words": 20}},
         "split": {"train": 1.0, "val": 0.0, "test": 0.0},
     }
     recipe = check_recipe(data, "grove.yaml")
