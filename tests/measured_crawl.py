@@ -37,7 +37,10 @@ class Measured:
     details: dict[str, str]
     num_links: int
     grew_mb: float
-    took_s: float
+    waited_s: float
+    """Wall-clock seconds in which the process did nothing, or others had the processor: what a server can drag out."""
+    worked_s: float
+    """Seconds of CPU time."""
 
 
 class MeasuredCrawler:
@@ -94,9 +97,11 @@ async def _visit(urls: Mapping[str, str], settings: FetchSettings) -> tuple[dict
 def _measure(case: dict[str, Any]) -> Measured:
     hosts = tuple(case["settings"].get("allow_hosts", ()))
     settings = FetchSettings(contact="gardener@trees.example", scopes={"": Scope(hosts)}, **case["settings"])
-    baseline, began = _peak_mb(), time.monotonic()
+    baseline, began, worked = _peak_mb(), time.monotonic(), time.process_time()
     fates, details, num_links = asyncio.run(_visit(case["urls"], settings))
-    return Measured(fates, details, num_links, _peak_mb() - baseline, time.monotonic() - began)
+    worked_s = time.process_time() - worked
+    waited_s = time.monotonic() - began - worked_s
+    return Measured(fates, details, num_links, _peak_mb() - baseline, waited_s, worked_s)
 
 
 def main() -> None:

@@ -210,13 +210,19 @@ def _crawl(crawler: MeasuredCrawler, server: Hostile, urls: dict[str, str], **se
     return measured
 
 
+def _assert_in_time(measured: Measured) -> None:
+    """Not by wall clock alone: work of a second takes ten where ten processes share the processor."""
+    assert measured.worked_s < 2.5
+    assert measured.waited_s < TIMEOUT_S + 2.5 + 15 * measured.worked_s
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_a_hostile_answer_ends_in_its_time_with_its_reason(name: str, crawler: MeasuredCrawler):
     case, url = CASES[name], f"http://{HOST}/"
     with serve_hostile(lambda path: case.pieces() if path == "/" else iter([NOT_HERE])) as server:
         measured = _crawl(crawler, server, {url: case.kind})
     assert measured.fates[url] == case.fate, measured.details[url]
-    assert measured.took_s < TIMEOUT_S + 2.5
+    _assert_in_time(measured)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +244,7 @@ def test_a_hostile_robots_txt_is_cut_or_means_no(robots: Callable[[], Pieces], f
     with serve_hostile(lambda path: robots() if path == "/robots.txt" else _whole(b"<p>oak")()) as server:
         measured = _crawl(crawler, server, {f"http://{HOST}/": "page"})
     assert measured.fates == {f"http://{HOST}/": fate}
-    assert measured.took_s < TIMEOUT_S + 2.5
+    _assert_in_time(measured)
 
 
 def test_redirects_without_end_are_followed_so_far(crawler: MeasuredCrawler):
@@ -258,7 +264,7 @@ def test_hosts_that_no_name_server_knows_are_not_looked_up(host: str, crawler: M
     url = f"http://{host}/"
     measured = crawler.crawl({url: "page"}, delay_s=0)
     assert measured.fates == {url: "failed bad_host_name"}
-    assert measured.took_s < 1
+    assert measured.worked_s < 1
 
 
 def _server_context(certificate: Path) -> ssl.SSLContext:

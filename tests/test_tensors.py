@@ -229,7 +229,8 @@ def test_a_mixture_goes_through_torchs_loader_and_damage_counts(tmp_path: Path, 
     loader = DataLoader(batches, batch_size=None, num_workers=num_workers, multiprocessing_context=context)
     through_torch = [batch["key"] for batch in islice(loader, 10)]
     assert through_torch == [batch["key"].tolist() for batch in islice(own, 10)]
-    assert batches.loader.num_quarantined == own.num_quarantined == 4
+    # Of batches that workers had ready, some may have come before their turn.
+    assert own.num_quarantined == 4 <= batches.loader.num_quarantined <= 4 + 2 * num_workers
     batches.loader.skip(10)
     assert batches.loader.state_dict() == own.state_dict()
 
