@@ -7,8 +7,10 @@ copies the windows' tokens together. No step holds more than a few thousand wind
 
 import functools
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -28,7 +30,7 @@ from pipelines.staging import stage_payload, staged_name
 from pipelines.streams import DOCUMENT_SCHEMA, Stream, Totals, pack_windows, part_name, plan_windows, tokens_name
 from pipelines.tables import read_rows, write_table
 from shards.manifest import FileEntry, atomic_open
-from shards.tokenizer import load_tokenizer
+from shards.tokenizer import WordTokenizer, load_tokenizer
 from shards.triplet import record_bytes
 from shards.window import EXTENSIONS, WindowSpec, window_bytes, window_key, window_members, window_record
 from shards.writer import write_shard
@@ -45,7 +47,8 @@ def run(job: Job) -> Outcome:
     documents = count_kept(job, "text", "pages")
     make_tokenizer(job)
     run_pipeline(functools.partial(build, job=job), job.workers)
-    return dataset_outcome(job, documents, window_spec(job).to_json())
+    outcome = dataset_outcome(job, documents, window_spec(job).to_json())
+    return replace(outcome, configuration={**outcome.configuration, "unknown_rate": unknown_rates(job)})
 
 
 def build(pipeline: beam.Pipeline, job: Job) -> None:
@@ -63,6 +66,18 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         # [SampleRef]
         | "WriteShards" >> WriteShards(job.folder, config.buckets, config.max_shard_bytes, write)
     )
+
+
+def unknown_rates(job: Job) -> dict[str, float]:
+    """Of each split, the share of its tokens that the dictionary does not hold; 0 for bytes and byte pairs."""
+    tokens: Counter[str] = Counter()
+    unknown: Counter[str] = Counter()
+    for table in document_tables(job):
+        receipt = read_receipt(job.folder, part_name(table))
+        assert receipt is not None, "every table was made into tokens"
+        tokens.update(receipt.notes["tokens"])
+        unknown.update(receipt.notes["unknown"])
+    return {split: round(unknown[split] / total, 6) for split, total in sorted(tokens.items())}
 
 
 def window_spec(job: Job) -> WindowSpec:
@@ -84,18 +99,21 @@ def tokenise(table: str, job: Job) -> Receipt:
     documents: list[dict[str, Any]] = []
     with ExitStack() as stack:
         staged: dict[str, BinaryIO] = {}
+        unknown: Counter[str] = Counter()
         for row in read_rows(f"{job.input_folder('text')}/{table}", ("split", "key", "url", "text")):
             split = row["split"]
             if split not in staged:
                 staged[split] = stack.enter_context(atomic_open(job.folder / tokens_name(table, split)))
             tokens = np.append(tokenizer.encode(row.pop("text")), tokenizer.eos_id).astype(tokenizer.dtype)
             staged[split].write(tokens.tobytes())
+            if isinstance(tokenizer, WordTokenizer):
+                unknown[split] += int(np.count_nonzero(tokens == tokenizer.unk_id))
             documents.append({**row, "num_tokens": len(tokens)})
         sizes = {split: file.tell() for split, file in staged.items()}
     files = [FileEntry(tokens_name(table, split), size, "", 0) for split, size in sizes.items()]
     files.append(write_table(job.folder, _documents_name(table), documents, DOCUMENT_SCHEMA))
     totals = {split: size // np.dtype(tokenizer.dtype).itemsize for split, size in sizes.items()}
-    return Receipt(tuple(files), Fates(kept=len(documents)), len(documents), {"tokens": totals})
+    return Receipt(tuple(files), Fates(kept=len(documents)), len(documents), {"tokens": totals, "unknown": unknown})
 
 
 def plan_table(

@@ -9,12 +9,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.bench.crawling import measure, print_ratios
+from tests.bench.crawling import TITLE, measure
 from tests.bench.harness import ROOT, Comparison, Finding, Side, SideError, compare, print_table, run
 from tests.bench.material import make_material
 from tests.bench.near_duplicates import PLANTED
 from tests.bench.peers import PeersError, peers_python, write_material
 from tests.bench.photographs import MissingError, unpack_photographs
+from tests.bench.prose_costs import TITLE as PROSE_TITLE
+from tests.bench.prose_costs import measure_prose
+from tests.bench.whole_runs import print_ratios
 
 MAX_GROWTH = 0.05
 """Of a reader's memory from epoch 1 to 20."""
@@ -53,14 +56,16 @@ def main() -> int:
     findings = list(_findings(data, rounds, wanted, console))
     print_table(findings, console)
     ratios = measure(FOLDER, chosen.crawls, console) if chosen.crawls else []
-    print_ratios(ratios, console)
+    print_ratios(TITLE, "img2dataset", ratios, console)
+    prose = measure_prose(FOLDER, rounds, console)
+    print_ratios(PROSE_TITLE, "datatrove", prose, console)
     is_flat = _print_memory(data, console)
     are_small = [_print_stage_memory(stage, data, console) for stage in ("triplets", "windows")]
     is_frontier_flat = _print_frontier_memory(data, console)
     is_clustered = _print_near_duplicates(data, console)
     times = f"{rounds} rounds, {chosen.crawls} crawls"
     console.print(f"{datetime.now(UTC):%d %B %Y}, {_machine()}, Python {platform.python_version()}, {times}")
-    is_kept = all(finding.is_enough for finding in findings) and all(ratio.is_enough for ratio in ratios)
+    is_kept = all(finding.is_enough for finding in findings) and all(ratio.is_enough for ratio in ratios + prose)
     return 0 if is_flat and all(are_small) and is_frontier_flat and is_clustered and is_kept else 1
 
 

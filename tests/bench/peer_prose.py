@@ -3,7 +3,8 @@
 Language is left out on both sides: its model would have to be fetched.
 """
 
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,6 @@ from datatrove.pipeline.filters import (
 )
 from datatrove.pipeline.readers import WarcReader
 
-from tests.bench.timing import run_side
-
 
 def filters() -> list[Any]:
     return [
@@ -29,45 +28,25 @@ def filters() -> list[Any]:
     ]
 
 
-def articles(data: Path) -> Iterator[int]:
-    return _clean(data, "articles.warc.gz")
+def main() -> None:
+    """Does what the command line names, so many times, as `tests.bench.prose` does."""
+    name, data, times = sys.argv[1:]
+    for _ in range(int(times)):
+        if name == "rules":
+            texts = (Path(data) / "texts").read_text("utf-8").split("\0")
+            run(filters(), (Document(text=text, id=str(number)) for number, text in enumerate(texts)))
+        else:
+            pages = WarcReader(data, glob_pattern=f"{name}.warc.gz").run(None, 0, 1)
+            run([Trafilatura(favour_precision=True, timeout=60), *filters()], pages)
 
 
-def mixed(data: Path) -> Iterator[int]:
-    return _clean(data, "mixed.warc.gz")
-
-
-def rules(data: Path) -> Iterator[int]:
-    texts = [text for text in (data / "texts").read_text("utf-8").split("\0") if text]
-    while True:
-        yield from _counted((Document(text=text, id=str(n)) for n, text in enumerate(texts)), filters())
-
-
-def _clean(data: Path, name: str) -> Iterator[int]:
-    while True:
-        pages = WarcReader(str(data), glob_pattern=name).run(None, 0, 1)
-        yield from _counted(pages, [Trafilatura(favour_precision=True, timeout=60), *filters()])
-
-
-def _counted(documents: Iterable[Document], steps: list[Any]) -> Iterator[int]:
-    """Runs documents through the steps; yields one for each that goes in."""
-    taken = 0
-
-    def counting() -> Iterator[Document]:
-        nonlocal taken
-        for document in documents:
-            taken += 1
-            yield document
-
-    kept: Iterable[Document] = counting()
+def run(steps: list[Any], documents: Iterable[Document]) -> None:
+    """Runs documents through the steps."""
     for step in steps:
-        kept = step.run(kept, 0, 1)
-    before = 0
-    for _ in kept:
-        yield taken - before
-        before = taken
-    yield taken - before
+        documents = step.run(documents, 0, 1)
+    for _ in documents:
+        pass
 
 
 if __name__ == "__main__":
-    run_side({"articles": articles, "mixed": mixed, "rules": rules})
+    main()

@@ -11,12 +11,15 @@ from pathlib import Path
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
+from crawl.encoding import decode_page
+from crawl.main_text import extract_main_text
+from crawl.page_tree import parse_page
 from tests.bench.photographs import MissingError
 
 ARTICLES = "pages/article-extraction.tar.gz"
 SITES = ("sites/greeneville-walks.tar.gz", "sites/treeid.tar.gz", "sites/gwhs-arboretum.tar.gz")
-NUM_COPIES = 15
-"""Of each page of the small sites: then four pages in five are not worth keeping, as on the web at large."""
+NUM_COPIES = 60
+"""Of each page of the small sites, which are mostly too short, lists, or repeat themselves."""
 
 
 def make_prose(data: Path, folder: Path) -> None:
@@ -25,7 +28,7 @@ def make_prose(data: Path, folder: Path) -> None:
     Raises:
         MissingError: there is nothing to make them from.
     """
-    if (folder / "mixed.warc.gz").exists():
+    if (folder / "rules.count").exists():
         return
     missing = [name for name in (ARTICLES, *SITES) if not (data / name).exists()]
     if missing:
@@ -33,8 +36,15 @@ def make_prose(data: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     articles = list(_pages(data / ARTICLES))
     others = [page for name in SITES for page in _pages(data / name)]
+    texts = [
+        extract_main_text(tree, "") for page in articles if (tree := parse_page(decode_page(page, None))) is not None
+    ]
+    (folder / "texts").write_text("\0".join(text.replace("\0", " ") for text in texts), "utf-8")
     _write(folder / "articles.warc.gz", articles)
     _write(folder / "mixed.warc.gz", articles + others * NUM_COPIES)
+    for name, count in (("articles", len(articles)), ("mixed", len(articles) + len(others) * NUM_COPIES)):
+        (folder / f"{name}.count").write_text(str(count))
+    (folder / "rules.count").write_text(str(len(texts)))
 
 
 def _pages(archive: Path) -> Iterator[bytes]:
