@@ -255,7 +255,7 @@ def test_a_site_without_pictures_or_prose_says_what_to_do(
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        (["--set", "images.sise=3"], "images.sise: unknown key; did you mean 'size'? it may be one of: size, min_side"),
+        (["--set", "images.sise=3"], "images.sise: unknown key; did you mean 'size'? it may be one of: size, resize"),
         (["--set", "images.size=0"], "images.size: 0 will not do: should be greater than or equal to 8"),
         (
             ["--set", "crawl.sources.grove.seeds=[oak]"],

@@ -184,7 +184,7 @@ def test_webdataset_reads_every_sample_of_every_shard(built: Path):
 
 
 def test_a_virtual_dataset_reads_bit_for_bit_like_the_materialised_one(built: Path, server: DemoServer, tmp_path: Path):
-    out = copy_of(built, tmp_path, ("crawl", "images"))
+    out = copy_of(built, tmp_path, ("crawl", "images", "score"))
     run(server, out, "triplets.mode=virtual", stages=("triplets",))
     for split, samples in manifest_of(built, "triplets").splits.items():
         stored, made = open_dataset(built / "triplets", split), open_dataset(out / "triplets", split)
@@ -265,9 +265,9 @@ def test_a_picture_part_is_a_webdataset_of_upright_squares_without_metadata(buil
 @pytest.mark.parametrize("stage", ["triplets"])
 def test_a_killed_worker_costs_a_restart_and_not_a_byte(built: Path, server: DemoServer, tmp_path: Path, stage: str):
     more = ("triplets.draws=4", "triplets.max_shard_bytes=1048576", "triplets.buckets=8")
-    undisturbed = copy_of(built, tmp_path / "undisturbed", ("crawl", "images"))
+    undisturbed = copy_of(built, tmp_path / "undisturbed", ("crawl", "images", "score"))
     run(server, undisturbed, *more, stages=(stage,))
-    out = copy_of(built, tmp_path / "disturbed", ("crawl", "images"))
+    out = copy_of(built, tmp_path / "disturbed", ("crawl", "images", "score"))
     process = start_seedbed(*arguments(server, stage, out, *more, workers=2))
     receipts = out / stage / manifest_of(undisturbed, stage).fingerprint / "_work" / "receipts"
     wait_for(lambda: len(list(receipts.glob("*.json"))) >= 3, "the first shards")
@@ -283,9 +283,9 @@ def test_a_killed_build_finishes_with_the_same_bytes(
     built: Path, server: DemoServer, tmp_path: Path, shards_before: int
 ):
     more = ("triplets.draws=2", "triplets.max_shard_bytes=1048576")
-    undisturbed = copy_of(built, tmp_path / "undisturbed", ("crawl", "images"))
+    undisturbed = copy_of(built, tmp_path / "undisturbed", ("crawl", "images", "score"))
     run(server, undisturbed, *more, stages=("triplets",))
-    out = copy_of(built, tmp_path / "killed", ("crawl", "images"))
+    out = copy_of(built, tmp_path / "killed", ("crawl", "images", "score"))
     process = start_seedbed(*arguments(server, "triplets", out, *more))
     wait_for(lambda: len(list(out.glob("triplets/*/*.tar"))) >= shards_before, "a shard")
     kill_all(process)

@@ -140,7 +140,7 @@ def test_listed_pages_lead_to_their_pictures_where_the_recipe_says_so(tmp_path: 
 @pytest.mark.parametrize(
     ("files", "column", "message"),
     [
-        (["nowhere/*.csv"], "link", "nowhere/*.csv: no such file; check the files that the source names"),
+        (["nowhere/*.csv"], "link", "nowhere/*.csv: no such file; check the files that the recipe names"),
         (["list.csv"], "address", "address"),
         (["list.zip"], "link", "list.zip"),
     ],
@@ -181,7 +181,11 @@ def trees(tmp_path: Path) -> Path:
 
 def test_a_folder_becomes_pictures_with_captions_and_documents(trees: Path, tmp_path: Path):
     out = tmp_path / "out"
-    _build(out, {"disk": {"source": "folder", "path": str(trees)}}, text={"gopher_quality": {"min_words": 20}})
+    _build(
+        out,
+        {"disk": {"source": "folder", "path": str(trees)}},
+        text={"gopher_quality": {"min_words": 20}, "gopher_repetition": None},
+    )
     crawl = manifest_of(out, "crawl").counts
     assert (crawl.kept, crawl.records_in) == (3, crawl.kept + sum(crawl.rejected.values()) + sum(crawl.failed.values()))
     pictures = {row["url"]: row for row in table_rows(out, "images", "images-")}

@@ -312,7 +312,8 @@ def test_a_sound_build_has_no_fault_and_a_faulty_one_ends_with_1(built: Path, tm
     done = seedbed("verify", "--deep", built)
     assert (done.returncode, done.stderr) == (0, "")
     assert re.fullmatch(
-        r"crawl, images, text, triplets, windows: \d+ files, [\d.]+ MB, no fault \(every byte read\)\n", done.stdout
+        r"crawl, images, score, text, triplets, windows: \d+ files, [\d.]+ MB, no fault \(every byte read\)\n",
+        done.stdout,
     )
     out = linked(built, tmp_path / "out")
     missing_tar(out)
