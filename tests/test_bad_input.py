@@ -291,7 +291,10 @@ def test_each_problem_of_a_recipe_gets_its_line(recipe: Path, tmp_path: Path):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (None, "cannot be read (No such file or directory); give a YAML file or one of: demo, site, wikimedia-trees"),
+        (
+            None,
+            "cannot be read (No such file or directory); give a YAML file or one of: demo, fineweb-like",
+        ),
         (b"crawl: [", "not YAML: "),
         (b"\xff\xfe\x00", "cannot be read (not UTF-8)"),
     ],

@@ -181,11 +181,8 @@ def trees(tmp_path: Path) -> Path:
 
 def test_a_folder_becomes_pictures_with_captions_and_documents(trees: Path, tmp_path: Path):
     out = tmp_path / "out"
-    _build(
-        out,
-        {"disk": {"source": "folder", "path": str(trees)}},
-        text={"gopher_quality": {"min_words": 20}, "gopher_repetition": None},
-    )
+    text = {"gopher_quality": {"min_words": 20}, "gopher_repetition": None}
+    _build(out, {"disk": {"source": "folder", "path": str(trees)}}, text=text)
     crawl = manifest_of(out, "crawl").counts
     assert (crawl.kept, crawl.records_in) == (3, crawl.kept + sum(crawl.rejected.values()) + sum(crawl.failed.values()))
     pictures = {row["url"]: row for row in table_rows(out, "images", "images-")}

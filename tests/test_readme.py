@@ -50,7 +50,7 @@ def test_what_comes_out_is_what_the_demo_builds(built: Path):
     table = README.partition("## What comes out")[2].partition("## ")[0]
     rows = dict(re.findall(r"^\| ([a-z]+) (\|.+)\|$", table, re.MULTILINE))
     rows.pop("stage")
-    assert list(rows) == ["crawl", "images", "text", "triplets", "windows"]
+    assert list(rows) == ["crawl", "images", "score", "text", "triplets", "windows"]
     for stage, row in rows.items():
         counts, splits = manifest_of(built, stage).counts, manifest_of(built, stage).splits
         told = [cell.strip() for cell in row.split("|")[1:]]

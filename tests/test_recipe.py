@@ -106,7 +106,9 @@ def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path, text: str, message:
 
 
 def test_a_missing_file_names_the_bundled_recipes(tmp_path: Path):
-    with pytest.raises(RecipeError, match=r"nowhere\.yaml: cannot be read.*one of: demo, site, wikimedia-trees"):
+    with pytest.raises(
+        RecipeError, match=r"nowhere\.yaml: cannot be read.*one of: demo, fineweb-like, site, wikimedia-trees"
+    ):
         load_recipe(tmp_path / "nowhere.yaml")
 
 
