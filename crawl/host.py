@@ -146,8 +146,7 @@ class HostVisits:
         for link in visit.links:
             moved = visit.row.reason == "redirected" and link.to_url == visit.row.final_url
             if host_of(link.to_url) == self._name and is_wanted(link, self._settings):
-                redirects = (*target.redirects, target.url) if moved else ()
-                self.add(replace(target_of(link), redirects=redirects), first=moved)
+                self.add(target_of(link), first=moved)
 
     async def _visit(self, target: Target) -> Visit:
         budget = self._settings.budget(target.kind)
@@ -229,4 +228,4 @@ class HostVisits:
             if hop == target.url:
                 return "redirect_loop"
             hop = self._moved.get(hop)
-        return "too_many_redirects" if len(target.redirects) >= self._settings.max_redirects else None
+        return "too_many_redirects" if target.num_redirects >= self._settings.max_redirects else None

@@ -26,7 +26,7 @@ class Target:
         depth: links between the nearest seed and this URL; a seed has 0, a picture its page's depth + 1.
         page_url: page on which it was found, "" for a seed.
         caption: caption that stood beside the link, "" where there was none.
-        redirects: URLs that led here by redirect, the first one asked for first.
+        num_redirects: as in `LinkRow`.
         caption_source: as in `LinkRow`.
         licence: as in `LinkRow`.
         licence_url: as in `LinkRow`.
@@ -41,7 +41,7 @@ class Target:
     depth: int
     page_url: str
     caption: str
-    redirects: tuple[str, ...] = ()
+    num_redirects: int = 0
     caption_source: str = "none"
     licence: str = UNKNOWN
     licence_url: str = UNKNOWN
@@ -146,6 +146,8 @@ class LinkRow:
         expected_hash: what the source says of the file, as "sha256:…" (or sha1, md5) in hex, "" where it says nothing.
         opt_out: what the page says against use of the pictures on it, "none" where nothing that is respected. Such a
             link is not followed; where others offer the same picture, it speaks against them.
+        num_redirects: redirects that led here from what was linked to, one behind the other and over any number of
+            hosts; 0 where the link leads here by itself.
     """
 
     from_url: str
@@ -161,6 +163,7 @@ class LinkRow:
     extra: str = NO_EXTRA
     expected_hash: str = ""
     opt_out: str = "none"
+    num_redirects: int = 0
 
 
 def target_of(link: LinkRow) -> Target:
@@ -178,6 +181,7 @@ def target_of(link: LinkRow) -> Target:
         source=link.source,
         extra=link.extra,
         expected_hash=link.expected_hash,
+        num_redirects=link.num_redirects,
     )
 
 
@@ -196,6 +200,7 @@ def link_of(target: Target, to_url: str) -> LinkRow:
         source=target.source,
         extra=target.extra,
         expected_hash=target.expected_hash,
+        num_redirects=target.num_redirects,
     )
 
 

@@ -48,7 +48,7 @@ class Stage:
 
 
 STAGE_LIST = (
-    Stage("crawl", (), 4, ()),
+    Stage("crawl", (), 5, ()),
     Stage("images", ("crawl",), 4, ("numpy", "pillow", "pyarrow")),
     Stage("text", ("crawl",), 1, ("lxml", "pyarrow", "resiliparse", "trafilatura", "unicode")),
     Stage("triplets", ("images",), 2, ("numpy", "pillow", "pyarrow")),
