@@ -110,7 +110,7 @@ def read_page(
         raise PageError("too_many_attributes")
     soup = _parsed(text)
     surroundings = _surroundings(soup)
-    robots = robots_directives(_meta_contents(soup, ("robots", PRODUCT)), PRODUCT)
+    robots = robots_directives(_meta_contents(soup, ("robots", PRODUCT)), PRODUCT, may_name_crawlers=False)
     robots |= tdm_signals(_meta_contents(soup, ("tdm-reservation",)))
     base = _base_url(soup, url)
     words = page_words(soup, url, base, _language(soup), tells_licences=may_tell_licences(text))

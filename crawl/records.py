@@ -26,7 +26,7 @@ class Target:
         depth: links between the nearest seed and this URL; a seed has 0, a picture its page's depth + 1.
         page_url: page on which it was found, "" for a seed.
         caption: caption that stood beside the link, "" where there was none.
-        redirects: URLs that led here by redirect, the first one asked for first.
+        num_redirects: as in `LinkRow`.
         caption_source: as in `LinkRow`.
         licence: as in `LinkRow`.
         licence_url: as in `LinkRow`.
@@ -43,7 +43,7 @@ class Target:
     depth: int
     page_url: str
     caption: str
-    redirects: tuple[str, ...] = ()
+    num_redirects: int = 0
     caption_source: str = "none"
     licence: str = UNKNOWN
     licence_url: str = UNKNOWN
@@ -154,6 +154,8 @@ class LinkRow:
         licence_method: how the licence was found, one of `licence_statements.METHODS`; "conflict" where what was found
             contradicts itself, and then the licence is "unknown"; "unknown" where nothing was found.
         language: of the page or element that the caption stands in, as declared there; "unknown" where none.
+        num_redirects: redirects that led here from what was linked to, one behind the other and over any number of
+            hosts; 0 where the link leads here by itself.
     """
 
     from_url: str
@@ -171,6 +173,7 @@ class LinkRow:
     opt_out: str = "none"
     licence_method: str = UNKNOWN
     language: str = UNKNOWN
+    num_redirects: int = 0
 
 
 def target_of(link: LinkRow) -> Target:
@@ -190,6 +193,7 @@ def target_of(link: LinkRow) -> Target:
         expected_hash=link.expected_hash,
         licence_method=link.licence_method,
         language=link.language,
+        num_redirects=link.num_redirects,
     )
 
 
@@ -210,6 +214,7 @@ def link_of(target: Target, to_url: str) -> LinkRow:
         expected_hash=target.expected_hash,
         licence_method=target.licence_method,
         language=target.language,
+        num_redirects=target.num_redirects,
     )
 
 

@@ -27,6 +27,7 @@ from pipelines.score_recipe import ScoreConfig
 from pipelines.section import MEBIBYTE, TRANSPORT, Section
 from pipelines.source_recipes import Source, check_names
 from pipelines.text_recipe import TextConfig
+from pipelines.web_names import Host
 from shards.schedule import ladder
 from shards.window import Packing
 
@@ -57,11 +58,11 @@ class CrawlConfig(Section):
     drop_parameters: list[Annotated[str, Field(min_length=1)]] = Field(
         list(TRACKING_PARAMETERS), description="names that no URL is known by, * for any characters; [] keeps all"
     )
-    allow_hosts: list[str] = Field([], description="hosts that may lie in a private network or on loopback")
+    allow_hosts: list[Host] = Field([], description="hosts that may lie in a private network or on loopback")
     allow_ports: list[Annotated[int, Field(ge=1, le=65535)]] = Field(
         sorted(OPEN_PORTS), description="asked on hosts that are not in allow_hosts"
     )
-    connect_to: dict[str, str] = Field(
+    connect_to: dict[Host, str] = Field(
         {}, description="host: address:port to connect to in its place", json_schema_extra=TRANSPORT
     )
     delay_s: float = Field(

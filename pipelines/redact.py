@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from crawl.blots import copy_without
 from crawl.records import UNKNOWN, LedgerRow, LinkRow, target_of
 from crawl.visit import Asked, unasked
-from crawl.warc import copy_without
 from pipelines.attribution import attribution_without
 from pipelines.fates import Fates
 from pipelines.segments import file_entry

@@ -17,11 +17,14 @@ def find_files(patterns: Iterable[str], stage: str = "crawl") -> list[str]:
     """The paths and URLs that patterns stand for, each once, sorted.
 
     Raises:
-        StageError: a pattern stands for none.
+        StageError: a pattern stands for none, or for files in a kind of store that nobody here knows.
     """
     found: set[str] = set()
     for pattern in patterns:
-        filesystem, path = fsspec.url_to_fs(pattern)
+        try:
+            filesystem, path = fsspec.url_to_fs(pattern)
+        except (ValueError, ImportError) as error:
+            raise StageError(f"crawl: {pattern}: {error}; check the files that the source names") from error
         matches = (
             [path] if filesystem.isfile(path) else [each for each in filesystem.glob(path) if filesystem.isfile(each)]
         )

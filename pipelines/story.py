@@ -23,6 +23,10 @@ MAX_TOLD = 5
 """Links, redirects and samples told of, each; the rest is counted."""
 
 
+_ELSEWHERE = ("file:", "list:", "archive:")
+"""Begins of what the ledger calls things that are not on the web."""
+
+
 class Fact(NamedTuple):
     """One line of a story: what it is about, and what there is to say."""
 
@@ -52,7 +56,7 @@ def story(out: Path, url: str) -> Iterator[Fact]:
     crawl = current_manifest(out, "crawl")
     if crawl is None:
         raise StageError(f"{out}: nothing was crawled there; give the folder of a build")
-    address = canonical_url(url)
+    address = canonical_url(url) or (url if url.startswith(_ELSEWHERE) else None)
     if address is None:
         raise StageError(f"{url!r} is no address; write it as https://example.org/page")
     folder = out / "crawl" / crawl.fingerprint

@@ -105,6 +105,19 @@ def test_what_is_damaged_is_counted_and_of_a_url_the_newest_counts(tmp_path: Pat
     assert reasons == {"": 2, "digest_mismatch": 1, "bad_gzip": 1, "truncated_record": 1}
 
 
+@pytest.mark.parametrize(("follow", "expected"), [("nothing", None), ("links", "kept")])
+def test_an_archived_redirect_is_followed_where_links_are(follow: str, expected: str | None, tmp_path: Path):
+    moved = response(f"{HOME}/old", b"", "Location: /new?utm_source=x").replace(b"200 OK", b"301 Go")
+    page = response(f"{HOME}/", b"<p>The old oak stands at the edge of the grove.</p>")
+    (tmp_path / "a.warc").write_bytes(moved + page)
+    with serve(pages({"/new": "<p>The elm stands at the edge of the grove.</p>"})) as site:
+        crawl(tmp_path / "out", {"source": "warc", "files": [f"{tmp_path}/a.warc"], "follow": follow}, site)
+    rows = {row["url"]: row for row in table_rows(tmp_path / "out", "crawl", "ledger-")}
+    old, new = rows[f"{HOME}/old"], rows.get(f"{HOME}/new")
+    assert (old["fate"], old["reason"], old["final_url"]) == ("rejected", "redirected", f"{HOME}/new")
+    assert (new and new["fate"]) == expected
+
+
 def test_an_archived_url_is_known_without_its_tracking_parameters(tmp_path: Path):
     records = [
         response(f"http://a.example/{query}", b"<p>Oak.</p>") for query in ("?utm_source=x&n=1", "?n=1&fbclid=2")

@@ -69,6 +69,19 @@ def test_a_link_out_of_reach_was_never_asked_for(built: Path):
     assert "never asked" in told
 
 
+def test_a_file_of_a_folder_and_what_is_wrong_with_another_are_told(tmp_path: Path):
+    (tmp_path / "trees").mkdir()
+    (tmp_path / "trees" / "oak.txt").write_text("The old oak stands at the edge of the grove.")
+    (tmp_path / "trees" / "elm.txt").touch()
+    source = f"crawl.sources={{disk: {{source: folder, path: '{tmp_path}/trees'}}}}"
+    out = tmp_path / "out"
+    assert not seedbed(
+        "crawl", "site", "--out", out, "--set", "contact=gardener@example.org", "--set", source
+    ).returncode
+    assert ("crawl", "kept") in _told(out, "file:///trees/oak.txt")
+    assert ("crawl", "failed (empty: elm.txt: )") in _told(out, "file:///trees/elm.txt")
+
+
 def test_what_is_no_url_or_no_build_is_refused(built: Path, tmp_path: Path):
     assert "'oak' is no address" in seedbed("explain", built, "oak").stderr
     assert "nothing was crawled there" in seedbed("explain", tmp_path, HOME).stderr

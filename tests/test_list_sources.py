@@ -123,6 +123,34 @@ def test_a_file_with_another_hash_is_rejected(tmp_path: Path):
     assert fates == {f"{HOME}/0.png": "hash_mismatch", f"{HOME}/1.png": ""}
 
 
+def test_rows_of_two_lists_of_one_name_are_told_apart(tmp_path: Path):
+    for number in range(2):
+        (tmp_path / f"{number}").mkdir()
+        (tmp_path / f"{number}" / "list.txt").write_text(f"{HOME}/{number}.png\nno address\n")
+    with serve(pages(PICTURES)) as site:
+        _build(tmp_path / "out", {"list": {"source": "urls", "files": [str(tmp_path / "*" / "list.txt")]}}, site)
+    fates = {row["url"]: row["reason"] for row in table_rows(tmp_path / "out", "crawl", "ledger-")}
+    lists = {"list:list/list.txt#2": "bad_url", "list:list/list.txt?2#2": "bad_url"}
+    assert fates == {f"{HOME}/0.png": "", f"{HOME}/1.png": "", **lists}
+
+
+def test_files_of_two_folders_of_one_name_are_told_apart(tmp_path: Path):
+    sources = {}
+    for number, name in enumerate(("old", "new")):
+        folder = tmp_path / name / "my pictures"
+        folder.mkdir(parents=True)
+        (folder / "oak.png").write_bytes(_png(number))
+        (folder / "broken.png").write_bytes(b"")
+        sources[name] = {"source": "folder", "path": str(folder)}
+    _build(tmp_path / "out", {**sources, "again": sources["new"]})
+    rows = table_rows(tmp_path / "out", "crawl", "ledger-")
+    assert {(row["url"], row["reason"]) for row in rows if row["fate"] == "kept"} == {
+        ("file:///my%20pictures/old/oak.png", ""),
+        ("file:///my%20pictures/again/oak.png", ""),
+    }
+    assert len(rows) == manifest_of(tmp_path / "out", "crawl").counts.records_in == 4
+
+
 def test_listed_pages_lead_to_their_pictures_where_the_recipe_says_so(tmp_path: Path):
     content: dict[str, bytes | str] = {
         **PICTURES,
@@ -141,6 +169,7 @@ def test_listed_pages_lead_to_their_pictures_where_the_recipe_says_so(tmp_path: 
     ("files", "column", "message"),
     [
         (["nowhere/*.csv"], "link", "nowhere/*.csv: no such file; check the files that the recipe names"),
+        (["nosuch://bucket/list.csv"], "link", "check the files that the recipe names"),
         (["list.csv"], "address", "address"),
         (["list.zip"], "link", "list.zip"),
     ],
@@ -148,7 +177,11 @@ def test_listed_pages_lead_to_their_pictures_where_the_recipe_says_so(tmp_path: 
 def test_a_list_that_cannot_be_read_is_named(files: list[str], column: str, message: str, tmp_path: Path):
     _write(tmp_path / "list.csv")
     (tmp_path / "list.zip").write_bytes(b"PK")
-    source = {"source": "urls", "files": [str(tmp_path / file) for file in files], "url_column": column}
+    source = {
+        "source": "urls",
+        "files": [file if ":" in file else str(tmp_path / file) for file in files],
+        "url_column": column,
+    }
     with pytest.raises(StageError) as error:
         _build(tmp_path / "out", {"list": source})
     assert message in str(error.value)

@@ -68,6 +68,11 @@ def test_a_section_left_out_leaves_its_stage_out(recipe_file: Path):
         ("crawl.sources.walk.max_depth=-1", "crawl.sources.walk.max_depth: -1 will not do"),
         ("crawl.sources.list={source: urls}", "crawl.sources.list.files: missing; source 'urls' needs it"),
         ("crawl.sources={'a/b': {source: folder, path: x}}", "crawl.sources: source 'a/b': name it with up to 32"),
+        ("crawl.sources.walk.hosts=['https://e.org/']", "crawl.sources.walk.hosts.0: 'https://e.org/' will not do"),
+        ("crawl.allow_hosts=['e.org:8080']", "'e.org:8080' is no host; write it as trees.example, without https://"),
+        ("crawl.sources.cc={source: commoncrawl, urls: [e.org], data: x}", "'x' is not an address to fetch"),
+        ("crawl.sources.cc={source: commoncrawl, urls: [e.org], data: 'http://e.org/x'}", "give it a slash at its end"),
+        ("crawl.sources.wm={source: wikimedia, categories: [Oaks], api: x}", "'x' is not an address to fetch"),
         ("crawl.delay_s=-1", "crawl.delay_s: -1 will not do"),
         (
             "text.gopher_quality.min_words=200000",
@@ -105,10 +110,16 @@ def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path, text: str, message:
         load_recipe(path)
 
 
+def test_hosts_are_known_as_urls_name_them(recipe_file: Path):
+    recipe = load_recipe(
+        recipe_file, ["crawl.allow_hosts=[Bäume.Example, '::1']", "crawl.connect_to={A.b: '127.0.0.1:1'}"]
+    )
+    assert recipe.crawl.allow_hosts == ["xn--bume-loa.example", "::1"]
+    assert recipe.crawl.connect_to == {"a.b": "127.0.0.1:1"}
+
+
 def test_a_missing_file_names_the_bundled_recipes(tmp_path: Path):
-    with pytest.raises(
-        RecipeError, match=r"nowhere\.yaml: cannot be read.*one of: demo, fineweb-like, site, wikimedia-trees"
-    ):
+    with pytest.raises(RecipeError, match=r"nowhere\.yaml: cannot be read.*one of: demo, fineweb-like"):
         load_recipe(tmp_path / "nowhere.yaml")
 
 

@@ -17,13 +17,13 @@ DATE = "1970-01-01T00:00:00Z"
 
 def open_archive(source: FolderSource, job: Job) -> Archive:
     """How a folder is read: as one part, file by file."""
-    folder = Path(source.path)
+    folder, name = Path(source.path), _name_among_namesakes(source, job)
     limit = max(job.recipe.crawl.max_page_bytes, job.recipe.crawl.max_picture_bytes)
 
     def records(_: str) -> Iterator[Listed]:
-        for found in read_folder(folder):
+        for found in read_folder(folder, name):
             if isinstance(found, Damage):
-                yield unreadable(f"file:///{folder.resolve().name}/{found.source}", DATE, found)
+                yield unreadable(f"file:///{name or folder.resolve().name}/{found.source}", DATE, found)
             else:
                 yield Listed(_link(found), DATE, f"{found.media_type} {found.path}")
 
@@ -40,6 +40,17 @@ def open_archive(source: FolderSource, job: Job) -> Archive:
         return Response(200, head, (("content-type", media_type),), body)
 
     return Archive(lambda: [("",)], records, read)
+
+
+def _name_among_namesakes(source: FolderSource, job: Job) -> str | None:
+    """What tells a folder from another of the same name in the same crawl; None where its own name does."""
+    folder = Path(source.path).resolve()
+    others = [(name, each) for name, each in job.recipe.crawl.sources.items() if isinstance(each, FolderSource)]
+    folders = {Path(each.path).resolve() for _, each in others}
+    if sum(other.name == folder.name for other in folders) < 2:
+        return None
+    known_as = min(name for name, each in others if Path(each.path).resolve() == folder)
+    return f"{folder.name}/{known_as}"
 
 
 def _link(file: LocalFile) -> LinkRow:

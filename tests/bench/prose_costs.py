@@ -9,7 +9,7 @@ from tests.bench.harness import ROOT
 from tests.bench.peers import PeersError, make_environment
 from tests.bench.photographs import MissingError
 from tests.bench.prose_material import make_prose
-from tests.bench.whole_runs import Ratio, cost_of, margins, print_ratios, ratio
+from tests.bench.whole_runs import Cost, Ratio, cost_of, margins, print_ratios, ratio
 
 TITLE = "Cleaning prose beside datatrove, CPU a page at the margin, median of pairs"
 DATATROVE = ("datatrove[processing]==0.10.1", "spacy==3.8.18", "python-magic", "faust-cchardet", "orjson", "warcio")
@@ -35,7 +35,7 @@ def measure_prose(folder: Path, rounds: int, console: Console) -> list[Ratio]:
 
 def _measure(name: str, data: Path, peer: str, rounds: int, console: Console) -> Ratio:
     tools = {"ours": (sys.executable, "tests.bench.prose"), "peer": (peer, "tests.bench.peer_prose")}
-    runs = {(tool, passes): [] for tool in tools for passes in (FEW, MANY)}
+    runs: dict[tuple[str, int], list[Cost]] = {(tool, passes): [] for tool in tools for passes in (FEW, MANY)}
     for number in range(rounds):
         console.print(f"cleaning prose, {name}, round {number + 1} …")
         for (tool, passes), costs in runs.items():
