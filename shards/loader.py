@@ -2,6 +2,7 @@
 
 import logging
 import math
+import operator
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -73,6 +74,7 @@ class Loader:
 
     Raises:
         ValueError: An argument is impossible; the message names it.
+        TypeError: One that counts is no integer.
         DamageError: The manifest counts other samples than the shards that it lists, unless on_error is `quarantine`.
     """
 
@@ -93,6 +95,10 @@ class Loader:
         lanes: int = 1,
         lane_samples: int | None = None,
     ) -> None:
+        # Of numpy's integers, of which no JSON is made, plain ones.
+        batch_size, rank, world_size, lanes = map(operator.index, (batch_size, rank, world_size, lanes))
+        seed, workers = operator.index(seed), operator.index(workers)
+        lane_samples = batch_size if lane_samples is None else operator.index(lane_samples)
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}: it must be 1 or more")
         if not 0 <= rank < world_size:
@@ -116,7 +122,7 @@ class Loader:
         self.finite = finite
         self.noise: Noise = noise
         self.fields = dataset.fields if fields is None else tuple(fields)
-        self.order = Order(dataset.sizes, seed, shuffle, lanes, lane_samples or batch_size)
+        self.order = Order(dataset.sizes, seed, bool(shuffle), lanes, lane_samples)
         # A rank meets so many lanes; each is read from a block of its own.
         num_lanes = lanes // math.gcd(lanes, world_size) if self.order.lane_samples == batch_size else lanes
         self.dataset.shards.keep(2 * BLOCK_SHARDS * num_lanes)

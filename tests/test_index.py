@@ -129,6 +129,10 @@ def test_uncommitted_and_missing_folders_are_refused(tmp_path: Path) -> None:
         open_committed(LocalStore(tmp_path))
     with pytest.raises(ManifestError, match="absent is not a folder"):
         open_committed(LocalStore(tmp_path / "absent"))
+    for name in (b"\0", b"\xff", b"0" * 5000):
+        atomic_write(tmp_path / "current", name)
+        with pytest.raises(ManifestError, match="cannot be read"):
+            open_committed(LocalStore(tmp_path))
     write_current(tmp_path, "0123456789ab")
     with pytest.raises(ManifestError, match=r"0123456789ab/manifest\.json is missing"):
         open_committed(LocalStore(tmp_path))
