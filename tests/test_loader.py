@@ -516,8 +516,9 @@ def test_integers_of_numpy_serve_and_leave_a_state_of_json(folders: dict[str, Pa
 
 @pytest.mark.parametrize("name", ["batch_size", "seed", "rank", "world_size", "workers", "lanes", "lane_samples"])
 def test_what_counts_must_be_an_integer(folders: dict[str, Path], name: str) -> None:
+    arguments: dict[str, Any] = {"batch_size": 1} | {name: 1.0}
     with pytest.raises(TypeError, match="integer"):
-        triplets(folders["virtual"]).loader(**{"batch_size": 1} | {name: 1.0})
+        triplets(folders["virtual"]).loader(**arguments)
 
 
 def test_manifest_hash_in_the_state_is_the_files(folders: dict[str, Path]) -> None:
