@@ -67,8 +67,8 @@ class Loader:
         noise: `stored`, or `fresh`: the draw counts on with the epoch, so that no picture meets a static twice.
         fields: The arrays wanted; all if None. What is not wanted is not read.
         on_error: What to do about damage: `fail` names shard and key; `quarantine` puts the next undamaged sample of
-            the same block in its place, the same one for every batch size, rank and run, and counts it. A store that
-            gives no answer is no damage.
+            the same block in its place, or, where that has none, one of the block beside it: the same one for every
+            batch size, rank and run. It counts them. A store that gives no answer is no damage.
         lanes: L: deal the shards out to so many lanes, see `shards.order`.
         lane_samples: Samples of a lane before the next one's turn; the batch size if None.
 
@@ -160,7 +160,7 @@ class Loader:
         """Return the batch of the samples at these places, which begin at a position of the stream.
 
         Raises:
-            DatasetError: A sample is damaged, or with `quarantine` every sample of its block.
+            DatasetError: A sample is damaged, or with `quarantine` every sample of its block and the one beside it.
         """
         replaced: tuple[int, ...] = ()
         try:
@@ -244,12 +244,12 @@ class Loader:
             at_once = min(2 * at_once, most_at_once)
 
     def _mended(self, position: int, places: Places) -> tuple[Places, tuple[int, ...]]:
-        """Return the places with damaged samples replaced by the next undamaged ones of their blocks.
+        """Return the places with damaged samples replaced by undamaged ones; see `_substitute`.
 
         With them, the shards of those that count: what only fills up a last batch does not.
 
         Raises:
-            DatasetError: A block has none.
+            DatasetError: There are none.
         """
         shards, rows, replaced = places.shards.copy(), places.rows.copy(), []
         for number in np.flatnonzero(~self.dataset.are_whole(places, self.noise, self.fields)).tolist():
@@ -259,7 +259,7 @@ class Loader:
         return Places(shards, rows, places.epochs), tuple(replaced)
 
     def _substitute(self, position: int, shard: int) -> tuple[int, int]:
-        """Return shard and row of the next undamaged sample of a position's block.
+        """Return shard and row of the next undamaged sample of a position's block, or of the block beside it.
 
         Raises:
             DatasetError: There is none.
