@@ -23,10 +23,11 @@ from crawl.demo.server import DemoServer
 from crawl.warc import read_record
 from pipelines.forget import forget
 from shards import open_dataset
+from shards.manifest import FileEntry
 from shards.tokenizer import WordTokenizer, load_tokenizer, split_words
 from tests.arboretum import run
 from tests.builds import SEEDBED, manifest_bytes, manifest_of, seedbed, seedbed_process
-from tests.test_verify import faults, folder_of
+from tests.test_verify import change_manifest, faults, folder_of
 
 STAGES = ("crawl", "images", "score", "text", "triplets", "windows")
 
@@ -347,3 +348,18 @@ def test_a_folder_without_a_build_is_refused(tmp_path: Path) -> None:
     done = seedbed("forget", tmp_path, "--host", "a.example")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "nothing was built there" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "change", [{"fingerprint": "../../elsewhere"}, {"files": (FileEntry("../../x", 0, "0" * 64, 0),)}]
+)
+def test_a_manifest_that_names_what_lies_elsewhere_stops_it_and_nothing_there_is_touched(
+    out: Path, change: dict[str, Any]
+) -> None:
+    elsewhere = out / "elsewhere"
+    elsewhere.mkdir()
+    change_manifest(folder_of(out, "triplets"), **change)
+    done = seedbed("forget", out, "--host", "arboretum.example")
+    assert (done.returncode, done.stderr.count("Traceback")) == (1, 0)
+    assert "build it again, after removing" in " ".join(done.stderr.split())
+    assert elsewhere.is_dir()
