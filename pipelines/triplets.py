@@ -5,6 +5,7 @@ makes its static and mixes it in, as `shards.triplet` defines.
 """
 
 import functools
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +35,9 @@ from shards.triplet import (
     virtual_bytes,
 )
 from shards.writer import write_shard
+
+KEPT_BYTES = 64 << 20
+"""Of decoded pictures: each is wanted once for every step, at places that chance decides."""
 
 PLANNED_PICTURES = 1_000
 """Pictures whose samples are planned, and handed on, together."""
@@ -137,10 +141,11 @@ def _encode(
     files: OpenFiles, images: Path, spec: TripletSpec, samples: Iterable[SampleRef], fates: Fates
 ) -> Iterator[tuple[str, dict[str, bytes]]]:
     first = (0, 0) if spec.mode == "virtual" else (1, 0)
+    read = functools.lru_cache(KEPT_BYTES // math.prod(spec.shape))(functools.partial(read_picture, files))
     for sample in samples:
         part, offset, length, step, draw, score = sample.source
         fates.kept += (step, draw) == first
-        picture = read_picture(files, images / part, offset, length)
+        picture = read(images / part, offset, length)
         known: dict[str, Any] = {"caption": picture.caption, "provenance": picture.provenance | {"tree_score": score}}
         if spec.mode == "virtual":
             yield encode_virtual(spec, picture.key, picture.pixels, **known)
