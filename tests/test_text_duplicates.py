@@ -9,13 +9,19 @@ import pytest
 from rich.console import Console
 
 from crawl.minhash import hash_shingles, jaccard
-from pipelines.build import build
+from pipelines.build import build, make_job
+from pipelines.engine import run_job
 from pipelines.load_recipe import check_recipe
+from pipelines.recipe import Recipe
+from pipelines.tables import read_table
+from pipelines.tombstones import Tombstones
 from tests.builds import manifest_of, table_rows
+from tests.shuffles import measured_shuffles
 
-SITES = Path(__file__).parents[2] / "shared" / "data" / "sites"
 NUM_WORDS = 400
-NO_RULES = {"min_sentences": 0, "gopher_quality": None, "gopher_repetition": None, "private_data": []}
+MOST_BYTES = 1_200
+"""That cross all shuffles of the stage for a document: half of them tell what was fetched, and what goes."""
+NO_RULES: dict[str, Any] = {"min_sentences": 0, "gopher_quality": None, "gopher_repetition": None, "private_data": []}
 
 
 def _words(draw: random.Random, count: int = NUM_WORDS) -> list[str]:
@@ -29,7 +35,7 @@ def _replaced(words: list[str], draw: random.Random, similarity: float) -> list[
     return [*words[: num_common + 4], *_words(draw, len(words) - num_common - 4)]
 
 
-def _build(root: Path, texts: Mapping[str, list[str]], workers: int = 1, **text: object) -> Path:
+def _recipe(root: Path, texts: Mapping[str, list[str]], **text: object) -> Recipe:
     folder = root / "texts"
     folder.mkdir(parents=True)
     for name, words in texts.items():
@@ -42,7 +48,11 @@ def _build(root: Path, texts: Mapping[str, list[str]], workers: int = 1, **text:
         "text": {**NO_RULES, **text},
         "split": {"train": 0.4, "val": 0.3, "test": 0.3},
     }
-    recipe = check_recipe(data, "twins.yaml")
+    return check_recipe(data, "twins.yaml")
+
+
+def _build(root: Path, texts: Mapping[str, list[str]], workers: int = 1, **text: object) -> Path:
+    recipe = _recipe(root, texts, **text)
     build(recipe, root / "out", recipe.stages(), workers, Console(quiet=True))
     return root / "out"
 
@@ -136,3 +146,16 @@ def test_workers_change_no_byte(tmp_path: Path, near_duplicates: str) -> None:
     ]
     one, two = ((manifest_of(out, "text").files, manifest_of(out, "text").counts) for out in built)
     assert one == two
+
+
+def test_a_document_costs_few_bytes_in_shuffles(tmp_path: Path) -> None:
+    recipe, out = _recipe(tmp_path, _planted(0.85, 150)), tmp_path / "out"
+    build(recipe, out, ("crawl",), 1, Console(quiet=True))
+    job = make_job("text", recipe, out, {"crawl": manifest_of(out, "crawl")}, Tombstones(), workers=1)
+    with measured_shuffles() as sizes:
+        run_job(job)
+    (table,) = job.folder.glob("rejects-duplicates-0000.parquet")
+    assert len(read_table(str(table))) > 10
+    print(sum(sizes) / 300)
+    assert sum(sizes) <= MOST_BYTES * 300
+    assert max(sizes) <= 5_000
