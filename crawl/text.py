@@ -98,16 +98,27 @@ def _judge_bytes(payload: bytes, settings: TextSettings) -> Verdict | None:
 
 
 def _judge_quickly(text: str, declared: str, settings: TextSettings) -> Verdict | None:
-    """Judge a quick text; what needs its language is asked last, since telling that costs as much as all the rest."""
+    """Judge a quick text; its language is told only where something hangs on it."""
     rules = settings.rules.lenient()
     found = judge_text(text, UNKNOWN, rules)
     if isinstance(found, Verdict):
         return found
-    language = document_language(text, declared)
+    quality = rules.gopher_quality
+    measured = measure(text)
+    lacks_words = quality and any(judge_stop_words(measured, each, quality) for each in quality.stop_words)
+    if not lacks_words and not settings.languages:
+        return None
+    language = _judged_language(text, declared, settings)
+    return language if isinstance(language, Verdict) else None
+
+
+def _judged_language(text: str, declared: str, settings: TextSettings) -> str | Verdict:
+    """Return the language of a text, or why a text in it is not wanted."""
+    language, quality = document_language(text, declared), settings.rules.gopher_quality
     verdict = judge_language(language, settings.languages)
-    if verdict or rules.gopher_quality is None:
-        return verdict
-    return judge_stop_words(measure(text), language, rules.gopher_quality)
+    if verdict is None and quality:
+        verdict = judge_stop_words(measure(text), language, quality)
+    return verdict or language
 
 
 def _clean_thoroughly(markup: str, url: str, settings: TextSettings) -> CleanText | Verdict:
@@ -122,10 +133,12 @@ def _clean_thoroughly(markup: str, url: str, settings: TextSettings) -> CleanTex
 
 
 def _judged(title: str, text: str, declared: str, settings: TextSettings) -> CleanText | Verdict:
-    language = document_language(text, declared)
-    kept = judge_language(language, settings.languages) or judge_text(text, language, settings.rules)
+    kept = judge_text(text, UNKNOWN, settings.rules)
     if isinstance(kept, Verdict):
         return kept
+    language = _judged_language(text, declared, settings)
+    if isinstance(language, Verdict):
+        return language
     redacted_title, redacted = redact(title, settings.private_data), redact(kept, settings.private_data)
     private_data = Counter(redacted_title.counts) + Counter(redacted.counts)
     return CleanText(redacted_title.text, redacted.text, language, len(redacted.text.split()), private_data)
