@@ -13,12 +13,15 @@ from dataclasses import dataclass, field
 from lxml import html
 
 from crawl.encoding import decode_page
+from crawl.language import document_language, judge_language
 from crawl.main_text import extract_main_text, tidy
 from crawl.page_tree import parse_page
 from crawl.private_data import redact
 from crawl.quick_text import read_quickly
 from crawl.records import UNKNOWN
 from crawl.text_rules import judge_text
+from crawl.text_rules.gopher_quality import judge_stop_words
+from crawl.text_rules.measured import measure
 from crawl.text_settings import TextSettings
 from crawl.verdict import Verdict
 from crawl.visible_text import visible_text
@@ -37,7 +40,7 @@ class CleanText:
     Attributes:
         title: the page's title, else its first heading, else "".
         text: the main text in NFC, paragraphs parted by a blank line.
-        language: the language the page declares, as a lower-case BCP 47 tag, or "unknown".
+        language: see `crawl.language.document_language`; as declared it is a lower-case BCP 47 tag.
         num_words: words of the text, parted by white space.
         private_data: how often each kind of private data was replaced in title and text.
     """
@@ -50,10 +53,10 @@ class CleanText:
 
 
 def clean_page(payload: bytes, url: str, charset: str | None, settings: TextSettings) -> CleanText | Verdict:
-    """Return the main text of an HTML page, with the title and language it declares.
+    """Return the main text of an HTML page, with its title and language.
 
-    `charset` is the one in the Content-Type header. Rejects `too_many_bytes`, `not_text`, `no_text`, `too_many_nodes`
-    and whatever `crawl.text_rules` finds.
+    `charset` is the one in the Content-Type header. Rejects `too_many_bytes`, `not_text`, `no_text`, `too_many_nodes`,
+    `other_language` and whatever `crawl.text_rules` finds.
     """
     verdict = _judge_bytes(payload, settings)
     if verdict:
@@ -64,9 +67,9 @@ def clean_page(payload: bytes, url: str, charset: str | None, settings: TextSett
         language = _language_tag(page.language)
         if settings.extractor == "fast":
             return _judged(page.title, page.text, language, settings)
-        found = judge_text(page.text, language, settings.rules.lenient())
-        if isinstance(found, Verdict):
-            return found
+        verdict = _judge_quickly(page.text, language, settings)
+        if verdict:
+            return verdict
     return _clean_thoroughly(markup, url, settings)
 
 
@@ -94,6 +97,30 @@ def _judge_bytes(payload: bytes, settings: TextSettings) -> Verdict | None:
     return Verdict("rejected", "not_text", f"byte 0x{binary[0].hex()} at {binary.start()}") if binary else None
 
 
+def _judge_quickly(text: str, declared: str, settings: TextSettings) -> Verdict | None:
+    """Judge a quick text; its language is told only where something hangs on it."""
+    rules = settings.rules.lenient()
+    found = judge_text(text, UNKNOWN, rules)
+    if isinstance(found, Verdict):
+        return found
+    quality = rules.gopher_quality
+    measured = measure(text)
+    lacks_words = quality and any(judge_stop_words(measured, each, quality) for each in quality.stop_words)
+    if not lacks_words and not settings.languages:
+        return None
+    language = _judged_language(text, declared, settings)
+    return language if isinstance(language, Verdict) else None
+
+
+def _judged_language(text: str, declared: str, settings: TextSettings) -> str | Verdict:
+    """Return the language of a text, or why a text in it is not wanted."""
+    language, quality = document_language(text, declared), settings.rules.gopher_quality
+    verdict = judge_language(language, settings.languages)
+    if verdict is None and quality:
+        verdict = judge_stop_words(measure(text), language, quality)
+    return verdict or language
+
+
 def _clean_thoroughly(markup: str, url: str, settings: TextSettings) -> CleanText | Verdict:
     tree = parse_page(markup)
     if tree is None:
@@ -105,10 +132,13 @@ def _clean_thoroughly(markup: str, url: str, settings: TextSettings) -> CleanTex
     return _judged(title, extract_main_text(tree, url), language, settings)
 
 
-def _judged(title: str, text: str, language: str, settings: TextSettings) -> CleanText | Verdict:
-    kept = judge_text(text, language, settings.rules)
+def _judged(title: str, text: str, declared: str, settings: TextSettings) -> CleanText | Verdict:
+    kept = judge_text(text, UNKNOWN, settings.rules)
     if isinstance(kept, Verdict):
         return kept
+    language = _judged_language(text, declared, settings)
+    if isinstance(language, Verdict):
+        return language
     redacted_title, redacted = redact(title, settings.private_data), redact(kept, settings.private_data)
     private_data = Counter(redacted_title.counts) + Counter(redacted.counts)
     return CleanText(redacted_title.text, redacted.text, language, len(redacted.text.split()), private_data)

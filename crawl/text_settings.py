@@ -20,6 +20,7 @@ class TextSettings:
         private_data: kinds of `crawl.private_data` that are replaced by placeholders.
         max_bytes: largest page looked at, in bytes.
         max_nodes: most elements in a page whose main text is extracted.
+        languages: two- or three-letter codes of those wanted; none for all.
     """
 
     extractor: Extractor = "cascade"
@@ -27,6 +28,7 @@ class TextSettings:
     private_data: tuple[str, ...] = tuple(FINDERS)
     max_bytes: int = 5_000_000
     max_nodes: int = 30_000
+    languages: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("max_bytes", "max_nodes"):

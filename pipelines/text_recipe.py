@@ -1,7 +1,7 @@
 """The section of a recipe that says which pages hold prose."""
 
 from dataclasses import asdict
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator
 
@@ -21,6 +21,9 @@ class TextConfig(Section):
     """Which pages hold prose worth learning from; the rules and their numbers are explained in `crawl.text_rules`."""
 
     extractor: Extractor = Field("cascade", description="a quick look first; or fast (that alone), or best (all pages)")
+    languages: list[Annotated[str, Field(pattern="^[a-z]{2,3}$")]] = Field(
+        [], description="that are kept, by their codes, as en; [] keeps all"
+    )
     min_sentences: int = Field(3, ge=0, description="0 asks for none")
     gopher_quality: GopherQualityConfig | None = GopherQualityConfig()  # type: ignore[valid-type]
     gopher_repetition: GopherRepetitionConfig | None = GopherRepetitionConfig()  # type: ignore[valid-type]
@@ -29,6 +32,8 @@ class TextConfig(Section):
     private_data: list[PrivateData] = Field(
         list(get_args(PrivateData)), description="kinds replaced by <email> and the like; [] replaces none"
     )
+    near_duplicates: Literal["reject", "keep"] = Field("reject", description="in either way no split tears them apart")
+    min_similarity: float = Field(0.7, ge=0.5, le=1, description="share of 5-grams from which two are near duplicates")
     decontaminate: list[str] = Field([], description="evaluations (txt, jsonl, parquet) whose texts are kept out")
     max_bytes: int = Field(5_000_000, ge=1024, description="of a page")
     max_nodes: int = Field(30_000, ge=1, description="of a page")
@@ -49,4 +54,11 @@ class TextConfig(Section):
         rules = {name: kind(**values) for name, kind in kinds.items() if (values := self.model_dump()[name])}
         absent = dict.fromkeys(kinds.keys() - rules.keys())
         rule_settings = RuleSettings(self.min_sentences, **absent, **rules)
-        return TextSettings(self.extractor, rule_settings, tuple(self.private_data), self.max_bytes, self.max_nodes)
+        return TextSettings(
+            self.extractor,
+            rule_settings,
+            tuple(self.private_data),
+            self.max_bytes,
+            self.max_nodes,
+            tuple(self.languages),
+        )

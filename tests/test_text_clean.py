@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawl.text import CleanText, clean_page
-from crawl.text_rules import RuleSettings
-from crawl.text_settings import TextSettings
+from crawl.text import CleanText, clean_page, clean_plain_text
+from crawl.text_rules import GopherQuality, RuleSettings
+from crawl.text_settings import Extractor, TextSettings
 from crawl.verdict import Verdict
 
 URL = "https://arboretum.example/oak.html"
@@ -136,13 +138,56 @@ def test_the_title_is_found(head: str, expected: str) -> None:
     ("lang", "expected"),
     [("en", "en"), ("fr-FR", "fr-fr"), ("en_GB", "en-gb"), (" de ", "de"), ("", "unknown"), ("English!", "unknown")],
 )
-def test_the_root_declares_the_language(lang: str, expected: str) -> None:
-    assert cleaned(page(f"<p>{PROSE}</p>", lang=lang)).language == expected
+def test_the_root_declares_the_language_of_a_short_text(lang: str, expected: str) -> None:
+    assert cleaned(page("<p>Quercus robur, Fagus sylvatica</p>", lang=lang)).language == expected
 
 
 def test_an_element_declares_the_language_where_it_holds_most_of_the_text() -> None:
-    assert cleaned(f"<html><body><div lang='en-US'><p>{PROSE}</p></div></body></html>".encode()).language == "en-us"
-    assert cleaned(f"<html><body><i lang='la'>Quercus</i><p>{PROSE}</p></body></html>".encode()).language == "unknown"
+    short = "<p>Quercus robur</p>"
+    assert cleaned(f"<html><body><div lang='en-US'>{short}</div></body></html>".encode()).language == "en-us"
+    assert cleaned(f"<html><body><i lang='la'>Acer</i>{short}</body></html>".encode()).language == "unknown"
+
+
+CHENE = (
+    "Le vieux chêne se dresse au bord de la prairie, où la route descend vers le moulin. Sa couronne est plus large "
+    "que haute, et en été les vaches restent à son ombre jusqu'au soir."
+)
+
+
+@pytest.mark.parametrize("extractor", ["best", "fast", "cascade"])
+def test_a_text_tells_its_language_whatever_is_declared(extractor: Extractor) -> None:
+    loose = replace(LOOSE, extractor=extractor)
+    assert cleaned(page(f"<p>{CHENE}</p>", lang="en"), text_settings=loose).language == "fr"
+    assert cleaned(page(f"<p>{PROSE}</p>", lang="unknown"), text_settings=loose).language == "en"
+
+
+@pytest.mark.parametrize("extractor", ["best", "fast", "cascade"])
+def test_other_languages_than_those_wanted_are_rejected(extractor: Extractor) -> None:
+    wanted = replace(LOOSE, extractor=extractor, languages=("en", "de"))
+    assert clean_page(page(f"<p>{CHENE}</p>", lang="en"), URL, None, wanted) == Verdict(
+        "rejected", "other_language", "fr"
+    )
+    assert cleaned(page(f"<p>{PROSE}</p>", lang="fr"), text_settings=wanted).language == "en"
+    assert clean_plain_text(CHENE.encode(), None, wanted) == Verdict("rejected", "other_language", "fr")
+    assert cleaned(page("<p>Quercus robur</p>", lang="en-GB"), text_settings=wanted).language == "en-gb"
+    assert clean_page(page("<p>Quercus robur</p>", lang=""), URL, None, wanted) == Verdict(
+        "rejected", "other_language", "unknown"
+    )
+
+
+def test_a_page_in_another_language_is_not_extracted_thoroughly() -> None:
+    wanted = replace(LOOSE, extractor="cascade", languages=("en",), max_nodes=1)
+    assert clean_page(page(f"<p>{CHENE}</p>"), URL, None, wanted) == Verdict("rejected", "other_language", "fr")
+    assert clean_page(page(f"<p>{PROSE}</p>"), URL, None, wanted) == Verdict("rejected", "too_many_nodes", "6 > 1")
+
+
+@pytest.mark.parametrize("extractor", ["best", "cascade"])
+def test_stop_words_are_those_of_the_language_the_text_is_in(extractor: Extractor) -> None:
+    rules = replace(LOOSE.rules, gopher_quality=GopherQuality(min_words=10))
+    ruled = replace(LOOSE, extractor=extractor, rules=rules)
+    assert cleaned(page(f"<p>{CHENE}</p>", lang="en"), text_settings=ruled).language == "fr"
+    names = "<p>" + "Oak tree nursery, cheap garden plants, buy young trees online today. " * 4 + "</p>"
+    assert clean_page(page(names, lang="fr"), URL, None, ruled) == Verdict("rejected", "too_few_stop_words", "0 < 2")
 
 
 def test_the_charset_of_the_header_is_heeded() -> None:

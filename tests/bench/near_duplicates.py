@@ -34,7 +34,7 @@ def cluster(data: Path) -> Iterator[int]:
     folder = Path(tempfile.mkdtemp(dir=data))
     (folder / STAGING).mkdir(parents=True)
     parts = list(_write_parts(folder))
-    with _Watch() as watch:
+    with Watch() as watch:
         begun = time.perf_counter()
         tasks = list(join_looks(parts, folder))
         with ProcessPoolExecutor(WORKERS) as pool:
@@ -87,7 +87,7 @@ def _plant(looks: NDArray[np.void], drawn: np.random.Generator) -> None:
             looks["colours"][row] = looks["colours"][row].transpose(1, 0, 2)
 
 
-class _Watch:
+class Watch:
     """Looks at the memory of this process and of those below it, files that they share counted once, until it ends."""
 
     def __init__(self) -> None:
@@ -95,7 +95,7 @@ class _Watch:
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._look)
 
-    def __enter__(self) -> "_Watch":
+    def __enter__(self) -> "Watch":
         self._thread.start()
         return self
 
