@@ -8,7 +8,7 @@ import codecs
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lxml import html
 
@@ -69,7 +69,7 @@ def clean_page(payload: bytes, url: str, charset: str | None, settings: TextSett
             return _judged(page.title, page.text, language, settings)
         verdict = _judge_quickly(page.text, language, settings)
         if verdict:
-            return verdict
+            return replace(verdict, detail=f"{verdict.detail} at a quick look")
     return _clean_thoroughly(markup, url, settings)
 
 

@@ -24,7 +24,7 @@ def find_files(patterns: Iterable[str], stage: str = "crawl") -> list[str]:
         try:
             filesystem, path = fsspec.url_to_fs(pattern)
         except (ValueError, ImportError) as error:
-            raise StageError(f"crawl: {pattern}: {error}; check the files that the source names") from error
+            raise StageError(f"crawl: {pattern}: {error}; check the files that the recipe names") from error
         matches = (
             [path] if filesystem.isfile(path) else [each for each in filesystem.glob(path) if filesystem.isfile(each)]
         )

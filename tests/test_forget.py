@@ -241,7 +241,7 @@ def test_it_stays_out_of_later_builds_which_fetch_nothing_again(server: DemoServ
     assert faults(out, deep=True) == []
     assert picture["url"] not in {row["url"] for row in rows(out, "images", "images-")}
     assert story["url"] not in {row["url"] for row in rows(out, "text", "documents-")}
-    assert manifest_of(out, "triplets").counts.kept == 432
+    assert manifest_of(out, "triplets").counts.kept == 431
     run(server, out, "crawl.snapshot=again")
     asked_again = {f"http://{request.host}{request.path}" for request in server.log[asked:]}
     assert len(asked_again) > 500
@@ -265,7 +265,7 @@ def test_a_receipt_says_what_followed_what_and_a_run_that_learnt_from_it_is_name
         stage: manifest_of(out, stage).fingerprint for stage in STAGES
     }
     assert {each["stage"]: each["num_removed"] for each in receipt["folders"]} == {
-        "crawl": 1, "images": 1, "text": 0, "triplets": 5, "windows": 0,
+        "crawl": 1, "images": 1, "score": 1, "text": 0, "triplets": 5, "windows": 0,
     }  # fmt: skip
 
 
@@ -282,7 +282,7 @@ def test_what_matches_nothing_is_said_and_remembered(out: Path) -> None:
 
 
 def test_old_versions_and_unfinished_ones_are_cleaned_as_well(server: DemoServer, out: Path) -> None:
-    run(server, out, "triplets.mode=virtual", "images.size=24", stages=("images", "triplets"))
+    run(server, out, "triplets.mode=virtual", "images.size=24", stages=("images", "score", "triplets"))
     unfinished = out / "windows" / "0123456789ab" / "_work" / "staging"
     unfinished.mkdir(parents=True)
     (unfinished / "tokens.bin").write_bytes(b"half")
@@ -297,7 +297,7 @@ def test_old_versions_and_unfinished_ones_are_cleaned_as_well(server: DemoServer
 
 def test_a_dataset_whose_crawl_is_gone_forgets_too_and_only_once(out: Path) -> None:
     picture = a_picture(out)
-    for stage in ("crawl", "images", "text"):
+    for stage in ("crawl", "images", "score", "text"):
         shutil.rmtree(out / stage)
     assert [each.num_removed for each in forget(out, [("url", picture["url"])])] == [5]
     assert faults(out / "triplets", deep=True) == []

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.recipe import CrawlConfig, ImagesConfig, SplitConfig, TripletsConfig, WindowsConfig
+from pipelines.score_recipe import ScoreConfig
 from pipelines.section import Section
 from pipelines.text_recipe import TextConfig
 from tests.builds import manifest_of, seedbed
@@ -34,6 +35,7 @@ def test_every_key_of_the_recipe_table_exists():
     sections: dict[str, type[Section]] = {
         "crawl": CrawlConfig,
         "images": ImagesConfig,
+        "score": ScoreConfig,
         "split": SplitConfig,
         "text": TextConfig,
         "triplets": TripletsConfig,
