@@ -1,7 +1,7 @@
 """Clean pictures: untrusted bytes in, a small sRGB picture or a verdict out."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 
 import numpy as np
@@ -12,10 +12,10 @@ from crawl.colours import paint_on_white, to_srgb
 from crawl.decoding import Decoded, decode
 from crawl.exif import read_exif
 from crawl.image_settings import ImageSettings
-from crawl.likeness import Look, look_at
+from crawl.likeness import ENOUGH, Look, look_at, shrink
 from crawl.picture_files import encode, sha256_key
 from crawl.picture_filters import judge_sketch
-from crawl.picture_filters.sketch import draw_sketch
+from crawl.picture_filters.sketch import Sketch, draw_sketch
 from crawl.resizing import pad, resize
 from crawl.verdict import Verdict
 
@@ -77,18 +77,37 @@ def clean_image(payload: bytes, settings: ImageSettings) -> CleanImage | Verdict
     decoded = decode(payload, settings)
     if isinstance(decoded, Verdict):
         return decoded
-    sketch = draw_sketch(decoded.image, decoded.extent, decoded.size)
+    smaller = _reduce_to_judge(decoded)
+    sketch = draw_sketch(smaller.image, smaller.extent, smaller.size)
     verdict = judge_sketch(sketch, settings.filters)
-    return verdict or _finish(decoded, settings)
+    return verdict or _finish(decoded, _look(smaller, sketch), settings)
 
 
-def _finish(decoded: Decoded, settings: ImageSettings) -> CleanImage:
+def draw_clean(payload: bytes, settings: ImageSettings) -> Image.Image | Verdict:
+    """Return what `clean_image` returns as a picture in memory; no filter and no likeness is asked for."""
+    decoded = decode(payload, settings)
+    return decoded if isinstance(decoded, Verdict) else _draw(decoded, settings)
+
+
+def _reduce_to_judge(decoded: Decoded) -> Decoded:
+    """Return the picture by a whole factor smaller, still enough for the sketch and the look, which share it."""
+    factor = int(min(decoded.extent) / ENOUGH)
+    if factor < 2:
+        return decoded
+    width, height = decoded.extent
+    return replace(decoded, image=decoded.image.reduce(factor), extent=(width / factor, height / factor))
+
+
+def _draw(decoded: Decoded, settings: ImageSettings) -> Image.Image:
     small = paint_on_white(resize(decoded.image, decoded.extent, decoded.size, settings))
     picture = to_srgb(small, decoded.profile).convert("RGB" if settings.channels == 3 else "L")
     if decoded.orientation in UPRIGHT:
         picture = picture.transpose(UPRIGHT[decoded.orientation])
-    if settings.resize == "pad":
-        picture = pad(picture, settings.size)
+    return pad(picture, settings.size) if settings.resize == "pad" else picture
+
+
+def _finish(decoded: Decoded, look: Look, settings: ImageSettings) -> CleanImage:
+    picture = _draw(decoded, settings)
     width, height = decoded.size
     if decoded.orientation in TURNS_SIDEWAYS:
         width, height = height, width
@@ -102,13 +121,11 @@ def _finish(decoded: Decoded, settings: ImageSettings) -> CleanImage:
         original_height=height,
         media_format=decoded.media_format,
         exif=json.dumps(read_exif(decoded.exif), ensure_ascii=False, separators=(",", ":")) if settings.exif else "{}",
-        look=_look(decoded),
+        look=look,
     )
 
 
-def _look(decoded: Decoded) -> Look:
+def _look(decoded: Decoded, sketch: Sketch) -> Look:
     """Return how a picture looks: all of it, in the colours of its file, upright."""
-    picture, size = paint_on_white(decoded.image), decoded.size
-    if decoded.orientation in UPRIGHT:
-        picture = picture.transpose(UPRIGHT[decoded.orientation])
-    return look_at(picture, size[::-1] if decoded.orientation in TURNS_SIDEWAYS else size)
+    shrunk = shrink(paint_on_white(decoded.image), sketch.picture, decoded.extent, decoded.size)
+    return look_at(shrunk.turned(UPRIGHT.get(decoded.orientation)))

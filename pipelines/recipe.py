@@ -142,7 +142,7 @@ class ImagesConfig(Section):
     channels: Literal[1, 3] = 3
     encoding: Literal["png", "jpeg", "webp"] = Field("png", description="of the clean picture; png alone is lossless")
     quality: int = Field(95, ge=1, le=100, description="of jpeg and webp")
-    licences: Literal["any", "known"] | list[Annotated[str, Field(min_length=1)]] = Field(
+    licences: Literal["any", "known"] | tuple[Annotated[str, Field(min_length=1)], ...] = Field(
         "any", description="any, known, or a list of SPDX identifiers; an unknown licence is in no list"
     )
     near_duplicates: Literal["reject", "keep"] = Field("reject", description="in either way no split tears them apart")

@@ -19,8 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
-from crawl.images import clean_image
-from crawl.picture_filters.settings import NO_FILTERS
+from crawl.images import draw_clean
 from crawl.verdict import Verdict
 from crawl.warc import read_payload
 from models.heads import Head, read_head
@@ -175,9 +174,8 @@ def look_at(job: Job, row: dict[str, Any], side: int) -> Image.Image:
     size = min(side, row["original_width"], row["original_height"])
     allowed = image_settings(job.recipe.images)
     settings = replace(allowed, size=size, min_side=size, channels=3, encoding="png", resize="centre_crop", exif=False)
-    settings = replace(settings, filters=NO_FILTERS)
     payload = read_payload(job.input_folder("crawl") / row["warc_file"], row["warc_offset"])
-    picture = clean_image(payload, settings)
+    picture = draw_clean(payload, settings)
     if isinstance(picture, Verdict):
         raise StageError(f"score: {row['url']}: {picture.reason} ({picture.detail}); build the crawl and images anew")
-    return Image.fromarray(picture.pixels)
+    return picture

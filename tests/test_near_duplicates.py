@@ -15,8 +15,9 @@ from PIL import Image, ImageOps
 from rich.console import Console
 
 from crawl.demo.trees import draw_picture, survey
-from crawl.likeness import LIKENESS, look_at, transposed
+from crawl.likeness import ENOUGH, LIKENESS, Look, look_at, shrink, transposed
 from crawl.pdq import MAX_DISTANCE, dihedral_forms, hamming_distance, hash_of, pdq
+from crawl.picture_filters.sketch import draw_sketch
 from crawl.similar_pairs import NUM_TASKS, components, similar_pairs, unique_pairs
 from pipelines.build import build
 from pipelines.forget import forget
@@ -42,8 +43,15 @@ def _drawn(number: int, side: int = 256) -> Image.Image:
     return draw_picture(survey(0, 12)[number]).convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
 
 
+def _look(picture: Image.Image) -> Look:
+    """How a picture looks to the images stage."""
+    reduced = picture.reduce(max(1, min(picture.size) // ENOUGH))
+    sketch = draw_sketch(reduced, reduced.size, picture.size)
+    return look_at(shrink(reduced, sketch.picture, reduced.size, picture.size))
+
+
 def _looks(pictures: list[Image.Image]) -> NDArray[np.void]:
-    return np.frombuffer(b"".join(look_at(picture).likeness for picture in pictures), LIKENESS)
+    return np.frombuffer(b"".join(_look(picture).likeness for picture in pictures), LIKENESS)
 
 
 def _pairs(looks: NDArray[np.void]) -> list[tuple[int, int]]:
@@ -176,6 +184,16 @@ CHANGES: dict[str, tuple[float, Callable[[Image.Image, np.random.Generator], Ima
     "cut and mirrored": (0.85, lambda picture, drawn: ImageOps.mirror(_cut(picture, drawn.random(), drawn.random()))),
     "askew by 2°": (0.0, lambda picture, _: picture.rotate(2, Image.Resampling.BICUBIC)),
 }
+
+
+def test_the_hash_of_a_draft_is_nearly_that_of_the_whole_photograph():
+    apart = []
+    for photograph in list(_photographs())[::3]:
+        draft = photograph.resize([max(1, round(side * 160 / min(photograph.size))) for side in photograph.size])
+        seen = look_at(shrink(draft, draft, draft.size, photograph.size))
+        apart.append(hamming_distance(seen.pdq.hash, pdq(np.asarray(photograph.convert("L"))).hash))
+    assert sorted(apart)[int(0.9 * len(apart))] <= 10
+    assert max(apart) <= 20
 
 
 def test_copies_of_real_photographs_are_found_and_nothing_else():

@@ -30,15 +30,18 @@ def strip(payload: bytes) -> Stripped:
         BombError: too many segments or scans.
     """
     kept: list[bytes] = [payload[:2]]
-    exif, coefficients, at = b"", 0.0, 2
+    exif, coefficients, frame, num_components, at = b"", 0.0, 0, 0, 2
     for _ in range(MAX_SEGMENTS):
         marker, start, end = _next_segment(payload, at)
         if marker == _START_OF_SCAN:
-            num_scans = _count_scans(payload, start)
-            is_buffered = coefficients < 0 or num_scans > 1
-            return Stripped(b"".join([*kept, memoryview(payload)[start:]]), exif, abs(coefficients) * is_buffered)
+            num_coded = payload[start + 4] if end > start + 4 else 0
+            is_buffered = frame in _PROGRESSIVE or num_coded < num_components  # else libjpeg refuses a second scan
+            if is_buffered:
+                _check_scans(payload, start)
+            return Stripped(b"".join([*kept, memoryview(payload)[start:]]), exif, coefficients * is_buffered)
         if marker in _FRAMES:
-            coefficients = _coefficient_bytes(payload[start:end]) * (-1 if marker in _PROGRESSIVE else 1)
+            frame, num_components = marker, payload[start + 9] if end > start + 9 else 0
+            coefficients = _coefficient_bytes(payload[start:end])
         if marker == _EXIF and not exif and payload.startswith(_EXIF_HEAD, start + 4):
             exif = payload[start + 10 : end]
         if _is_needed(marker, payload, start):
@@ -68,12 +71,11 @@ def _is_needed(marker: int, payload: bytes, start: int) -> bool:
     return marker in _FRAMES | _TABLES or marker in (_JFIF, _ADOBE)
 
 
-def _count_scans(payload: bytes, start: int) -> int:
-    """Scans from the first on, pictures behind this one included; within coded data every FF is followed by 00."""
+def _check_scans(payload: bytes, start: int) -> None:
+    """Count scans from the first on, pictures behind this one included; in coded data every FF is followed by 00."""
     num_scans = payload.count(b"\xff\xda", start)
     if num_scans > MAX_SCANS:
         raise BombError(f"{num_scans} scans")
-    return num_scans
 
 
 def _coefficient_bytes(frame: bytes) -> float:

@@ -18,11 +18,13 @@ class Sketch:
     """A picture at its sketch's scale.
 
     Attributes:
+        picture: the sketch, mode RGB.
         colours: uint8 (3, H, W), red, green and blue, on white; the colour profile is not applied.
         grey: float32 (H, W), luma, 0 to 255.
         size: width and height of the picture as it came, in pixels.
     """
 
+    picture: Image.Image
     colours: NDArray[np.uint8]
     grey: NDArray[np.float32]
     size: tuple[int, int]
@@ -78,4 +80,4 @@ def draw_sketch(image: Image.Image, extent: tuple[float, float], size: tuple[int
     painted = paint_on_white(small)
     painted = painted if painted.mode == "RGB" else painted.convert("RGB")
     grey = np.asarray(painted.convert("L"), np.float32)
-    return Sketch(np.ascontiguousarray(np.asarray(painted).transpose(2, 0, 1)), grey, size)
+    return Sketch(painted, np.ascontiguousarray(np.asarray(painted).transpose(2, 0, 1)), grey, size)

@@ -77,7 +77,7 @@ def _plan(data: Path, size: int) -> Any:
 
 def _found(job: Any) -> dict[str, list[Any]]:
     """What the stage's join finds in each ledger table."""
-    from pipelines.images import best_place, read_places  # noqa: PLC0415
+    from pipelines.found_pictures import best_place, read_places  # noqa: PLC0415
     from pipelines.ledger import crawl_tables, read_fetched  # noqa: PLC0415
 
     places: dict[str, list[Any]] = {}
