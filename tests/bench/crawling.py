@@ -12,11 +12,12 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
 
+from crawl.picture_filters.settings import NO_FILTERS
 from tests.bench.harness import ROOT, SideError
 from tests.bench.peers import PeersError, make_environment
 from tests.bench.photographs import MissingError, make_photographs
@@ -93,7 +94,7 @@ def run_ours(scratch: Path, urls: Path, size: int, count: int) -> Cost:
             "delay_s": 0,
             "response_time_multiple": 0,
         },
-        "images": {"size": size, "encoding": "jpeg"},
+        "images": {"size": size, "encoding": "jpeg", "near_duplicates": "keep", "filters": asdict(NO_FILTERS)},
     }
     (scratch / "recipe.yaml").write_text(json.dumps(recipe))
     out = scratch / "ours"
