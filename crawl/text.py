@@ -69,7 +69,7 @@ def clean_page(payload: bytes, url: str, charset: str | None, settings: TextSett
             return _judged(page.title, page.text, language, settings)
         verdict = _judge_quickly(page.text, language, settings)
         if verdict:
-            return replace(verdict, detail=f"{verdict.detail} at a quick look")
+            return verdict
     return _clean_thoroughly(markup, url, settings)
 
 
@@ -102,7 +102,7 @@ def _judge_quickly(text: str, declared: str, settings: TextSettings) -> Verdict 
     rules = settings.rules.lenient()
     found = judge_text(text, UNKNOWN, rules)
     if isinstance(found, Verdict):
-        return found
+        return replace(found, detail=f"{found.detail} at a quick look")
     quality = rules.gopher_quality
     measured = measure(text)
     lacks_words = quality and any(judge_stop_words(measured, each, quality) for each in quality.stop_words)

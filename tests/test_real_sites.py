@@ -89,7 +89,9 @@ def test_greeneville_gives_exactly_these_counts(greeneville: Built):
     # seven slides, signs and a logo, three pages of text, and six second photographs of the same twig or sheet
     turned_away = {"drawing": 7, "exact_duplicate": 6, "near_duplicate": 6, "text_banner": 3}
     assert greeneville.counts("images") == Counts(96, 74, turned_away, {})
-    assert greeneville.counts("text") == Counts(34, 2, {"too_few_sentences": 1, "too_few_words": 31}, {})
+    assert greeneville.counts("text") == Counts(
+        34, 2, {"too_few_stop_words": 17, "too_few_words": 14, "too_few_sentences": 1}, {}
+    )
     assert greeneville.counts("triplets") == Counts(74, 74, {}, {})
     assert greeneville.splits("triplets") == {"train": 350, "val": 5, "test": 15}
     assert greeneville.counts("windows") == Counts(2, 2, {}, {})

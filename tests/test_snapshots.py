@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from PIL import Image
 from rich.console import Console
 from warcio.archiveiterator import ArchiveIterator
 
+from crawl.picture_filters.settings import NO_FILTERS
 from crawl.warc import read_record
 from pipelines.build import build
 from pipelines.forget import forget
@@ -60,7 +62,7 @@ def _build(site: Site, out: Path, snapshot: str, **crawl: Any) -> None:
             "snapshot": snapshot,
             **crawl,
         },
-        "images": {"size": 16},
+        "images": {"size": 16, "filters": asdict(NO_FILTERS), "near_duplicates": "keep"},
         "text": {"gopher_quality": {"min_words": 20}},
         "split": {"train": 1.0, "val": 0.0, "test": 0.0},
     }
