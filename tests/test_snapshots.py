@@ -63,7 +63,7 @@ def _build(site: Site, out: Path, snapshot: str, **crawl: Any) -> None:
             **crawl,
         },
         "images": {"size": 16, "filters": asdict(NO_FILTERS), "near_duplicates": "keep"},
-        "text": {"gopher_quality": {"min_words": 20}, "gopher_repetition": None},
+        "text": {"gopher_quality": {"min_words": 20}, "gopher_repetition": None, "near_duplicates": "keep"},
         "split": {"train": 1.0, "val": 0.0, "test": 0.0},
     }
     recipe = check_recipe(data, "grove.yaml")
