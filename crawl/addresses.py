@@ -1,9 +1,7 @@
 """Which network addresses a crawl may connect to, so that no page can send it into a private network.
 
-For pages and pictures, a name is resolved once, every answer is checked, and the connection goes to an address that
-was checked: a name server that answers differently the second time (DNS rebinding) gains nothing. The API, whose name
-comes from the recipe and never from a page, is checked the same way just before each request; `requests` then resolves
-its name again.
+A name is resolved once, every answer is checked, and the connection goes to an address that was checked: a name server
+that answers differently the second time (DNS rebinding) gains nothing. That holds for pages, pictures and APIs alike.
 """
 
 import socket

@@ -83,6 +83,7 @@ class Asker:
         self._fetcher, self._settings, self._pauses, self._may_ask = fetcher, settings, pauses, may_ask
         self._is_asked_before = is_asked_before
         self._gates: dict[str, Gate] = {}
+        self._left: list[str] = []
         self._robots: dict[str, tuple[float, Robots | FetchError]] = {}
         self._rooms: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()  # while anybody is in them
 
@@ -153,8 +154,15 @@ class Asker:
         return self._gate(host).held_s
 
     def forget(self, host: str) -> None:
-        """Let go of what was kept for a host that is not asked any more in this round."""
-        self._gates.pop(host, None)
+        """Let go of what was kept for a host that is not visited any more in this round.
+
+        Its gate stays until its pause is over: another host's robots.txt may have moved there, and be asked for.
+        """
+        self._left.append(host)
+        over = [each for each in self._left if each not in self._gates or self._gates[each].is_at_rest]
+        self._left = [each for each in self._left if each not in over]
+        for each in over:
+            self._gates.pop(each, None)
         for origin in [origin for origin in self._robots if host_of(origin) == host]:
             del self._robots[origin]
 

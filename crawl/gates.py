@@ -78,6 +78,11 @@ class Gate:
             finally:
                 self._ended_at = _now()
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nobody asks or waits to ask, and the pause is over that the last request called for."""
+        return not self._lock.locked() and self._ended_at + self.gap_s <= _now()
+
     def slow_down(self, delay_s: float) -> None:
         """Make all pauses at least so long, in seconds; the one that has begun too."""
         if delay_s > self._delay_s:

@@ -29,7 +29,7 @@ from crawl.visit import (
     unasked,
     unchanged,
 )
-from crawl.warc import StoredResponse
+from crawl.warc import StoredResponse, WarcError
 
 _MAX_HOST_FAILURES = 5
 """URLs in a row that a host may leave without an answer before it is left alone for this round."""
@@ -146,8 +146,7 @@ class HostVisits:
         for link in visit.links:
             moved = visit.row.reason == "redirected" and link.to_url == visit.row.final_url
             if host_of(link.to_url) == self._name and is_wanted(link, self._settings):
-                redirects = (*target.redirects, target.url) if moved else ()
-                self.add(replace(target_of(link), redirects=redirects), first=moved)
+                self.add(target_of(link), first=moved)
 
     async def _visit(self, target: Target) -> Visit:
         budget = self._settings.budget(target.kind)
@@ -165,6 +164,18 @@ class HostVisits:
             detail = f"the host asks for {held_s:.0f} s; the longest accepted is {longest_s:g} s"
             return unasked(target, "failed", "retry_after_too_long", detail, Asked(robots_rule=rule))
         earlier = self._earlier.get(target.url)
+        answer = await self._ask(target, earlier)
+        asked = Asked(answer.attempts, rule, timestamp(), site_signals)
+        try:
+            visit = self._judge(target, answer, asked, earlier)
+        except (WarcError, OSError):  # it has not changed, and what the earlier snapshot has of it is damaged
+            answer, earlier = await self._ask(target, None), None
+            asked = Asked(asked.attempts + answer.attempts, rule, timestamp(), site_signals)
+            visit = self._judge(target, answer, asked, earlier)
+        return visit if earlier is None else unchanged(visit, earlier)
+
+    async def _ask(self, target: Target, earlier: Earlier | None) -> Answer:
+        """Ask for a URL, where an earlier snapshot has it on the condition that it has changed."""
         answer = await self._asker.ask(
             target.url,
             accept=_ACCEPT[target.kind],
@@ -175,8 +186,7 @@ class HostVisits:
         self._spent[target.kind] += 1
         self._num_asked += 1
         self._num_failures = self._num_failures + 1 if is_host_down(answer) else 0
-        visit = self._judge(target, answer, Asked(answer.attempts, rule, timestamp(), site_signals), earlier)
-        return visit if earlier is None else unchanged(visit, earlier)
+        return answer
 
     async def _ask_robots(self, target: Target) -> tuple[Visit | None, str]:
         """Return the visit of a URL that must not be asked for, else None; and the rule that decided."""
@@ -229,4 +239,4 @@ class HostVisits:
             if hop == target.url:
                 return "redirect_loop"
             hop = self._moved.get(hop)
-        return "too_many_redirects" if len(target.redirects) >= self._settings.max_redirects else None
+        return "too_many_redirects" if target.num_redirects >= self._settings.max_redirects else None

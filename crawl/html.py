@@ -12,9 +12,10 @@ from bs4 import BeautifulSoup, MarkupResemblesLocatorWarning, XMLParsedAsHTMLWar
 from bs4.element import NavigableString, Tag
 
 from crawl.encoding import decode_page
-from crawl.licences import spdx_of_url
+from crawl.licence_marks import may_tell_licences
 from crawl.markup import has_more_attributes
 from crawl.opt_outs import ALL_RESPECTED, OptOuts, decide_opt_outs, tdm_signals
+from crawl.page_pictures import PageWords, page_words, picture_link
 from crawl.pictures import picture_reference
 from crawl.records import UNKNOWN, LinkRow
 from crawl.robots import robots_directives
@@ -50,7 +51,6 @@ class _Surroundings:
         pictures: element to the picture element it stands in.
         sources: picture element to its source elements.
         captions: figure to the text of its figcaption.
-        licences: figure to the reference of the licence linked in it.
     """
 
     depths: dict[int, int]
@@ -58,7 +58,6 @@ class _Surroundings:
     pictures: dict[int, int]
     sources: dict[int, list[Tag]]
     captions: dict[int, str]
-    licences: dict[int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +110,11 @@ def read_page(
         raise PageError("too_many_attributes")
     soup = _parsed(text)
     surroundings = _surroundings(soup)
-    robots = robots_directives(_meta_contents(soup, ("robots", PRODUCT)), PRODUCT)
+    robots = robots_directives(_meta_contents(soup, ("robots", PRODUCT)), PRODUCT, may_name_crawlers=False)
     robots |= tdm_signals(_meta_contents(soup, ("tdm-reservation",)))
     base = _base_url(soup, url)
-    links = _links(soup, surroundings, url, base, picture_width, depth + 1)
+    words = page_words(soup, url, base, _language(soup), tells_licences=may_tell_licences(text))
+    links = _links(soup, surroundings, words, picture_width, depth + 1)
     asked = robots | directives
     if "nofollow" in asked:
         links = (link for link in links if link.kind != "page")
@@ -123,7 +123,7 @@ def read_page(
         links = _withheld(links, decision.against_pictures)
     return Page(
         title=_text_of(soup.title) if soup.title else "",
-        language=_language(soup),
+        language=words.language,
         robots=robots,
         links=tuple(links),
     )
@@ -178,20 +178,20 @@ def _base_url(soup: BeautifulSoup, url: str) -> str:
 
 
 def _links(
-    soup: BeautifulSoup, surroundings: _Surroundings, url: str, base: str, picture_width: int, depth: int
+    soup: BeautifulSoup, surroundings: _Surroundings, words: PageWords, picture_width: int, depth: int
 ) -> Iterable[LinkRow]:
     for element in soup.find_all(["a", "area", "img"]):
         if element.name == "img":
-            link = _picture_link(element, surroundings, url, base, picture_width, depth)
+            link = _picture_link(element, surroundings, words, picture_width, depth)
         else:
-            link = _page_link(element, url, base, depth)
+            link = _page_link(element, words.url, words.base, depth)
         if link is not None:
             yield link
 
 
 def _surroundings(soup: BeautifulSoup) -> _Surroundings:
     """Return what stands around each picture, from one walk: looking upwards from each would be quadratic."""
-    found = _Surroundings({id(soup): 0}, {}, {}, {}, {}, {})
+    found = _Surroundings({id(soup): 0}, {}, {}, {}, {})
     for element in soup.find_all(True):
         parent = id(element.parent)
         found.depths[id(element)] = found.depths[parent] + 1
@@ -204,8 +204,6 @@ def _surroundings(soup: BeautifulSoup) -> _Surroundings:
             found.sources.setdefault(picture, []).append(element)
         elif element.name == "figcaption" and figure:
             found.captions.setdefault(figure, _text_of(element))
-        elif "license" in _attribute(element, "rel").lower().split() and figure:
-            found.licences.setdefault(figure, _attribute(element, "href"))
     return found
 
 
@@ -225,44 +223,16 @@ def _page_link(element: Tag, url: str, base: str, depth: int) -> LinkRow | None:
 
 
 def _picture_link(
-    element: Tag, surroundings: _Surroundings, url: str, base: str, picture_width: int, depth: int
+    element: Tag, surroundings: _Surroundings, words: PageWords, picture_width: int, depth: int
 ) -> LinkRow | None:
     # The sources of a picture element belong to its first img only.
     sources = surroundings.sources.pop(surroundings.pictures[id(element)], [])
     reference = picture_reference(element, sources, picture_width)
-    target = canonical_url(reference, base) if reference else None
+    target = canonical_url(reference, words.base) if reference else None
     if target is None:
         return None
-    figure = surroundings.figures[id(element)]
-    caption, source = _caption(element, surroundings.captions.get(figure, ""))
-    # A licence that covers the whole page is no evidence for a picture; one inside its figure is.
-    licence = surroundings.licences.get(figure, "")
-    licence_url = (canonical_url(licence, base) if licence else None) or UNKNOWN
-    return LinkRow(
-        from_url=url,
-        to_url=target,
-        kind="image",
-        caption=caption,
-        caption_source=source,
-        licence=spdx_of_url(licence_url),
-        licence_url=licence_url,
-        depth=depth,
-    )
-
-
-def _caption(element: Tag, figcaption: str) -> tuple[str, str]:
-    """Return a picture's caption and where it stood: its alt text, its figure's caption or its title.
-
-    A text without a letter or digit, such as the alt="..." that page templates come with, says nothing.
-    """
-    for text, source in (
-        (_folded(_attribute(element, "alt")), "alt"),
-        (figcaption, "figcaption"),
-        (_folded(_attribute(element, "title")), "title"),
-    ):
-        if any(character.isalnum() for character in text):
-            return text, source
-    return "", "none"
+    figcaption = surroundings.captions.get(surroundings.figures[id(element)], "")
+    return picture_link(element, target, figcaption, words, depth)
 
 
 def _text_of(element: Tag) -> str:

@@ -4,35 +4,62 @@ import re
 
 from crawl.records import UNKNOWN
 
+OTHER = "LicenseRef-other"
+"""Stands for terms of one's own, or all rights reserved: known to be none that has an identifier."""
+
+PUBLIC_DOMAIN = "LicenseRef-public-domain"
+
 _CC_URL = re.compile(
-    r"https?://(?:www\.)?creativecommons\.org/(?:licenses/(?P<terms>[a-z-]+)|publicdomain/(?P<tool>zero|mark))"
-    r"/(?P<version>\d\.\d)(?:/|$)"
+    r"(?:https?:)?//(?:www\.)?creativecommons\.org/"
+    r"(?:licenses/(?P<terms>[a-z-]+)|publicdomain/(?P<tool>zero|mark))/(?P<version>\d\.\d)(?![\d.])"
 )
 _CC_NAME = re.compile(
-    r"CC[ -](?P<terms>BY(?:-NC)?(?:-ND|-SA)?)[ -](?P<version>\d\.\d)(?:[ -](?P<port>[A-Z]{2,3}))?", re.I
+    r"\bCC[ -](?P<terms>BY(?:-NC)?(?:-ND|-SA)?)[ -](?P<version>\d\.\d)(?:[ -](?P<port>[A-Z]{2,3})\b)?", re.I
 )
-_CC0_NAME = re.compile(r"CC[ -]?(?:0|Zero)(?:[ -]1\.0)?", re.I)
+_CC0_NAME = re.compile(r"\bCC[ -]?(?:0|Zero)(?:[ -]1\.0)?(?![\d.])", re.I)
+_CC_LONG_NAME = re.compile(
+    r"\bCreative Commons[ :,-]+Attribution"
+    r"(?P<nc>[ -]Non-?Commercial)?(?P<more>[ -](?:Share[ -]?Alike|No[ -]?Deriv\w*))?"
+    r"[ ,]+(?:v\.? ?)?(?P<version>\d\.\d)",
+    re.I,
+)
+_URL = re.compile(r"https?://[^\s<>\"')\]]+", re.I)
+_RESERVED = re.compile(r"\ball rights reserved\b|\balle Rechte vorbehalten\b|\btous droits réservés\b", re.I)
 
 _CC_TERMS = frozenset({"by", "by-sa", "by-nc", "by-nd", "by-nc-sa", "by-nc-nd"})
 
+_OTHER_URLS = (
+    (re.compile(r"https?://(?:www\.)?artlibre\.org/licen[cs]e/lal(?:/|$)"), "LAL-1.3"),
+    (re.compile(r"https?://(?:www\.)?gnu\.org/(?:licenses|copyleft)/fdl-1\.2"), "GFDL-1.2"),
+    (re.compile(r"https?://(?:www\.)?gnu\.org/(?:licenses|copyleft)/fdl-1\.3"), "GFDL-1.3"),
+    (
+        re.compile(r"https?://(?:www\.)?nationalarchives\.gov\.uk/doc/open-government-licence/version/3(?:/|$)"),
+        "OGL-UK-3.0",
+    ),
+)
+_SPDX_URL = re.compile(r"https?://spdx\.org/licenses/(?P<name>[A-Za-z0-9.-]+?)(?:\.html|\.json)?/?$")
+
 
 def spdx_of_url(url: str) -> str:
-    """Return the SPDX identifier of a Creative Commons deed, "unknown" for any other URL.
+    """Return the SPDX identifier of a licence by its address, "unknown" for any other URL.
 
-    The public domain mark says that a work is free already and licenses nothing; SPDX has no identifier for it, so
-    a reference of our own stands for it.
+    Creative Commons, the Free Art Licence, the GNU FDL and the Open Government Licence have one. The public domain mark
+    says that a work is free already and licenses nothing; SPDX has no identifier for it, so a reference of our own
+    stands for it.
 
     >>> spdx_of_url("https://creativecommons.org/licenses/by-sa/4.0/")
     'CC-BY-SA-4.0'
 
     Source: SPDX License List 3.25; https://creativecommons.org/licenses/list.
     """
-    match = _CC_URL.match(url.lower())
-    if match is None:
-        return UNKNOWN
-    if match["tool"]:
-        return {"zero": "CC0-1.0", "mark": "LicenseRef-public-domain"}[match["tool"]]
-    return f"CC-{match['terms'].upper()}-{match['version']}" if match["terms"] in _CC_TERMS else UNKNOWN
+    lower = url.strip().lower()
+    if match := _CC_URL.match(lower):
+        return _of_deed(match)
+    for pattern, identifier in _OTHER_URLS:
+        if pattern.match(lower):
+            return identifier
+    match = _SPDX_URL.match(url.strip())
+    return spdx_of_name(match["name"].replace("CC0-1.0", "CC0")) if match else UNKNOWN
 
 
 def spdx_of_name(name: str) -> str:
@@ -43,8 +70,43 @@ def spdx_of_name(name: str) -> str:
     """
     folded = " ".join(name.split())
     if match := _CC_NAME.fullmatch(folded):
-        port = f"-{match['port'].upper()}" if match["port"] else ""
-        return f"CC-{match['terms'].upper()}-{match['version']}{port}"
+        return _of_name(match)
     if _CC0_NAME.fullmatch(folded):
         return "CC0-1.0"
-    return "LicenseRef-public-domain" if folded.lower() == "public domain" else UNKNOWN
+    return PUBLIC_DOMAIN if folded.lower() == "public domain" else UNKNOWN
+
+
+def spdx_in_text(text: str) -> frozenset[str]:
+    """Return the licences that a text names, by address or by name, and `OTHER` where it reserves all rights.
+
+    >>> sorted(spdx_in_text("Photo: Ann, CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/deed.fr)"))
+    ['CC-BY-4.0']
+    """
+    found = {spdx_of_url(url) for url in _URL.findall(text)}
+    words = _URL.sub(" ", text)
+    found |= {_of_name(match) for match in _CC_NAME.finditer(words)}
+    found |= {_of_long_name(match) for match in _CC_LONG_NAME.finditer(words)}
+    if _CC0_NAME.search(words):
+        found.add("CC0-1.0")
+    if _RESERVED.search(words):
+        found.add(OTHER)
+    if spdx_of_name(words) == PUBLIC_DOMAIN:
+        found.add(PUBLIC_DOMAIN)
+    return frozenset(found - {UNKNOWN})
+
+
+def _of_deed(match: re.Match[str]) -> str:
+    if match["tool"]:
+        return {"zero": "CC0-1.0", "mark": PUBLIC_DOMAIN}[match["tool"]]
+    return f"CC-{match['terms'].upper()}-{match['version']}" if match["terms"] in _CC_TERMS else UNKNOWN
+
+
+def _of_name(match: re.Match[str]) -> str:
+    port = f"-{match['port'].upper()}" if match["port"] else ""
+    return f"CC-{match['terms'].upper()}-{match['version']}{port}"
+
+
+def _of_long_name(match: re.Match[str]) -> str:
+    more = (match["more"] or "").lower()
+    terms = "BY" + ("-NC" if match["nc"] else "") + ("-SA" if "share" in more else "-ND" if more else "")
+    return f"CC-{terms}-{match['version']}"

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NamedTuple
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 
 from crawl.damage import Damage, damage
 from crawl.licences import spdx_of_name, spdx_of_url
@@ -114,25 +114,13 @@ def local_url(name: str, path: str) -> str:
     """Return what a file of a folder is known as.
 
     Args:
-        name: what the folder is known as.
+        name: what the folder is known as; it may have slashes.
         path: relative to it, with slashes.
 
     >>> local_url("trees", "old oaks/1.jpg")
     'file:///trees/old%20oaks/1.jpg'
     """
-    return f"file:///{quote(name, safe='')}/{quote(path)}"
-
-
-def path_of_local_url(url: str) -> str | None:
-    """Return the path relative to its folder that a URL of `local_url` means, None where it is no such URL.
-
-    >>> path_of_local_url("file:///trees/old%20oaks/1.jpg"), path_of_local_url("file:///trees/%2e%2e/x")
-    ('old oaks/1.jpg', None)
-    """
-    parts = urlsplit(url)
-    path = unquote(parts.path.removeprefix("/").partition("/")[2])
-    is_local = parts.scheme == "file" and not parts.netloc and not parts.query and not parts.fragment
-    return path if is_local and path and ".." not in PurePosixPath(path).parts else None
+    return f"file:///{quote(name)}/{quote(path)}"
 
 
 def _listing(folder: Path) -> tuple[list[str], list[str]]:

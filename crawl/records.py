@@ -26,7 +26,7 @@ class Target:
         depth: links between the nearest seed and this URL; a seed has 0, a picture its page's depth + 1.
         page_url: page on which it was found, "" for a seed.
         caption: caption that stood beside the link, "" where there was none.
-        redirects: URLs that led here by redirect, the first one asked for first.
+        num_redirects: as in `LinkRow`.
         caption_source: as in `LinkRow`.
         licence: as in `LinkRow`.
         licence_url: as in `LinkRow`.
@@ -34,6 +34,8 @@ class Target:
         source: as in `LinkRow`.
         extra: as in `LinkRow`.
         expected_hash: as in `LinkRow`.
+        licence_method: as in `LinkRow`.
+        language: as in `LinkRow`.
     """
 
     url: str
@@ -41,7 +43,7 @@ class Target:
     depth: int
     page_url: str
     caption: str
-    redirects: tuple[str, ...] = ()
+    num_redirects: int = 0
     caption_source: str = "none"
     licence: str = UNKNOWN
     licence_url: str = UNKNOWN
@@ -49,6 +51,8 @@ class Target:
     source: str = ""
     extra: str = NO_EXTRA
     expected_hash: str = ""
+    licence_method: str = UNKNOWN
+    language: str = UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +140,8 @@ class LinkRow:
         kind: "page" for a link, "image" for a picture, "sitemap" for one that robots.txt or another one names.
         caption: text for the picture or of the link, white space folded, may be "".
         caption_source: where the caption stood: "api", "sidecar" (a file beside it), "list" (a column of a list),
-            "alt", "figcaption", "sitemap", "title", "text" or "none".
+            "alt", "title", "figcaption", "aria_label", "json_ld", "og", "sitemap", "sentence" (that the picture stands
+            in or beside), "text" or "none".
         licence: licence named beside it, "unknown" where none was.
         licence_url: where that licence stands, "unknown" where none was linked.
         author: author named beside it, "unknown" where none was.
@@ -146,6 +151,11 @@ class LinkRow:
         expected_hash: what the source says of the file, as "sha256:…" (or sha1, md5) in hex, "" where it says nothing.
         opt_out: what the page says against use of the pictures on it, "none" where nothing that is respected. Such a
             link is not followed; where others offer the same picture, it speaks against them.
+        licence_method: how the licence was found, one of `licence_statements.METHODS`; "conflict" where what was found
+            contradicts itself, and then the licence is "unknown"; "unknown" where nothing was found.
+        language: of the page or element that the caption stands in, as declared there; "unknown" where none.
+        num_redirects: redirects that led here from what was linked to, one behind the other and over any number of
+            hosts; 0 where the link leads here by itself.
     """
 
     from_url: str
@@ -161,6 +171,9 @@ class LinkRow:
     extra: str = NO_EXTRA
     expected_hash: str = ""
     opt_out: str = "none"
+    licence_method: str = UNKNOWN
+    language: str = UNKNOWN
+    num_redirects: int = 0
 
 
 def target_of(link: LinkRow) -> Target:
@@ -178,6 +191,9 @@ def target_of(link: LinkRow) -> Target:
         source=link.source,
         extra=link.extra,
         expected_hash=link.expected_hash,
+        licence_method=link.licence_method,
+        language=link.language,
+        num_redirects=link.num_redirects,
     )
 
 
@@ -196,6 +212,9 @@ def link_of(target: Target, to_url: str) -> LinkRow:
         source=target.source,
         extra=target.extra,
         expected_hash=target.expected_hash,
+        licence_method=target.licence_method,
+        language=target.language,
+        num_redirects=target.num_redirects,
     )
 
 

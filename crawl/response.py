@@ -71,6 +71,6 @@ def retry_delay_s(retry_after: str | None, default_s: float, now: float) -> floa
         return max(float(text), default_s)
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter for numbers that no date has
         return default_s
     return max(date.replace(tzinfo=date.tzinfo or UTC).timestamp() - now, default_s)

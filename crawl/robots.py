@@ -28,6 +28,7 @@ _USER_AGENT = ("user-agent", "useragent", "user agent")
 _CRAWL_DELAY = ("crawl-delay", "crawldelay", "crawl delay")
 
 _SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?")
+_PRODUCT_TOKEN = re.compile(r"[a-z0-9_.-]+")
 _VALUED_DIRECTIVES = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
 
 
@@ -145,11 +146,12 @@ def parse_robots(status: int | None, body: bytes) -> Robots:
     return Robots("rules", _groups(body), tuple(sitemaps_of(body)))
 
 
-def robots_directives(values: Iterable[str], agent: str) -> frozenset[str]:
+def robots_directives(values: Iterable[str], agent: str, *, may_name_crawlers: bool = True) -> frozenset[str]:
     """Return the directives of X-Robots-Tag headers or robots meta elements that are meant for us, in lower case.
 
-    "none" is spelled out as "noindex" and "nofollow". A token with a colon names the crawler which it and all
-    that follow in the same value are for.
+    "none" is spelled out as "noindex" and "nofollow". In a header, a token with a colon names the crawler which it and
+    all that follow in the same value are for, but where it is part of a date, which may have a comma in it; in an
+    element, whose own name says whom it is for, it is a directive with a value.
 
     >>> sorted(robots_directives(["noai, seedbed: nofollow", "otherbot: noindex"], "seedbed"))
     ['noai', 'nofollow']
@@ -161,11 +163,16 @@ def robots_directives(values: Iterable[str], agent: str) -> frozenset[str]:
         for_us = True
         for token in value.lower().split(","):
             name, colon, rest = token.partition(":")
-            if colon and name.strip() not in _VALUED_DIRECTIVES:
+            if may_name_crawlers and colon and _is_crawler(name.strip()):
                 for_us, token = name.strip() == agent.lower(), rest  # noqa: PLW2901 - the rest is the directive
             if for_us and token.strip():
                 directives.add(token.strip())
     return frozenset(directives | ({"noindex", "nofollow"} if "none" in directives else set()))
+
+
+def _is_crawler(name: str) -> bool:
+    """Return whether what stands before a colon is a product token, and not a directive or the middle of a date."""
+    return name not in _VALUED_DIRECTIVES and _PRODUCT_TOKEN.fullmatch(name) is not None
 
 
 def _groups(body: bytes) -> dict[str, Group]:

@@ -104,6 +104,7 @@ def links_of(found: Sitemap, target: Target) -> Iterator[LinkRow]:
             caption_source="sitemap" if image.caption else "none",
             licence=spdx_of_url(image.licence_url) if image.licence_url else UNKNOWN,
             licence_url=image.licence_url or UNKNOWN,
+            licence_method="sitemap" if image.licence_url else UNKNOWN,
         )
 
 

@@ -6,7 +6,6 @@ keep their types.
 
 import base64
 import gzip
-import hashlib
 import io
 import json
 import math
@@ -80,7 +79,7 @@ class ListedUrl(NamedTuple):
         url: canonical URL.
         caption: its caption, white space folded, "" where there is none.
         extra: JSON object of the columns carried along, keys sorted.
-        expected_hash: such as "sha256:9f86…", "" where the list has none; see `matches_hash`.
+        expected_hash: such as "sha256:9f86…", "" where the list has none.
         row: which row of the file, the first being 1; blank lines and the header do not count.
     """
 
@@ -103,30 +102,6 @@ class Part(NamedTuple):
     path: str
     row_group: int | None
     first_row: int
-
-
-def list_files(pattern: str, storage_options: Mapping[str, Any] | None = None) -> list[str]:
-    """Return the lists that a path, a folder or a pattern with `*` stands for, sorted.
-
-    Of a folder, files with one of `ENDINGS` are lists, those in folders below it are not. Hidden files never are.
-
-    Args:
-        pattern: on this machine, or a URL that fsspec reaches.
-        storage_options: what fsspec's file system takes.
-
-    Raises:
-        ListError: there is none.
-    """
-    file_system, path = fsspec.url_to_fs(pattern, **(storage_options or {}))
-    if file_system.isfile(path):
-        return [pattern]
-    if file_system.isdir(path):
-        found = [name for name in file_system.ls(path, detail=False) if _is_list(name) and file_system.isfile(name)]
-    else:
-        found = [name for name in file_system.glob(path) if not _is_hidden(name) and file_system.isfile(name)]
-    if not found:
-        raise ListError(f"{pattern}: there is no list of URLs; lists end in {', '.join(ENDINGS)}")
-    return sorted(file_system.unstrip_protocol(name) if "://" in pattern else str(name) for name in found)
 
 
 def plan_parts(path: str, storage_options: Mapping[str, Any] | None = None) -> list[Part]:
@@ -162,18 +137,6 @@ def read_part(part: Part, settings: ListSettings) -> Iterator[ListedUrl | Damage
             yield _listed(row, number, part.path, settings)
 
 
-def matches_hash(payload: bytes, expected_hash: str) -> bool:
-    """Return whether a payload is the one a list told of; any is where it told nothing.
-
-    >>> matches_hash(b"oak", "md5:0d14d8e8e1249432f0e18930c4486698"), matches_hash(b"oak", "")
-    (True, True)
-    """
-    if not expected_hash:
-        return True
-    algorithm, _, digits = expected_hash.partition(":")
-    return hashlib.new(algorithm, payload, usedforsecurity=False).hexdigest() == digits
-
-
 def _format_of(path: str) -> tuple[str, bool]:
     """Return format and whether gzipped, by the ending.
 
@@ -186,14 +149,6 @@ def _format_of(path: str) -> tuple[str, bool]:
     if ending not in FORMATS or (is_gzipped and ending == "parquet"):
         raise ListError(f"{path}: what kind of list it is shows in its ending: one of {', '.join(ENDINGS)}")
     return ending, is_gzipped
-
-
-def _is_list(path: str) -> bool:
-    return path.lower().endswith(ENDINGS) and not _is_hidden(path)
-
-
-def _is_hidden(path: str) -> bool:
-    return posixpath.basename(path).startswith(".")
 
 
 @contextmanager

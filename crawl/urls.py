@@ -69,6 +69,16 @@ def canonical_url(url: str, base: str | None = None) -> str | None:
     return href if len(href) <= MAX_URL_LENGTH else None
 
 
+def canonical_host(name: str) -> str | None:
+    """Return a host's name or IP address as `host_of` gives it, None where it is none.
+
+    >>> canonical_host("Bäume.example"), canonical_host("::1"), canonical_host("trees.example:8080")
+    ('xn--bume-loa.example', '::1', None)
+    """
+    url = canonical_url(f"http://[{name}]/" if ":" in name else f"http://{name}/")
+    return host_of(url) if url is not None and url == f"{origin_of(url)}/" and host_of(url) else None
+
+
 def without_parameters(url: str, patterns: tuple[str, ...] = TRACKING_PARAMETERS) -> str:
     """Return a canonical URL without the parameters of its query whose names match a pattern; the rest is untouched.
 

@@ -108,7 +108,8 @@ def redirect_location(response: Response, url: str) -> str | None:
 def redirected(target: Target, response: Response, location: str, asked: Asked) -> Visit:
     """Return the visit of a URL that moved: rejected itself, with a link to where it points."""
     visit = _answered(target, response, asked, "rejected", "redirected")
-    return replace(visit, row=replace(visit.row, final_url=location), links=(link_of(target, location),))
+    link = replace(link_of(target, location), num_redirects=target.num_redirects + 1)
+    return replace(visit, row=replace(visit.row, final_url=location), links=(link,))
 
 
 def misdirected(target: Target, response: Response, location: str, reason: str, asked: Asked) -> Visit:

@@ -8,10 +8,9 @@ Source: ISO 28500:2017, https://iipc.github.io/warc-specifications/specification
 
 import base64
 import hashlib
-import struct
 import uuid
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -22,11 +21,11 @@ from crawl.settings import PRODUCT
 
 _COMPRESSED_MEDIA = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif", "image/avif"})
 _RENAMED_HEADERS = (b"content-length", b"content-encoding", b"transfer-encoding")
+_HTTP_RESPONSE = "application/http; msgtype=response"
 _PIECE_BYTES = 64 * 1024
 _BLANK_LINE = b"\r\n\r\n"
-_GZIP_WINDOW = 16 + zlib.MAX_WBITS
-_GZIP_COMMENTED = bytes([0x1F, 0x8B, 8, 0x10, 0, 0, 0, 0, 0, 255])
-"""The head of a gzip member with a comment: deflate, flag FCOMMENT, no time, unknown system. Source: RFC 1952."""
+GZIP_WINDOW = 16 + zlib.MAX_WBITS
+"""For zlib: gzip members, and nothing else."""
 
 
 class WarcError(Exception):
@@ -72,7 +71,7 @@ def write_info(file: BinaryIO, filename: str) -> int:
     ).encode()
     headers = [
         ("WARC-Type", "warcinfo"),
-        ("WARC-Record-ID", _record_id(filename)),
+        ("WARC-Record-ID", record_id(filename)),
         # Fixed: the records have times of their own, and the same visits are to give the same bytes.
         ("WARC-Date", "1970-01-01T00:00:00Z"),
         ("WARC-Filename", filename),
@@ -82,24 +81,27 @@ def write_info(file: BinaryIO, filename: str) -> int:
 
 
 def write_visit(file: BinaryIO, visit: Visit) -> int:
-    """Write the response of a visit that has a payload, as one gzip member; return the member's offset.
+    """Write the payload of a visit that has one, as one gzip member; return the member's offset.
 
-    Pictures that are compressed already are stored, not deflated again.
+    What came over HTTP is a `response` with its head; what did not, such as a file, is a `resource`. Pictures that are
+    compressed already are stored, not deflated again.
 
     Args:
         file: open for binary writing, at its end.
         visit: its row's `warc_file` and `warc_offset` do not matter.
     """
     assert visit.payload is not None, f"{visit.row.url} has no payload to store"
-    head = _stored_head(visit.http_head, len(visit.payload))
+    kind, content_type, head = "resource", visit.row.media_type, b""
+    if visit.row.url.startswith(("http:", "https:")):
+        kind, content_type, head = "response", _HTTP_RESPONSE, _stored_head(visit.http_head, len(visit.payload))
     headers = [
-        ("WARC-Type", "response"),
-        ("WARC-Record-ID", _record_id(f"{visit.row.url} {visit.row.fetched_at} {file.tell()}")),
+        ("WARC-Type", kind),
+        ("WARC-Record-ID", record_id(f"{visit.row.url} {visit.row.fetched_at} {file.tell()}")),
         ("WARC-Date", visit.row.fetched_at),
         ("WARC-Target-URI", visit.row.url),
         ("WARC-Payload-Digest", _digest_text(bytes.fromhex(visit.row.sha256))),
         ("WARC-Block-Digest", _digest(head, visit.payload)),
-        ("Content-Type", "application/http; msgtype=response"),
+        ("Content-Type", content_type),
     ]
     level = 0 if visit.row.media_type in _COMPRESSED_MEDIA else 6
     return _write_record(file, headers, (head, visit.payload), level)
@@ -118,82 +120,16 @@ def write_revisit(file: BinaryIO, visit: Visit) -> int:
     profile = "server-not-modified" if visit.row.status == 304 else "identical-payload-digest"
     headers = [
         ("WARC-Type", "revisit"),
-        ("WARC-Record-ID", _record_id(f"{visit.row.url} {visit.row.fetched_at} {file.tell()}")),
+        ("WARC-Record-ID", record_id(f"{visit.row.url} {visit.row.fetched_at} {file.tell()}")),
         ("WARC-Date", visit.row.fetched_at),
         ("WARC-Target-URI", visit.row.url),
         ("WARC-Profile", f"http://netpreserve.org/warc/1.1/revisit/{profile}"),
         ("WARC-Refers-To-Target-URI", visit.row.url),
         ("WARC-Refers-To-Date", visit.earlier.fetched_at),
         ("WARC-Payload-Digest", _digest_text(bytes.fromhex(visit.earlier.sha256))),
-        ("Content-Type", "application/http; msgtype=response"),
+        ("Content-Type", _HTTP_RESPONSE),
     ]
     return _write_record(file, headers, (visit.http_head,), level=6)
-
-
-def copy_without(source: Path, target: BinaryIO, offsets: Collection[int]) -> None:
-    """Copy a WARC file with some of its records blotted out: an empty record as long stands in the place of each.
-
-    All other records stay where they are, so that every reference to one of them holds.
-
-    Args:
-        source: the file.
-        target: open for binary writing.
-        offsets: where the gzip members of the records begin that are to go.
-
-    Raises:
-        WarcError: no whole member begins at an offset.
-    """
-    with source.open("rb") as file:
-        for offset in sorted(offsets):
-            _copy(file, target, offset - file.tell())
-            try:
-                length = _member_length(file)
-            except zlib.error as error:
-                raise WarcError(f"{source} at offset {offset}: {error}") from error
-            target.write(_blot(offset, length))
-            file.seek(offset + length)
-        _copy(file, target, None)
-
-
-def _copy(source: BinaryIO, target: BinaryIO, num_bytes: int | None) -> None:
-    """Copy so many bytes, or all that are left."""
-    while num_bytes is None or num_bytes > 0:
-        piece = source.read(_PIECE_BYTES if num_bytes is None else min(num_bytes, _PIECE_BYTES))
-        if not piece:
-            return
-        target.write(piece)
-        num_bytes = None if num_bytes is None else num_bytes - len(piece)
-
-
-def _member_length(file: BinaryIO) -> int:
-    """Return how many bytes the gzip member takes that begins where the file stands."""
-    inflate, read = zlib.decompressobj(_GZIP_WINDOW), 0
-    while not inflate.eof:
-        data = file.read(_PIECE_BYTES)
-        if not data:
-            raise zlib.error("the file ends inside the record")
-        inflate.decompress(data)
-        read += len(data)
-    return read - len(inflate.unused_data)
-
-
-def _blot(offset: int, length: int) -> bytes:
-    """Return a gzip member of so many bytes that holds an empty `metadata` record; spaces in its comment fill it up.
-
-    Source: RFC 1952, section 2.3: a comment of any length, ended by a zero byte.
-    """
-    headers = (
-        "WARC/1.1\r\nWARC-Type: metadata\r\n"
-        f"WARC-Record-ID: {_record_id(f'forgotten {offset}')}\r\n"
-        "WARC-Date: 1970-01-01T00:00:00Z\r\nContent-Length: 0\r\n\r\n\r\n\r\n"
-    ).encode()
-    deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-    body = deflate.compress(headers) + deflate.flush()
-    trailer = struct.pack("<II", zlib.crc32(headers), len(headers))
-    comment = b" " * (length - len(_GZIP_COMMENTED) - 1 - len(body) - len(trailer)) + b"\0"
-    blot = _GZIP_COMMENTED + comment + body + trailer
-    assert len(blot) == length, "a response's own headers are longer than a blot's"
-    return blot
 
 
 def read_payload(source: Path | str | BinaryIO, offset: int) -> bytes:
@@ -202,14 +138,14 @@ def read_payload(source: Path | str | BinaryIO, offset: int) -> bytes:
 
 
 def read_record(source: Path | str | BinaryIO, offset: int) -> StoredResponse:
-    """Return the response that begins at an offset of a WARC file.
+    """Return the response or resource that begins at an offset of a WARC file.
 
     Args:
         source: the file, or its path.
         offset: where the gzip member begins, in bytes.
 
     Raises:
-        WarcError: no whole response record stands there, or its payload differs from its digest.
+        WarcError: no whole record of that kind stands there, or its payload differs from its digest.
         OSError: the file cannot be read.
     """
     if isinstance(source, (str, Path)):
@@ -224,11 +160,15 @@ def read_record(source: Path | str | BinaryIO, offset: int) -> StoredResponse:
     head, begin = _head_at(member, 0, len(member))
     fields = _fields(head)
     end = begin + int(fields.get("content-length", "0"))
-    http_head, begin = _head_at(member, begin, end)
+    headers: tuple[tuple[str, str], ...] = (("content-type", fields.get("content-type", "")),)
+    kind = fields.get("warc-type")
+    if kind == "response":
+        http_head, begin = _head_at(member, begin, end)
+        headers = _header_lines(http_head)
     payload = member[begin:end]
-    if fields.get("warc-type") != "response" or fields.get("warc-payload-digest") != _digest(payload):
-        raise WarcError(f"{name}: no response record with an intact payload; fetch it again")
-    return StoredResponse(fields.get("warc-target-uri", ""), payload, _header_lines(http_head))
+    if kind not in ("response", "resource") or fields.get("warc-payload-digest") != _digest(payload):
+        raise WarcError(f"{name}: no record with an intact payload; fetch it again")
+    return StoredResponse(fields.get("warc-target-uri", ""), payload, headers)
 
 
 def _head_at(data: bytes, begin: int, end: int) -> tuple[bytes, int]:
@@ -243,7 +183,7 @@ def _read_member(file: BinaryIO) -> bytes:
     Raises:
         zlib.error: it is damaged or ends early.
     """
-    inflate = zlib.decompressobj(_GZIP_WINDOW)
+    inflate = zlib.decompressobj(GZIP_WINDOW)
     pieces = []
     while not inflate.eof:
         data = file.read(_PIECE_BYTES)
@@ -277,14 +217,15 @@ def _write_record(file: BinaryIO, headers: list[tuple[str, str]], block: Sequenc
     offset = file.tell()
     headers = [*headers, ("Content-Length", str(sum(map(len, block))))]
     head = "WARC/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in headers) + "\r\n"
-    member = zlib.compressobj(level, zlib.DEFLATED, _GZIP_WINDOW)  # its header carries neither name nor time
+    member = zlib.compressobj(level, zlib.DEFLATED, GZIP_WINDOW)  # its header carries neither name nor time
     for piece in (head.encode(), *block, _BLANK_LINE):
         file.write(member.compress(piece))
     file.write(member.flush())
     return offset
 
 
-def _record_id(name: str) -> str:
+def record_id(name: str) -> str:
+    """Return the WARC-Record-ID that goes with a name, the same each time."""
     return f"<urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, name)}>"
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from crawl.html import plain_text
 from crawl.http import FetchError
+from crawl.licence_statements import CONFLICT
 from crawl.licences import spdx_of_name, spdx_of_url
 from crawl.pictures import READABLE_TYPES
 from crawl.records import UNKNOWN, LinkRow
@@ -156,17 +157,27 @@ def _picture(page: Mapping[str, Any]) -> LinkRow | None:
         return None
     caption = _metadata(info, "ImageDescription")
     licence_url = canonical_url(_metadata(info, "LicenseUrl")) or UNKNOWN
-    licence = spdx_of_name(_metadata(info, "LicenseShortName"))
+    licence, method = _licence(spdx_of_name(_metadata(info, "LicenseShortName")), spdx_of_url(licence_url))
     return LinkRow(
         from_url=description,
         to_url=url,
         kind="image",
         caption=caption,
         caption_source="api" if caption else "none",
-        licence=spdx_of_url(licence_url) if licence == UNKNOWN else licence,
+        licence=licence,
         licence_url=licence_url,
         author=_metadata(info, "Artist") or UNKNOWN,
+        licence_method=method,
+        language="en",  # as asked for
     )
+
+
+def _licence(by_name: str, by_url: str) -> tuple[str, str]:
+    """Return the licence by its name and by its address, which may leave out the port, and how it was found."""
+    if UNKNOWN in (by_name, by_url):
+        known = by_url if by_name == UNKNOWN else by_name
+        return known, UNKNOWN if known == UNKNOWN else "api"
+    return (by_name, "api") if by_name.startswith(by_url) else (UNKNOWN, CONFLICT)
 
 
 def _articles(page: Mapping[str, Any], description_url: str, settings: WikimediaSettings) -> Iterator[LinkRow]:

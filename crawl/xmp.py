@@ -29,7 +29,7 @@ def data_mining_prohibition(picture: bytes) -> str | None:
         picture: a JPEG, PNG, WebP, GIF, TIFF or AVIF file, or any other bytes.
     """
     for packet in xmp_packets(picture):
-        text = _decoded(packet)
+        text = decoded_packet(packet)
         # One reading of the packet as text spares nearly all pictures a parse.
         if "DMI-PROHIBITED" in text:
             for value in _values(text):
@@ -38,7 +38,7 @@ def data_mining_prohibition(picture: bytes) -> str | None:
     return None
 
 
-def _decoded(packet: bytes) -> str:
+def decoded_packet(packet: bytes) -> str:
     """Return a packet as text; they are UTF-8, seldom UTF-16 or UTF-32, told by where the zeros stand."""
     head = packet.lstrip(b"\xef\xbb\xbf\xfe\xff \r\n\t")[:4]
     for zeros, encoding in ((b"\0\0\0<", "utf-32-be"), (b"<\0\0\0", "utf-32-le"), (b"\0<", "utf-16-be")):

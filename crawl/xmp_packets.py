@@ -60,7 +60,7 @@ def _marked(picture: bytes) -> Iterator[bytes]:
 
 def _of_jpeg(picture: bytes) -> Iterator[bytes]:
     extensions: dict[bytes, list[tuple[int, bytes]]] = defaultdict(list)
-    for segment in _jpeg_app1(picture):
+    for segment in jpeg_segments(picture, _JPEG_APP1):
         if segment.startswith(_JPEG_STANDARD):
             yield segment[len(_JPEG_STANDARD) :]
         elif segment.startswith(_JPEG_EXTENSION) and len(segment) >= len(_JPEG_EXTENSION) + 40:
@@ -71,7 +71,8 @@ def _of_jpeg(picture: bytes) -> Iterator[bytes]:
         yield b"".join(part for _, part in sorted(parts))
 
 
-def _jpeg_app1(picture: bytes) -> Iterator[bytes]:
+def jpeg_segments(picture: bytes, wanted: int) -> Iterator[bytes]:
+    """Yield the contents of the segments of a JPEG that have a marker, before its pixels; of other files nothing."""
     position = 0
     for _ in range(_MAX_PIECES):
         if position + 4 > len(picture) or picture[position] != 0xFF:
@@ -85,7 +86,7 @@ def _jpeg_app1(picture: bytes) -> Iterator[bytes]:
             position += 2
         else:
             length = int.from_bytes(picture[position + 2 : position + 4], "big")
-            if marker == _JPEG_APP1:
+            if marker == wanted:
                 yield picture[position + 4 : position + 2 + length]
             position += 2 + max(2, length)
 

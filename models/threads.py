@@ -2,6 +2,8 @@
 
 import statistics
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -43,3 +45,14 @@ class Threads:
             self._seconds.clear()
             return self._choices[0]
         return min(self._choices, key=lambda threads: statistics.median(self._seconds[threads][:TRIAL_STEPS]))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute with one thread for a while: its sums are then the same wherever there are more."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

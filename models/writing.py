@@ -15,7 +15,8 @@ from models.gpt import GPT, GPTShape
 from models.runs import RunError, RunFolder, exit_status
 from models.settings import parse_settings, refuse_below
 from shards.manifest import atomic_write
-from shards.tokenizer import ByteTokenizer, WordTokenizer, from_json, split_words
+from shards.tokenizer import WordTokenizer, from_json, split_words
+from shards.tokens import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Writer:
     """A trained language model and its dictionary."""
 
     model: GPT
-    tokenizer: WordTokenizer | ByteTokenizer
+    tokenizer: Tokenizer
 
 
 def generate_main(argv: Sequence[str]) -> int:
@@ -88,12 +89,13 @@ def whole_sentences(text: str) -> str:
     return found[0] if found else text
 
 
-def unknown_words(tokenizer: WordTokenizer | ByteTokenizer, text: str) -> list[str]:
+def unknown_words(tokenizer: Tokenizer, text: str) -> list[str]:
     """Return the words of a text that a dictionary does not hold, in their order, each once."""
-    if isinstance(tokenizer, ByteTokenizer):
+    if not isinstance(tokenizer, WordTokenizer):
         return []
     known = set(tokenizer.words)
-    return [word for word in dict.fromkeys(split_words(text, tokenizer.lower_case)) if word not in known]
+    words = split_words(text, tokenizer.lower_case, tokenizer.spaced)
+    return [word for word in dict.fromkeys(words) if word not in known]
 
 
 def load_writer(run: Path, device: torch.device) -> Writer:
@@ -123,7 +125,7 @@ def _write(writer: Writer, settings: GenerateSettings) -> str:
         seed=settings.seed,
         temperature=settings.temperature,
         top_k=settings.top_k,
-        banned=() if isinstance(tokenizer, ByteTokenizer) else (tokenizer.unk_id,),
+        banned=(tokenizer.unk_id,) if isinstance(tokenizer, WordTokenizer) else (),
         eos_id=tokenizer.eos_id,
     )
     # The prompt is shown as it was given, words that the dictionary lacks included.

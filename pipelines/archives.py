@@ -24,7 +24,8 @@ from crawl.damage import Damage
 from crawl.records import LINK_SCHEMA, LinkRow, Visit, link_of, target_of
 from crawl.response import Response
 from crawl.settings import FetchSettings
-from crawl.visit import Asked, judge, unasked
+from crawl.urls import without_parameters
+from crawl.visit import Asked, judge, redirect_location, redirected, unasked
 from crawl.warc_reader import Span
 from pipelines.attempts import begin_attempt, committed, finish_attempt
 from pipelines.fetching import fetch_settings
@@ -273,7 +274,13 @@ def _visit(listed: Listed, archive: Archive, settings: FetchSettings, job: Job) 
         response = archive.read(listed.place)
     except RecordError as error:
         return unasked(target, "failed", error.reason, error.detail, asked)
-    visit = judge(target, response, asked, settings)
+    location = redirect_location(response, target.url)
+    if location is None:
+        visit = judge(target, response, asked, settings)
+    else:
+        visit = redirected(target, response, without_parameters(location, settings.drop_parameters), asked)
+        if settings.scopes[target.source].follow != "links":
+            visit = replace(visit, links=())  # where it leads counts if it is archived, too
     return replace(visit, links=(link_of(target, target.url), *visit.links))
 
 

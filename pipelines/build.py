@@ -22,7 +22,7 @@ from pipelines.progress import StageResult, stage_line, stage_progress
 from pipelines.recipe import Recipe
 from pipelines.snapshots import snapshot_before
 from pipelines.source_files import identities
-from pipelines.stages import STAGES, Job, fingerprint, tidy
+from pipelines.stages import STAGES, Job, fingerprint, inputs_of, tidy
 from pipelines.tombstones import Tombstones, read_tombstones
 from pipelines.watch import run_watched
 from shards.manifest import CURRENT_NAME, Manifest, atomic_write, write_current
@@ -51,7 +51,7 @@ def build(recipe: Recipe, out: Path, stages: Sequence[str], workers: int, consol
         manifests: dict[str, Manifest] = {}
         results = []
         for stage in stages:
-            for needed in STAGES[stage].inputs:
+            for needed in inputs_of(stage, recipe):
                 if needed not in manifests:
                     manifests[needed] = _committed_input(needed, stage, out, recipe, tombstones)
             result = build_stage(make_job(stage, recipe, out, manifests, tombstones, workers), console)
@@ -65,12 +65,12 @@ def make_job(
     stage: str, recipe: Recipe, out: Path, manifests: Mapping[str, Manifest], tombstones: Tombstones, workers: int
 ) -> Job:
     """The job of one stage whose inputs are committed."""
-    inputs = {name: manifests[name] for name in STAGES[stage].inputs}
+    inputs = {name: manifests[name] for name in inputs_of(stage, recipe)}
     before = snapshot_before(out, recipe.crawl.snapshot) if stage == "crawl" else None
     if before is not None:
         inputs["crawl"] = before
     hashes = {name: manifest_sha256(out / name / manifest.fingerprint) for name, manifest in inputs.items()}
-    files = identities(recipe) if stage == "crawl" else {}
+    files = identities(stage, recipe)
     job = Job(stage, recipe, out, "", inputs, tombstones, workers or _suitable_workers(stage, inputs), files)
     return replace(job, fingerprint=fingerprint(STAGES[stage], job.configuration, hashes, tombstones))
 
@@ -117,7 +117,7 @@ def _committed_input(needed: str, stage: str, out: Path, recipe: Recipe, tombsto
         StageError: it is not committed for this recipe.
     """
     manifests: dict[str, Manifest] = {}
-    for before in STAGES[needed].inputs:
+    for before in inputs_of(needed, recipe):
         manifests[before] = _committed_input(before, needed, out, recipe, tombstones)
     job = make_job(needed, recipe, out, manifests, tombstones, workers=1)
     if not is_committed(job.folder):
@@ -139,14 +139,14 @@ def _expected(job: Job) -> int:
     """Records that will go into a stage; 0 for a crawl, which finds out on the way."""
     if job.stage in ("images", "text"):
         return count_fetched(job, "image" if job.stage == "images" else "page")
-    return sum(manifest.counts.kept for manifest in job.inputs.values() if job.stage != "crawl")
+    return min((manifest.counts.kept for manifest in job.inputs.values() if job.stage != "crawl"), default=0)
 
 
 def _suitable_workers(stage: str, inputs: Mapping[str, Manifest]) -> int:
     """One worker for little work and for a crawl, which waits rather than works; one a core for more."""
     if stage == "crawl":
         return 1
-    records = sum(manifest.counts.kept for manifest in inputs.values())
+    records = max((manifest.counts.kept for manifest in inputs.values()), default=0)
     return 1 if records <= SMALL_STAGE else os.cpu_count() or 1
 
 

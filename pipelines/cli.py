@@ -51,6 +51,7 @@ COMMANDS = {
     "build": "Run every stage of RECIPE that is out of date.",
     "crawl": "Fetch pages and pictures, politely, into WARC files and a ledger.",
     "images": "Clean the fetched pictures.",
+    "score": "Score the clean pictures: do they show what is wanted?",
     "text": "Take the prose out of the fetched pages.",
     "triplets": "Write noisy / clean / noise samples into shards.",
     "windows": "Write windows of words and the next word into shards.",
@@ -141,6 +142,19 @@ def show(
 
 
 @app.command()
+def sheet(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="folder of a build")],
+    to: Annotated[Path, typer.Option("-o", "--to", help="the PNG to write")] = Path("sheet.png"),
+    count: Annotated[int, typer.Option("--count", min=1, help="how many of each kind")] = 40,
+) -> None:
+    """Draw contact sheets: the pictures that were kept, and those turned away, by reason."""
+    from pipelines.sheet import save_sheet  # noqa: PLC0415
+
+    save_sheet(out, to, count)
+    typer.echo(to)
+
+
+@app.command()
 def verify(
     path: Annotated[str, typer.Argument(metavar="PATH", help="a build, a stage of it, a dataset, or a dataset's URL")],
     deep: Annotated[bool, typer.Option("--deep", help="read every byte, write every sample anew, compare")] = False,
@@ -223,6 +237,14 @@ train = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Train a m
 generate = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Let a trained model grow something.")
 app.add_typer(train, name="train")
 app.add_typer(generate, name="generate")
+
+
+@train.command("classifier", context_settings=PASS_ON)
+def train_classifier(context: typer.Context) -> None:
+    """Train a classifier from folders of examples: FOLDER --topic LABEL --out RUN …; --help lists its settings."""
+    from models.classifier import main as run  # noqa: PLC0415
+
+    sys.exit(run(context.args))
 
 
 @train.command("denoiser", context_settings=PASS_ON)

@@ -8,7 +8,7 @@ from shards.manifest import CURRENT_NAME, MANIFEST_NAME, Manifest, read_manifest
 from shards.remote_store import open_store
 from shards.store import LocalStore, Store
 
-STAGE_NAMES = ("crawl", "images", "text", "triplets", "windows")
+STAGE_NAMES = ("crawl", "images", "score", "text", "triplets", "windows")
 
 RUN_NAME = "run.json"
 """When, where and how a stage ran: what the manifest must not say."""

@@ -23,7 +23,8 @@ from pipelines.build import locked
 from pipelines.errors import StageError
 from pipelines.folders import STAGE_NAMES, is_committed, manifest_sha256
 from pipelines.inputs import committed_manifest
-from pipelines.redact import Forgotten, redact_folder
+from pipelines.redact import redact_folder
+from pipelines.redaction import Forgotten
 from pipelines.stages import STAGES, fingerprint, tidy
 from pipelines.tombstones import FILE as TOMBSTONES
 from pipelines.tombstones import add_tombstones, read_tombstones

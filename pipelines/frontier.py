@@ -95,11 +95,6 @@ class Totals:
     due: int = 0
 
 
-def lane_of(host: str, lanes: int) -> int:
-    """The lane in which a host is asked."""
-    return _order_of(host) % SLOTS % lanes
-
-
 def split_tables(tables: Tables, folder: Path, name: str, lanes: int, settings: FetchSettings) -> list[tuple[int, str]]:
     """Sorts what tables say into a run for each lane, and returns lanes and the runs' names.
 

@@ -4,19 +4,24 @@ from pathlib import Path
 
 from pipelines.errors import StageError
 from pipelines.stages import Job
-from shards.manifest import Manifest, ManifestError, read_manifest
+from shards.manifest import MANIFEST_NAME, Manifest, ManifestError, read_manifest
 
 
 def committed_manifest(folder: Path) -> Manifest:
     """The manifest of a stage that is committed in `folder`.
 
     Raises:
-        StageError: it is there, but cannot be read.
+        StageError: it is there, but cannot be read, or is another folder's: what it names is not to be touched.
     """
     try:
-        return read_manifest(folder)
+        manifest = read_manifest(folder)
     except ManifestError as error:
         raise StageError(f"{error}, after removing {folder}") from error
+    outside = [file.path for file in manifest.files if file.path.startswith("/") or ".." in file.path.split("/")]
+    if manifest.fingerprint != folder.name or outside:
+        told = f"lists {outside[0]}, outside its folder" if outside else f"is that of {manifest.fingerprint}"
+        raise StageError(f"{folder / MANIFEST_NAME} {told}: build it again, after removing {folder}")
+    return manifest
 
 
 def check_inputs(job: Job) -> None:

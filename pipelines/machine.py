@@ -16,7 +16,8 @@ import psutil
 
 from crawl.tls import tls_context
 from pipelines.errors import advice
-from pipelines.recipe import MEBIBYTE, Recipe
+from pipelines.recipe import Recipe
+from pipelines.section import MEBIBYTE
 from shards.store import is_url
 
 WORKER_FILES, WORKER_THREADS, WORKER_BYTES = 64, 34, 226 * MEBIBYTE
@@ -167,7 +168,8 @@ def _extras(recipe: Recipe | None) -> Collection[str]:
     """The extras of the package that a recipe needs."""
     sources = recipe.crawl.sources.values() if recipe else ()
     is_remote = any(is_url(file) for source in sources for file in getattr(source, "files", []))
-    return {"build", "remote"} if is_remote else {"build"}
+    is_scored = recipe is not None and recipe.score is not None and recipe.score.require
+    return {"build"} | ({"remote"} if is_remote else set()) | ({"score"} if is_scored else set())
 
 
 def _packages(extras: Collection[str]) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from crawl.images import EXTENSIONS, sha256_key
+from crawl.image_settings import EXTENSIONS
+from crawl.picture_files import sha256_key
 from pipelines.errors import StageError
 from pipelines.open_files import OpenFiles
 from shards.tar import members
@@ -41,9 +43,15 @@ def read_picture(files: OpenFiles, part: Path, offset: int, length: int) -> Pict
         if sha256_key(pixels if picture == "png" else found[picture]) != record["key"]:
             raise ValueError("the picture is not that of the key")
         shaped = np.frombuffer(pixels, np.uint8).reshape(image.height, image.width, -1)
-        return Picture(record["key"], shaped, found["txt"].decode(), {name: record[name] for name in PROVENANCE})
+        return Picture(record["key"], shaped, found["txt"].decode(), provenance(record))
     except (KeyError, ValueError, OSError) as error:
         raise StageError(
             f"{part}: the picture at offset {offset} is damaged ({type(error).__name__}: {error}); "
             f"remove {part.parent} and build again to make it anew"
         ) from error
+
+
+def provenance(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What a triplet says of where its picture came from, by the picture's record; its width is the original's."""
+    original = {"width": record["original_width"], "height": record["original_height"]}
+    return {name: record[name] for name in PROVENANCE} | original

@@ -105,9 +105,10 @@ def stage_line(result: StageResult) -> str:
     if result.up_to_date:
         return f"{result.manifest.stage:<9} up to date ({counts.kept} kept)"
     turned_away = sum(counts.rejected.values())
+    note = result.manifest.configuration.get("note")
     return (
         f"{result.manifest.stage:<9} {counts.records_in} in, {counts.kept} kept, {turned_away} rejected, "
-        f"{sum(counts.failed.values())} failed in {result.seconds:.1f} s"
+        f"{sum(counts.failed.values())} failed in {result.seconds:.1f} s{f'; {note}' if note else ''}"
     )
 
 

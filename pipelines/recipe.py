@@ -6,10 +6,11 @@
     images: {size: 64}
     triplets: {}
 
-A section left out (`images`, `text`, `triplets`, `windows`) leaves that stage out of the build, but `triplets` needs
-`images` and `windows` needs `text`. Every section has working defaults: `images: {}` is enough.
+A section left out (`images`, `score`, `text`, `triplets`, `windows`) leaves that stage out of the build, but `score`
+and `triplets` need `images`, and `windows` needs `text`. Every section has working defaults: `images: {}` is enough.
 """
 
+import functools
 from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any, Literal, Self
@@ -18,13 +19,17 @@ from pydantic import Field, field_validator, model_validator
 
 from crawl.addresses import OPEN_PORTS
 from crawl.content_coding import MAX_EXPANSION
+from crawl.image_settings import ImageSettings
+from crawl.picture_filters.settings import FilterSettings
 from crawl.urls import TRACKING_PARAMETERS
 from pipelines.folders import STAGE_NAMES
-from pipelines.section import TRANSPORT, Section
+from pipelines.score_recipe import ScoreConfig
+from pipelines.section import MEBIBYTE, TRANSPORT, Section
 from pipelines.source_recipes import Source, check_names
+from pipelines.text_recipe import TextConfig
+from pipelines.web_names import Host
 from shards.schedule import ladder
-
-MEBIBYTE = 1 << 20
+from shards.window import Packing
 
 
 def _is_plain(text: str) -> bool:
@@ -53,11 +58,11 @@ class CrawlConfig(Section):
     drop_parameters: list[Annotated[str, Field(min_length=1)]] = Field(
         list(TRACKING_PARAMETERS), description="names that no URL is known by, * for any characters; [] keeps all"
     )
-    allow_hosts: list[str] = Field([], description="hosts that may lie in a private network or on loopback")
+    allow_hosts: list[Host] = Field([], description="hosts that may lie in a private network or on loopback")
     allow_ports: list[Annotated[int, Field(ge=1, le=65535)]] = Field(
         sorted(OPEN_PORTS), description="asked on hosts that are not in allow_hosts"
     )
-    connect_to: dict[str, str] = Field(
+    connect_to: dict[Host, str] = Field(
         {}, description="host: address:port to connect to in its place", json_schema_extra=TRANSPORT
     )
     delay_s: float = Field(
@@ -109,61 +114,58 @@ class CrawlConfig(Section):
         return places
 
 
+class FiltersConfig(Section):
+    """What the pixels of a picture must be; the thresholds are explained in `crawl.picture_filters`."""
+
+    min_contrast: float = Field(8.0, ge=0, le=128, description="standard deviation of the luma; 0 asks for none")
+    min_sharpness: float = Field(0.06, ge=0, le=20, description="of the Laplacian beside the luma; 0 asks for none")
+    max_drawn_share: float = Field(0.7, gt=0, le=1, description="covered by four colours, in flat areas; 1 allows all")
+    max_background_share: float = Field(0.55, gt=0, le=1, description="of one colour behind strokes; 1 allows all")
+    max_extreme_share: float = Field(0.95, gt=0, le=1, description="black, white or garish; 1 allows all")
+    max_pages: int = Field(20, ge=0, le=1000, description="that one file may stand on; 0 for any number")
+    max_hosts: int = Field(4, ge=0, le=1000, description="that those pages may lie on; 0 for any number")
+
+
 class ImagesConfig(Section):
     """Which pictures are kept, and at what size."""
 
     size: int = Field(64, ge=8, le=2048, description="side of the clean square picture, in pixels")
-    min_side: int | None = Field(None, ge=1, description="of the original; none given: size (nothing is enlarged)")
+    resize: Literal["centre_crop", "pad", "fit", "fill"] = Field(
+        "centre_crop", description="how a picture comes to its size; see `crawl.resizing`"
+    )
+    upscale: bool = Field(False, description="whether smaller pictures are enlarged")
+    min_side: int | None = Field(None, ge=1, description="of the original; none given: size")
     max_aspect: float = Field(3.0, ge=1, le=100, description="longer side over shorter")
     max_pixels: int = Field(100_000_000, ge=4096, description="refused before decoding")
+    max_decoded_bytes: int = Field(180_000_000, ge=MEBIBYTE, description="memory that decoding may take")
+    filters: FiltersConfig = FiltersConfig()
     channels: Literal[1, 3] = 3
     encoding: Literal["png", "jpeg", "webp"] = Field("png", description="of the clean picture; png alone is lossless")
     quality: int = Field(95, ge=1, le=100, description="of jpeg and webp")
+    licences: Literal["any", "known"] | tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        "any", description="any, known, or a list of SPDX identifiers; an unknown licence is in no list"
+    )
+    near_duplicates: Literal["reject", "keep"] = Field("reject", description="in either way no split tears them apart")
+    exif: bool = Field(False, description="whether camera, time and the like are kept; positions never are")
     buckets: int = Field(4, ge=1, le=65536, description="key buckets the parts are written from")
     max_part_bytes: int = Field(64 * MEBIBYTE, ge=65536)
 
     @model_validator(mode="after")
-    def _has_grey(self) -> Self:
-        if self.encoding == "webp" and self.channels == 1:
-            raise ValueError("encoding webp has no grey: take png or jpeg for channels 1")
-        return self
-
-    @model_validator(mode="after")
-    def _never_enlarge(self) -> Self:
-        if self.min_side is not None and self.min_side < self.size:
-            raise ValueError(
-                f"min_side {self.min_side} is below size {self.size} and nothing is enlarged: give at least {self.size}"
-            )
+    def _can_be_cleaned(self) -> Self:
+        image_settings(self)
         return self
 
 
-class TextConfig(Section):
-    """Which pages hold prose worth learning from; the thresholds are explained in `crawl.text_rules`."""
+@functools.lru_cache(maxsize=8)
+def image_settings(config: ImagesConfig) -> ImageSettings:
+    """The settings that the pictures of a recipe are cleaned by.
 
-    min_words: int = Field(50, ge=1)
-    max_words: int = Field(100_000, ge=1)
-    min_mean_word_length: float = Field(3.0, ge=0)
-    max_mean_word_length: float = Field(10.0, gt=0)
-    min_alphabetic_share: float = Field(0.8, ge=0, le=1)
-    max_symbol_ratio: float = Field(0.1, ge=0, le=1)
-    max_bullet_line_share: float = Field(0.9, ge=0, le=1)
-    max_ellipsis_line_share: float = Field(0.3, ge=0, le=1)
-    min_sentences: int = Field(3, ge=0, description="0 asks for none")
-    max_repeated_line_share: float = Field(0.3, ge=0, le=1)
-    max_repeated_character_share: float = Field(0.2, ge=0, le=1)
-    max_bytes: int = Field(5_000_000, ge=1024, description="of a page")
-    max_nodes: int = Field(30_000, ge=1, description="of a page")
-    buckets: int = Field(4, ge=1, le=65536, description="key buckets the tables are cut from")
-    max_part_bytes: int = Field(64 * MEBIBYTE, ge=65536)
-
-    @model_validator(mode="after")
-    def _limits_leave_something(self) -> Self:
-        for low, high in (("min_words", "max_words"), ("min_mean_word_length", "max_mean_word_length")):
-            if getattr(self, low) > getattr(self, high):
-                raise ValueError(
-                    f"{low} {getattr(self, low)} is above {high} {getattr(self, high)}: nothing would pass"
-                )
-        return self
+    Raises:
+        ValueError: they contradict each other.
+    """
+    values = config.model_dump(exclude={"buckets", "max_part_bytes", "filters", "licences", "near_duplicates"})
+    values["min_side"] = values["min_side"] or config.size
+    return ImageSettings(**values, filters=FilterSettings(**config.filters.model_dump()))
 
 
 class SplitConfig(Section):
@@ -204,14 +206,27 @@ class TripletsConfig(Section):
 class WindowsConfig(Section):
     """How documents become windows of tokens."""
 
-    tokenizer: Literal["words", "bytes"] = "words"
+    tokenizer: Literal["words", "bpe", "bytes"] = "words"
     max_words: int = Field(8192, ge=2, le=2**31, description="size of the dictionary of `words`")
     min_count: int = Field(1, ge=1, description="a rarer word is <unk>")
     lower_case: bool = Field(False, description="of `words`: whether Oak and oak are one word")
+    spaced: bool = Field(False, description="of `words`: whether white space alone parts them")
+    vocab_size: int = Field(8192, ge=257, le=2**31, description="ids of `bpe`, the 256 bytes and <eos> included")
+    tokenizer_file: str | None = Field(None, description="of Hugging Face's, for `bpe`; none given: one is trained")
+    end: str | None = Field(None, description="token of that file that closes a document; none given: the usual one")
+    packing: Packing = Field("concat", description="one stream; best_fit: whole documents; document: one a window")
     context: int = Field(64, ge=1, le=1 << 20, description="tokens before the last predicted one")
     stride: int | None = Field(None, ge=1, description="tokens between window starts; none given: context")
     buckets: int = Field(4, ge=1, le=65536)
     max_shard_bytes: int = Field(256 * MEBIBYTE, ge=65536)
+
+    @model_validator(mode="after")
+    def _keys_suit_each_other(self) -> Self:
+        if self.tokenizer_file is not None and self.tokenizer != "bpe":
+            raise ValueError(f"tokenizer_file is given, but tokenizer is {self.tokenizer}: only bpe can be read")
+        if self.packing == "best_fit" and self.stride not in (None, self.context):
+            raise ValueError(f"stride is {self.stride}, but best_fit repeats no token: leave it out")
+        return self
 
     @model_validator(mode="after")
     def _no_token_is_skipped(self) -> Self:
@@ -220,6 +235,19 @@ class WindowsConfig(Section):
                 f"stride {self.stride} is above context {self.context} and skips tokens: give at most {self.context}"
             )
         return self
+
+
+def _check_squares(images: ImagesConfig) -> None:
+    """Checks that triplets can be made from the pictures.
+
+    Raises:
+        ValueError: they are not square, or not lossless.
+    """
+    if images.encoding != "png":
+        encoding = images.encoding
+        raise ValueError(f"images.encoding {encoding} leaves traces that a denoiser would learn: triplets need png")
+    if images.resize == "fit":
+        raise ValueError("images.resize fit gives pictures that are not square: triplets need centre_crop, pad or fill")
 
 
 class Recipe(Section):
@@ -233,6 +261,7 @@ class Recipe(Section):
     split: SplitConfig = SplitConfig()
     crawl: CrawlConfig
     images: ImagesConfig | None = None
+    score: ScoreConfig | None = None
     text: TextConfig | None = None
     triplets: TripletsConfig | None = None
     windows: WindowsConfig | None = None
@@ -246,12 +275,11 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _stages_have_their_input(self) -> Self:
-        for stage, source in (("triplets", "images"), ("windows", "text")):
+        for stage, source in (("score", "images"), ("triplets", "images"), ("windows", "text")):
             if getattr(self, stage) is not None and getattr(self, source) is None:
                 raise ValueError(f"{stage} are made from {source}: add a section '{source}: {{}}'")
-        if self.triplets is not None and self.images is not None and self.images.encoding != "png":
-            encoding = self.images.encoding
-            raise ValueError(f"images.encoding {encoding} leaves traces that a denoiser would learn: triplets need png")
+        if self.triplets is not None and self.images is not None:
+            _check_squares(self.images)
         return self
 
     def stages(self) -> tuple[str, ...]:

@@ -5,91 +5,25 @@ every window with words of it. What was found on a forgotten page stays, but los
 """
 
 import functools
-import hashlib
-from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from crawl.records import UNKNOWN, LedgerRow, LinkRow, target_of
+from crawl.blots import copy_without
+from crawl.records import LedgerRow, LinkRow, target_of
 from crawl.visit import Asked, unasked
-from crawl.warc import copy_without
 from pipelines.fates import Fates
+from pipelines.redact_dataset import redact_dataset
+from pipelines.redaction import Forgotten, Redacted, Redaction, Row, redact_attribution, unsaid
 from pipelines.segments import file_entry
-from pipelines.tables import read_table, write_file, write_table
+from pipelines.tables import read_table
 from pipelines.tombstones import FILE as TOMBSTONES
-from pipelines.tombstones import Tombstones
-from shards.describe import describing_files
-from shards.forget import RedactedShard, forget_words, link_file, redact_shard
 from shards.index import decode_index
-from shards.manifest import Counts, FileEntry, Manifest, atomic_open
-from shards.shard import ShardFiles
+from shards.manifest import Counts, Manifest, atomic_open
 from shards.tar import BLOCK_BYTES, sample_bytes
-from shards.tokenizer import TOKENIZER_NAME, WordTokenizer, load_tokenizer
-from shards.writer import INDEX_SUFFIX, TAR_SUFFIX, split_of
-
-Row = dict[str, Any]
-
-SAID_BY_PAGE = {
-    "page_url": "",
-    "caption_source": "none",
-    "licence": UNKNOWN,
-    "licence_url": UNKNOWN,
-    "author": UNKNOWN,
-}
-"""What a picture has from the page that it was found on, and what stands there when that page is forgotten."""
-
-
-@dataclass
-class Forgotten:
-    """What is to go.
-
-    Attributes:
-        tombstones: of the build.
-        urls: addresses of the records that went from a crawl, whatever covered them.
-        documents: keys of the documents that went.
-        crawls: what the fingerprint of each crawl has become.
-    """
-
-    tombstones: Tombstones
-    urls: set[str] = field(default_factory=set)
-    documents: set[str] = field(default_factory=set)
-    crawls: dict[str, str] = field(default_factory=dict)
-
-    def moved(self, warc_file: str) -> str:
-        """Where a WARC file is found that a ledger names: one of an earlier snapshot lies in its successor now."""
-        if "/" not in warc_file:
-            return warc_file
-        _, crawl, name = warc_file.split("/")
-        return f"../{self.crawls.get(crawl, crawl)}/{name}"
-
-    def cover(self, url: str, sha256: str = "") -> bool:
-        """Whether the record of `url`, with this content, is to go; what is no address is covered by none."""
-        return url.startswith(("http:", "https:", "file:")) and (url in self.urls or self.tombstones.cover(url, sha256))
-
-
-@dataclass
-class Redacted:
-    """What a folder holds without what was forgotten.
-
-    Attributes:
-        counts: fates of the records that are left.
-        files: entries of all files.
-        splits: samples in each split, of a dataset.
-        num_removed: records or samples that went.
-        num_emptied: samples that lost what a page had said of them.
-        rewritten: paths of files written anew.
-    """
-
-    counts: Counts
-    files: list[FileEntry] = field(default_factory=list)
-    splits: dict[str, int] = field(default_factory=dict)
-    num_removed: int = 0
-    num_emptied: int = 0
-    rewritten: list[str] = field(default_factory=list)
+from shards.writer import INDEX_SUFFIX, TAR_SUFFIX
 
 
 def redact_folder(manifest: Manifest, source: Path, target: Path, forgotten: Forgotten) -> Redacted:
@@ -100,104 +34,18 @@ def redact_folder(manifest: Manifest, source: Path, target: Path, forgotten: For
         WarcError: a WARC file of it is damaged.
     """
     target.mkdir(parents=True, exist_ok=True)
-    work = _Work(manifest, source, target, forgotten, Redacted(manifest.counts))
-    stages: dict[str, Callable[[_Work], None]] = {
+    work = Redaction(manifest, source, target, forgotten, Redacted(manifest.counts))
+    stages: dict[str, Callable[[Redaction], None]] = {
         "crawl": _redact_crawl,
         "images": _redact_images,
+        "score": _redact_score,
         "text": _redact_text,
     }
-    stages.get(manifest.stage, _redact_dataset)(work)
+    stages.get(manifest.stage, redact_dataset)(work)
     return work.redacted
 
 
-@dataclass
-class _Work:
-    """One folder's redaction: what it is, and what has come of it so far.
-
-    Attributes:
-        items: pictures and documents that samples were taken out for.
-    """
-
-    manifest: Manifest
-    source: Path
-    target: Path
-    forgotten: Forgotten
-    redacted: Redacted
-    items: set[str] = field(default_factory=set)
-
-    def entries(self, prefix: str, suffix: str = "") -> list[FileEntry]:
-        """The files whose names begin and end so."""
-        return [file for file in self.manifest.files if file.path.startswith(prefix) and file.path.endswith(suffix)]
-
-    def link(self, entry: FileEntry) -> None:
-        """Keeps a file as it is."""
-        self.redacted.files.append(link_file(self.source, entry, self.target))
-
-    def write(self, *entries: FileEntry) -> None:
-        """Notes files that were written anew."""
-        self.redacted.files += entries
-        self.redacted.rewritten += [entry.path for entry in entries]
-
-    def table(self, entry: FileEntry, change: Callable[[Row], Row | None]) -> list[Row]:
-        """Rewrites a table if `change` changes or takes away a row of it; returns the rows that went."""
-        table = read_table(str(self.source / entry.path))
-        before = table.to_pylist()
-        after = [change(dict(row)) for row in before]
-        if after == before:
-            self.link(entry)
-            return []
-        rows = [row for row in after if row is not None]
-        self.write(write_table(self.target, entry.path, rows, table.schema))
-        return [old for old, new in zip(before, after, strict=True) if new is None]
-
-    def shard(self, tar: FileEntry) -> RedactedShard:
-        """Rewrites a shard if it holds anything that is to go or to be emptied."""
-        (index,) = self.entries(tar.path.removesuffix(TAR_SUFFIX), INDEX_SUFFIX)
-        found = redact_shard(self.source, ShardFiles(tar, index), self.target, self.record)
-        if found.is_touched:
-            self.write(*found.files)
-        else:
-            self.redacted.files += found.files
-        self.redacted.num_removed += found.num_removed
-        self.redacted.num_emptied += found.num_emptied
-        return found
-
-    def record(self, record: Row) -> Row | None:
-        """The JSON of a sample without what is forgotten; None where the sample goes."""
-        pieces = record.get("documents")
-        if pieces is not None:
-            gone = [
-                piece["key"]
-                for piece in pieces
-                if piece["key"] in self.forgotten.documents or self.forgotten.cover(piece["url"])
-            ]
-        else:
-            gone = (
-                [record.get("sample_id", record["url"])]
-                if self.forgotten.cover(record["url"], record["sha256"])
-                else []
-            )
-        self.items.update(gone)
-        if gone:
-            return None
-        return record | SAID_BY_PAGE if self.forgotten.cover(record.get("page_url", "")) else record
-
-    def settle(self, gone: Fates) -> None:
-        """Takes the fates of records that went out of the counts."""
-        counts = self.manifest.counts
-        self.redacted.counts = Counts(
-            counts.records_in - gone.total,
-            counts.kept - gone.kept,
-            _without(Counter(counts.rejected), gone.rejected),
-            _without(Counter(counts.failed), gone.failed),
-        )
-
-
-def _without(counts: Counter[str], gone: Counter[str]) -> dict[str, int]:
-    return {reason: count - gone[reason] for reason, count in sorted(counts.items()) if count > gone[reason]}
-
-
-def _redact_crawl(work: _Work) -> None:
+def _redact_crawl(work: Redaction) -> None:
     """The ledger's rows become those of addresses never asked, their WARC records are blotted out, links emptied."""
     # A payload that an earlier snapshot holds is blotted out there, where its own row is.
     blots: dict[str, list[int]] = {}
@@ -246,7 +94,7 @@ def _never_asked(row: LedgerRow) -> Row:
     return asdict(unasked(target, "rejected", "forgotten", TOMBSTONES, Asked()).row)
 
 
-def _redact_images(work: _Work) -> None:
+def _redact_images(work: Redaction) -> None:
     gone = _redact_rejects(work)
     for tar in work.entries("part-", TAR_SUFFIX):
         number = tar.path.removeprefix("part-").removesuffix(TAR_SUFFIX)
@@ -258,14 +106,15 @@ def _redact_images(work: _Work) -> None:
             gone.kept += len(work.table(table, functools.partial(_moved, work, places)))
         else:
             work.link(table)
+    redact_attribution(work)
     work.settle(gone)
 
 
-def _moved(work: _Work, places: Mapping[str, tuple[int, int]], row: Row) -> Row | None:
+def _moved(work: Redaction, places: Mapping[str, tuple[int, int]], row: Row) -> Row | None:
     """The table's row of a picture that stands elsewhere in its part now; None where the picture went."""
     if row["key"] not in places:
         return None
-    said = {**SAID_BY_PAGE, "caption": ""} if work.forgotten.cover(row["page_url"]) else {}
+    said = {**unsaid(row), "caption": ""} if work.forgotten.cover(row["page_url"]) else {}
     offset, length = places[row["key"]]
     return row | said | {"offset": offset, "length": length}
 
@@ -278,7 +127,16 @@ def _places(index: Path) -> dict[str, tuple[int, int]]:
     return dict(zip(found.keys.astype(np.str_).tolist(), zip(firsts, sizes, strict=True), strict=True))
 
 
-def _redact_text(work: _Work) -> None:
+def _redact_score(work: Redaction) -> None:
+    gone = _redact_rejects(work)
+    for entry in work.entries("scores-"):
+        removed = work.table(entry, lambda row: None if work.forgotten.cover(row["url"]) else row)
+        work.redacted.num_removed += len(removed)
+        gone.kept += len(removed)
+    work.settle(gone)
+
+
+def _redact_text(work: Redaction) -> None:
     gone = _redact_rejects(work)
 
     def forget_document(row: Row) -> Row | None:
@@ -292,7 +150,7 @@ def _redact_text(work: _Work) -> None:
     work.settle(gone)
 
 
-def _redact_rejects(work: _Work) -> Fates:
+def _redact_rejects(work: Redaction) -> Fates:
     """Takes out what was turned away; returns its fates."""
 
     def forget_reject(row: Row) -> Row | None:
@@ -306,34 +164,3 @@ def _redact_rejects(work: _Work) -> Fates:
             gone.add(row["fate"], row["reason"])
             work.redacted.num_removed += 1
     return gone
-
-
-def _redact_dataset(work: _Work) -> None:
-    splits: Counter[str] = Counter()
-    for tar in work.entries("", TAR_SUFFIX):
-        splits[split_of(tar.path)] += tar.records - work.shard(tar).num_removed
-    work.redacted.splits = {split: splits[split] for split in work.manifest.splits}
-    work.settle(Fates(kept=len(work.items)))
-    kept = {entry.path: entry.sha256 for entry in work.manifest.files}
-    texts = describing_files(work.manifest.configuration, work.redacted.splits, work.redacted.files)
-    for name, text in texts.items():
-        if kept.get(name) == hashlib.sha256(text.encode()).hexdigest():
-            work.link(*work.entries(name))
-        else:
-            work.write(write_file(work.target, name, text.encode(), records=0))
-    for entry in work.entries(TOKENIZER_NAME):
-        _redact_tokenizer(work, entry)
-
-
-def _redact_tokenizer(work: _Work, entry: FileEntry) -> None:
-    """Blanks the words that stood only in windows that went."""
-    tokenizer = load_tokenizer(work.source)
-    if not work.redacted.num_removed or not isinstance(tokenizer, WordTokenizer):
-        work.link(entry)
-        return
-    context = work.manifest.configuration["spec"]["context"]
-    left = forget_words(work.target, work.redacted.files, tokenizer, context)
-    if left is tokenizer:
-        work.link(entry)
-    else:
-        work.write(write_file(work.target, entry.path, left.to_json().encode(), entry.records))

@@ -16,7 +16,7 @@ from typing import Any
 import jinja2
 import pyarrow.parquet as pq
 
-from crawl.images import EXTENSIONS
+from crawl.image_settings import EXTENSIONS
 from pipelines.errors import StageError
 from pipelines.folders import STAGE_NAMES, current_manifest
 from pipelines.show import ShownWindow, save_strips, shown_split, windows

@@ -1,8 +1,11 @@
 """What all sections of a recipe have in common."""
 
-from typing import Any
+import dataclasses
+from typing import Any, Self, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, JsonValue, create_model, model_validator
+
+MEBIBYTE = 1 << 20
 
 TRANSPORT: dict[str, JsonValue] = {"fingerprint": False}
 """Marks a field that says how something is fetched, not what: it never makes a stage out of date.
@@ -20,3 +23,27 @@ class Section(BaseModel):
         """The values that decide what comes out, as plain JSON values: what a fingerprint is made from."""
         how = {n for n, f in type(self).model_fields.items() if isinstance(f.json_schema_extra, dict)}
         return self.model_dump(mode="json", exclude=how)
+
+
+def section_of(settings: type[Any], module: str) -> type[Section]:
+    """The section of a recipe that holds what a frozen dataclass holds, under the same names, defaults and limits.
+
+    The thresholds of a rule so stand in one place, beside the rule and its source. It is called as the dataclass, with
+    `Config` behind it; `module` must hold it under that name, for it to cross into other processes.
+    """
+
+    class Checked(Section):
+        @model_validator(mode="after")
+        def _limits_hold(self) -> Self:
+            settings(**self.model_dump())
+            return self
+
+    hints = get_type_hints(settings)
+    values: dict[str, Any] = {each.name: (hints[each.name], _default(each)) for each in dataclasses.fields(settings)}
+    return create_model(f"{settings.__name__}Config", __base__=Checked, __module__=module, **values)
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:  # noqa: ANN401 - of any type
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default

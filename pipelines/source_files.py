@@ -1,4 +1,4 @@
-"""The files that a crawl's sources read, and what tells whether they are still the same."""
+"""The files of the user's own that stages read, and what tells whether they are still the same."""
 
 import hashlib
 from collections.abc import Iterable
@@ -8,30 +8,55 @@ import fsspec
 
 from pipelines.errors import StageError
 from pipelines.recipe import Recipe
+from pipelines.score_recipe import model_identity
 from pipelines.source_recipes import FolderSource, UrlsSource, WarcSource
 from shards.store import is_url
 
 
-def find_files(patterns: Iterable[str]) -> list[str]:
+def find_files(patterns: Iterable[str], stage: str = "crawl") -> list[str]:
     """The paths and URLs that patterns stand for, each once, sorted.
 
     Raises:
-        StageError: a pattern stands for none.
+        StageError: a pattern stands for none, or for files in a kind of store that nobody here knows.
     """
     found: set[str] = set()
     for pattern in patterns:
-        filesystem, path = fsspec.url_to_fs(pattern)
+        try:
+            filesystem, path = fsspec.url_to_fs(pattern)
+        except (ValueError, ImportError) as error:
+            raise StageError(f"crawl: {pattern}: {error}; check the files that the recipe names") from error
         matches = (
             [path] if filesystem.isfile(path) else [each for each in filesystem.glob(path) if filesystem.isfile(each)]
         )
         if not matches:
-            raise StageError(f"crawl: {pattern}: no such file; check the files that the source names")
+            raise StageError(f"{stage}: {pattern}: no such file; check the files that the recipe names")
         found.update(filesystem.unstrip_protocol(each) if is_url(pattern) else str(each) for each in matches)
     return sorted(found)
 
 
-def identities(recipe: Recipe) -> dict[str, str]:
-    """What tells the files of a recipe's sources from others, by source: part of the crawl's fingerprint.
+def identities(stage: str, recipe: Recipe) -> dict[str, str]:
+    """What tells the files that a stage reads, besides those of other stages, from others: part of its fingerprint.
+
+    Raises:
+        StageError: a file is missing or cannot be read.
+    """
+    if stage == "crawl":
+        return _of_sources(recipe)
+    if stage == "score" and recipe.score is not None:
+        return model_identity(recipe.score)
+    named: dict[str, list[str]] = {}
+    if stage == "text" and recipe.text is not None and recipe.text.decontaminate:
+        named["decontaminate"] = recipe.text.decontaminate
+    if stage == "windows" and recipe.windows is not None and recipe.windows.tokenizer_file:
+        named["tokenizer_file"] = [recipe.windows.tokenizer_file]
+    try:
+        return {key: _digest(_sha256(path) for path in find_files(files, stage)) for key, files in named.items()}
+    except OSError as error:
+        raise StageError(f"{stage}: {error}; check the files that the recipe names") from error
+
+
+def _of_sources(recipe: Recipe) -> dict[str, str]:
+    """What tells the files of a recipe's sources from others, by source.
 
     Lists are told by their bytes. Archives and folders, which may be large, by the names and sizes of their files: one
     that is changed in place without a change in size is read anew only by a new snapshot.

@@ -16,6 +16,7 @@ from pydantic import Field, field_validator, model_validator
 from crawl.settings import Follow, Scope
 from crawl.urls import canonical_url, host_of
 from pipelines.section import Section
+from pipelines.web_names import Address, FolderAddress, Host
 
 Kind = Literal["page", "image"]
 HashAlgorithm = Literal["md5", "sha1", "sha256"]
@@ -26,10 +27,10 @@ class SiteSource(Section):
 
     source: Literal["site"]
     seeds: list[str] = Field(default=[], description="where to begin")
-    hosts: list[str] = Field([], description="whose pages are followed; neither these nor domains: those of the seeds")
-    domains: list[str] = Field([], description="followed with every host below them")
+    hosts: list[Host] = Field([], description="whose pages are followed; neither these nor domains: those of the seeds")
+    domains: list[Host] = Field([], description="followed with every host below them")
     path_prefix: str = Field("/", pattern=r"^/", description="only pages below this path are followed")
-    picture_hosts: list[str] | None = Field(None, description="where pictures may lie; none given: anywhere")
+    picture_hosts: list[Host] | None = Field(None, description="where pictures may lie; none given: anywhere")
     max_depth: int = Field(10, ge=0, description="links followed from a seed")
     sitemaps: bool = Field(True, description="whether the sitemaps that robots.txt names are read too")
 
@@ -106,8 +107,8 @@ class CommonCrawlSource(Section):
     languages: tuple[str, ...] = Field((), description="ISO 639-3, such as eng; none is any")
     max_records: int = Field(10_000, ge=1)
     follow: Follow = Field("nothing", description="pictures, or links too: they are fetched from their own hosts")
-    index: str = Field("https://index.commoncrawl.org/collinfo.json", description="the list of crawls")
-    data: str = Field("https://data.commoncrawl.org/", description="where the archives lie")
+    index: Address = Field("https://index.commoncrawl.org/collinfo.json", description="the list of crawls")
+    data: FolderAddress = Field("https://data.commoncrawl.org/", description="where the archives lie")
 
     def scope(self) -> Scope:
         """How far it reaches."""
@@ -134,9 +135,11 @@ class WikimediaSource(Section):
     max_categories: int = Field(200, ge=1)
     max_files: int = Field(500, ge=1)
     max_articles: int = Field(100, ge=0)
-    wikis: tuple[str, ...] = Field(default=("en.wikipedia.org",), description="Wikipedias whose articles use the files")
+    wikis: tuple[Host, ...] = Field(
+        default=("en.wikipedia.org",), description="Wikipedias whose articles use the files"
+    )
     thumbnail_width: int = Field(640, ge=64, le=4096, description="pixels; the API makes the smaller copy")
-    api: str = Field("https://commons.wikimedia.org/w/api.php", description="the API's address")
+    api: Address = Field("https://commons.wikimedia.org/w/api.php", description="the API's address")
 
     def scope(self) -> Scope:
         """How far it reaches: to what the API lists."""

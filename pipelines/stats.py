@@ -60,7 +60,7 @@ def dataset_tables(committed: Committed) -> list[Table]:
         return []
     if spec["kind"] == KIND:
         return [_splits_table(committed, splits, "pictures"), _levels_table(TripletSpec.from_json(spec), splits)]
-    return [_splits_table(committed, splits, "documents"), _lengths_table(spec["context"], splits)]
+    return [_splits_table(committed, splits, "documents"), _lengths_table(committed, splits)]
 
 
 def _splits_table(committed: Committed, splits: Sequence[SplitStats], items: str) -> Table:
@@ -90,15 +90,17 @@ def _levels_table(spec: TripletSpec, splits: Sequence[SplitStats]) -> Table:
     return table
 
 
-def _lengths_table(context: int, splits: Sequence[SplitStats]) -> Table:
-    table = _table(
-        f"lengths: windows of {context + 1} tokens", "split", "tokens", *(name for name, _ in _QUANTILES), "full"
-    )
+def _lengths_table(committed: Committed, splits: Sequence[SplitStats]) -> Table:
+    context = committed.manifest.configuration["spec"]["context"]
+    unknown = committed.manifest.configuration.get("unknown_rate", {})
+    names = (name for name, _ in _QUANTILES)
+    table = _table(f"lengths: windows of {context + 1} tokens", "split", "tokens", *names, "full", "unknown words")
     for split in splits:
         ordered = sorted(split.lengths.elements())
         tokens = sum(ordered)
+        full = f"{split.lengths[context + 1] / len(ordered):.1%}"
         chosen = (str(ordered[round(share * (len(ordered) - 1))]) for _, share in _QUANTILES)
-        table.add_row(split.split, f"{tokens:,}", *chosen, f"{split.lengths[context + 1] / len(ordered):.1%}")
+        table.add_row(split.split, f"{tokens:,}", *chosen, full, f"{unknown.get(split.split, 0):.2%}")
     return table
 
 

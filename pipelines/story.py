@@ -23,6 +23,10 @@ MAX_TOLD = 5
 """Links, redirects and samples told of, each; the rest is counted."""
 
 
+_ELSEWHERE = ("file:", "list:", "archive:")
+"""Begins of what the ledger calls things that are not on the web."""
+
+
 class Fact(NamedTuple):
     """One line of a story: what it is about, and what there is to say."""
 
@@ -52,7 +56,7 @@ def story(out: Path, url: str) -> Iterator[Fact]:
     crawl = current_manifest(out, "crawl")
     if crawl is None:
         raise StageError(f"{out}: nothing was crawled there; give the folder of a build")
-    address = canonical_url(url)
+    address = canonical_url(url) or (url if url.startswith(_ELSEWHERE) else None)
     if address is None:
         raise StageError(f"{url!r} is no address; write it as https://example.org/page")
     folder = out / "crawl" / crawl.fingerprint
@@ -142,7 +146,20 @@ def _downstream_told(out: Path, row: Row) -> Iterator[Fact]:
     for record in _rows(folder, prefix, "url", row["url"]):
         place = f"{folder / record['part']}, offset {record['offset']}" if stage == "images" else str(folder)
         yield Fact(stage, f"kept as {record['key']}, split {record['split']}, in {place}")
+        if stage == "images":
+            yield from _score_told(out, row["url"])
         yield from _samples_told(out, dataset, record["key"])
+
+
+def _score_told(out: Path, url: str) -> Iterator[Fact]:
+    manifest = current_manifest(out, "score")
+    if manifest is None:
+        return
+    folder = out / "score" / manifest.fingerprint
+    for reject in _rows(folder, "rejects-", "key", url):
+        yield Fact("score", _fate_told(reject))
+    for scored in _rows(folder, "scores-", "url", url):
+        yield Fact("score", f"kept: {manifest.configuration['topic']} {scored['score']:.4f}, model {scored['model']}")
 
 
 def _samples_told(out: Path, stage: str, key: str) -> Iterator[Fact]:

@@ -7,7 +7,7 @@ that begin in it; for those that reach beyond its end, it looks up which documen
 
 import itertools
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +16,8 @@ import pyarrow as pa
 
 from pipelines.open_files import OpenFiles
 from pipelines.staging import staged_name
-from shards.tokenizer import Tokens
+from shards.packing import pack_best_fit, pack_documents
+from shards.tokens import Tokens
 from shards.window import Piece, WindowSpec, num_windows, place_pieces
 
 Totals = Mapping[str, Mapping[str, int]]
@@ -34,10 +35,14 @@ DOCUMENT_SCHEMA: pa.Schema = pa.schema(
 
 
 class Planned(NamedTuple):
-    """A window: its first position in the stream, and what is in it."""
+    """A window: its first position in the stream, what is in it, and where its tokens stand in the stream.
+
+    The runs are (first position, tokens), in the order in which they stand in the window.
+    """
 
     position: int
     pieces: list[Piece]
+    runs: list[tuple[int, int]]
 
 
 def tokens_name(table: str, split: str) -> str:
@@ -79,10 +84,39 @@ def plan_windows(
             pieces.append(Piece(document["key"], document["url"], place.start, place.length, place.offset))
             position = place.window * spec.stride
             if place.offset + place.length == min(spec.context + 1, length - position):
-                yield Planned(position, open_windows.pop(place.window))
+                yield Planned(position, open_windows.pop(place.window), [(position, place.offset + place.length)])
                 if place.window == own[-1]:
                     return
         start += document["num_tokens"]
+
+
+def pack_windows(
+    table: str, split: str, totals: Totals, spec: WindowSpec, documents: Sequence[dict[str, Any]]
+) -> Iterator[Planned]:
+    """The windows that the documents of one table are packed into, where they are not cut from the stream.
+
+    Args:
+        table: the table.
+        split: the split.
+        totals: of all tables.
+        spec: what windows are.
+        documents: rows of `DOCUMENT_SCHEMA`, those of the table and the split.
+    """
+    lengths = [document["num_tokens"] for document in documents]
+    begin = sum(splits.get(split, 0) for other, splits in totals.items() if other < table)
+    starts = [begin, *(begin + total for total in itertools.accumulate(lengths))]
+    packed = (
+        pack_best_fit(lengths, spec.context)
+        if spec.packing == "best_fit"
+        else pack_documents(lengths, spec.context, spec.stride)
+    )
+    for chunks in packed:
+        pieces, runs, offset = [], [], 0
+        for number, start, length in chunks:
+            pieces.append(Piece(documents[number]["key"], documents[number]["url"], start, length, offset))
+            runs.append((starts[number] + start, length))
+            offset += length
+        yield Planned(runs[0][0], pieces, runs)
 
 
 def _windows_between(start: int, end: int, length: int, spec: WindowSpec) -> range:

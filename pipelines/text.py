@@ -1,27 +1,29 @@
 """The text stage: from fetched pages to documents, each once, with where it came from.
 
 Of pages with the same bytes one goes on; its main text is taken out, judged and set aside; of documents with the same
-text one goes on, into `documents-*.parquet`.
+text one goes on, and of those nearly the same the longest, into `documents-*.parquet`.
 """
 
 import functools
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
 
+from crawl.contamination import find_contamination
+from crawl.minhash import hash_shingles
 from crawl.records import UNKNOWN
-from crawl.text import CleanText, TextSettings, clean_page, clean_plain_text
+from crawl.text import CleanText, clean_page, clean_plain_text
 from crawl.verdict import Verdict
 from crawl.visit import LOCAL_TEXT_TYPES
 from crawl.warc import read_record
 from pipelines.cleaning import Clean, Cleaned, finish_clean_part
 from pipelines.duplicates import REJECTS, keep_first, keep_first_remembered
 from pipelines.engine import run_pipeline
+from pipelines.evaluations import evaluations
 from pipelines.fates import Fates
 from pipelines.ledger import FROM_LEDGER, Fetched, count_fetched, crawl_tables, read_fetched
 from pipelines.receipts import Receipt
@@ -32,6 +34,8 @@ from pipelines.splits import draw_split
 from pipelines.stages import Job, Outcome
 from pipelines.staging import read_staged
 from pipelines.tables import write_table
+from pipelines.text_duplicates import Alike, RejectNearDuplicates
+from pipelines.text_recipe import TextConfig
 
 _TEXT, _COUNT, _SCORE = pa.string(), pa.int64(), pa.float64()
 DOCUMENT_SCHEMA: pa.Schema = pa.schema(
@@ -45,6 +49,7 @@ DOCUMENT_SCHEMA: pa.Schema = pa.schema(
             ("text", _TEXT),
             ("num_words", _COUNT),
             ("language", _TEXT),
+            ("private_data", _TEXT),
             ("quality_score", _SCORE),
             ("licence", _TEXT),
             ("licence_url", _TEXT),
@@ -92,10 +97,13 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         | "GroupByText" >> beam.GroupByKey()
         | "OneOfEachText" >> beam.FlatMapTuple(one_of_each_text).with_outputs(REJECTS, main="kept")
     )
-    write = functools.partial(write_documents, job.folder)
-    cleaned.kept | "WriteDocuments" >> WriteShards(job.folder, config.buckets, config.max_part_bytes, write)
+    alike = Alike(job.folder, config.min_similarity, config.near_duplicates == "keep", config.buckets)
+    distinct = cleaned.kept | "NearDuplicates" >> RejectNearDuplicates(alike)
+    write = functools.partial(write_documents, job)
+    # [SampleRef]
+    distinct.kept | "WriteDocuments" >> WriteShards(job.folder, config.buckets, config.max_part_bytes, write)
     (
-        (once.rejects, cleaned.rejects)
+        (once.rejects, cleaned.rejects, distinct.rejects)
         | "Rejects" >> beam.Flatten()
         | WriteRejects(job.folder, "duplicates", config.buckets)
     )
@@ -106,17 +114,17 @@ def one_of_each_file(copies: tuple[str, Iterable[Fetched]], job: Job) -> Iterato
     return keep_first_remembered(copies[1], lambda fetched: fetched.url, "exact_duplicate", job.tombstones)
 
 
-def one_of_each_text(key: str, copies: Iterable[Cleaned]) -> Iterator[Any]:
-    """Of the documents with the same text, one, as a reference to be written; the rest are rejected."""
+def one_of_each_text(_: str, copies: Iterable[Cleaned]) -> Iterator[Any]:
+    """Of the documents with the same text, one, by where it is set aside; the rest are rejected."""
     kept, *rejects = keep_first(copies, lambda cleaned: cleaned.url, "same_text")
-    yield [SampleRef("documents", key, sum(kept.lengths), (kept.part, kept.offset, *kept.lengths))]
+    yield kept.part, kept.offset
     yield from rejects
 
 
 def clean_document(fetched: Fetched, rows: Sequence[dict[str, Any]], job: Job) -> Clean | Verdict:
-    """The document as it is stored (JSON), or why there is none."""
+    """The document as it is set aside (JSON, shingles), or why there is none."""
     assert job.recipe.text is not None
-    settings = TextSettings(**job.recipe.text.model_dump(exclude={"buckets", "max_part_bytes"}))
+    settings = job.recipe.text.settings()
     crawl = job.input_folder("crawl")
     (row,) = rows
     stored = read_record(crawl / row["warc_file"], row["warc_offset"])
@@ -126,12 +134,17 @@ def clean_document(fetched: Fetched, rows: Sequence[dict[str, Any]], job: Job) -
         text = clean_page(stored.payload, fetched.url, stored.charset, settings)
     if isinstance(text, Verdict):
         return text
+    shared = find_contamination(text.text, evaluations(tuple(job.recipe.text.decontaminate)))
+    if shared is not None:
+        return Verdict("rejected", "contaminated", shared)
     document = make_document(text, row, job)
-    return Clean(document["key"], (json.dumps(document, ensure_ascii=False).encode(),))
+    pieces = (json.dumps(document, ensure_ascii=False).encode(), hash_shingles(text.text).astype("<u8").tobytes())
+    return Clean(document["key"], pieces)
 
 
 def make_document(text: CleanText, row: dict[str, Any], job: Job) -> dict[str, Any]:
     """A row of `documents-*.parquet`; its key is 32 hex digits of the text's SHA-256."""
+    assert job.recipe.text is not None
     key = hashlib.sha256(text.text.encode()).hexdigest()[:32]
     known = {
         **{name: row[name] for name in FROM_LEDGER},
@@ -140,21 +153,30 @@ def make_document(text: CleanText, row: dict[str, Any], job: Job) -> dict[str, A
         "text": text.text,
         "num_words": text.num_words,
         "language": text.language,
+        "private_data": json.dumps(dict(sorted(text.private_data.items()))),
         "quality_score": 0.0,
         "licence": UNKNOWN,
         "licence_url": UNKNOWN,
         "author": UNKNOWN,
         "cluster": key,
         "split": draw_split(key, job.recipe.split),
-        "filters": "gopher_quality,repeated_lines,exact_duplicate,same_text",
+        "filters": ",".join(_filters(job.recipe.text)),
     }
     return {name: known[name] for name in DOCUMENT_SCHEMA.names}
 
 
-def write_documents(folder: Path, name: str, samples: Iterable[SampleRef]) -> Receipt:
-    """Writes documents, in order, as the table `documents-NNNNNN.parquet`."""
+def _filters(config: TextConfig) -> tuple[str, ...]:
+    """What every document has passed."""
+    languages = ("languages",) if config.languages else ()
+    near_duplicate = ("near_duplicate",) if config.near_duplicates == "reject" else ()
+    return (*languages, *config.settings().rules.names(), "exact_duplicate", "same_text", *near_duplicate)
+
+
+def write_documents(job: Job, name: str, samples: Iterable[SampleRef]) -> Receipt:
+    """Writes documents, in order, as the table `documents-NNNNNN.parquet`; their clusters decide their split."""
     rows = []
     for sample in samples:
-        part, offset, length = sample.source
-        rows.append(json.loads(read_staged(folder, str(part), int(offset), [int(length)])[0]))
-    return Receipt((write_table(folder, f"{name}.parquet", rows, DOCUMENT_SCHEMA),), Fates(kept=len(rows)))
+        part, offset, length, cluster = sample.source
+        document = json.loads(read_staged(job.folder, str(part), int(offset), [int(length)])[0])
+        rows.append(document | {"cluster": cluster, "split": draw_split(str(cluster), job.recipe.split)})
+    return Receipt((write_table(job.folder, f"{name}.parquet", rows, DOCUMENT_SCHEMA),), Fates(kept=len(rows)))

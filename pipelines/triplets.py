@@ -5,24 +5,26 @@ makes its static and mixes it in, as `shards.triplet` defines.
 """
 
 import functools
+import math
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 
+from pipelines.attribution import write_attribution
 from pipelines.datasets import count_kept, dataset_outcome
 from pipelines.engine import run_pipeline
 from pipelines.fates import Fates
 from pipelines.open_files import OpenFiles
-from pipelines.pictures import read_picture
+from pipelines.pictures import provenance, read_picture
 from pipelines.receipts import Receipt
 from pipelines.sink import WriteShards
 from pipelines.sorting import SampleRef
 from pipelines.stages import Job, Outcome
 from pipelines.tables import read_table
 from shards.triplet import (
-    PROVENANCE,
     TripletSpec,
     encode_triplet,
     encode_virtual,
@@ -34,15 +36,21 @@ from shards.triplet import (
 )
 from shards.writer import write_shard
 
+KEPT_BYTES = 64 << 20
+"""Of decoded pictures: each is wanted once for every step, at places that chance decides."""
+
 PLANNED_PICTURES = 1_000
 """Pictures whose samples are planned, and handed on, together."""
 
 
 def run(job: Job) -> Outcome:
     """Runs the stage; see the module."""
-    pictures = count_kept(job, "images", "pictures")
+    for source in job.inputs:
+        pictures = count_kept(job, source, "pictures")
     run_pipeline(functools.partial(build, job=job), job.workers)
-    return dataset_outcome(job, pictures, triplet_spec(job).to_json())
+    outcome = dataset_outcome(job, pictures, triplet_spec(job).to_json())
+    attribution = write_attribution(job.folder, [job.input_folder("images") / table for table in picture_tables(job)])
+    return replace(outcome, files=(*outcome.files, attribution))
 
 
 def build(pipeline: beam.Pipeline, job: Job) -> None:
@@ -51,14 +59,19 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
     config = job.recipe.triplets
     spec = triplet_spec(job)
     write = functools.partial(write_triplets, job.folder, job.input_folder("images"), spec)
-    tables = [file.path for file in job.inputs["images"].files if file.path.startswith("images-")]
+    scores = job.input_folder("score") if "score" in job.inputs else None
     (
         pipeline
-        | "Tables" >> beam.Create(tables)
-        | "PlanSamples" >> beam.FlatMap(plan_samples, job.input_folder("images"), spec)
+        | "Tables" >> beam.Create(picture_tables(job))
+        | "PlanSamples" >> beam.FlatMap(plan_samples, job.input_folder("images"), spec, scores)
         # [SampleRef]
         | "WriteShards" >> WriteShards(job.folder, config.buckets, config.max_shard_bytes, write)
     )
+
+
+def picture_tables(job: Job) -> list[str]:
+    """The tables of the clean pictures, relative to the folder of the images stage."""
+    return [file.path for file in job.inputs["images"].files if file.path.startswith("images-")]
 
 
 def triplet_spec(job: Job) -> TripletSpec:
@@ -80,22 +93,40 @@ def triplet_spec(job: Job) -> TripletSpec:
     )
 
 
-def plan_samples(table: str, images: Path, spec: TripletSpec) -> Iterator[list[SampleRef]]:
-    """The samples that the pictures of one table become, with their exact sizes; no picture is opened."""
+def plan_samples(table: str, images: Path, spec: TripletSpec, scores: Path | None = None) -> Iterator[list[SampleRef]]:
+    """The samples that the pictures of one table become, with their exact sizes; no picture is opened.
+
+    Args:
+        table: of the images stage.
+        images: its folder.
+        spec: what the triplets are.
+        scores: folder of the score stage, whose pictures alone are taken; all of them where there is none.
+    """
+    kept = None if scores is None else _scores(f"{scores}/{table.replace('images-', 'scores-')}")
     for batch in read_table(f"{images}/{table}").to_batches(PLANNED_PICTURES):
-        yield [sample for row in batch.to_pylist() for sample in _plan_picture(row, spec)]
+        rows = batch.to_pylist()
+        if kept is not None:
+            rows = [row | {"tree_score": kept[row["key"]]} for row in rows if row["key"] in kept]
+        yield [sample for row in rows for sample in _plan_picture(row, spec)]
+
+
+def _scores(table: str) -> dict[str, float]:
+    """The score of each picture that the score stage kept, by key."""
+    columns = read_table(table, ("key", "score")).to_pydict()
+    return dict(zip(columns["key"], columns["score"], strict=True))
 
 
 def _plan_picture(row: dict[str, Any], spec: TripletSpec) -> Iterator[SampleRef]:
-    caption, provenance = row["caption"], {name: row[name] for name in PROVENANCE}
+    known: dict[str, Any] = {"caption": row["caption"], "provenance": provenance(row)}
     place = (row["part"], row["offset"], row["length"])
     if spec.mode == "virtual":
-        size = virtual_bytes(spec, row["key"], caption=caption, provenance=provenance)
-        yield SampleRef(row["split"], row["key"], size, (*place, 0, 0))
+        size = virtual_bytes(spec, row["key"], **known)
+        yield SampleRef(row["split"], row["key"], size, (*place, 0, 0, row["tree_score"]))
         return
     for step, draw in rungs(spec):
-        size = triplet_bytes(spec, row["key"], step, draw, caption=caption, provenance=provenance)
-        yield SampleRef(row["split"], triplet_key(row["key"], step, draw), size, (*place, step, draw))
+        size = triplet_bytes(spec, row["key"], step, draw, **known)
+        source = (*place, step, draw, row["tree_score"])
+        yield SampleRef(row["split"], triplet_key(row["key"], step, draw), size, source)
 
 
 def write_triplets(folder: Path, images: Path, spec: TripletSpec, name: str, samples: Iterable[SampleRef]) -> Receipt:
@@ -110,11 +141,12 @@ def _encode(
     files: OpenFiles, images: Path, spec: TripletSpec, samples: Iterable[SampleRef], fates: Fates
 ) -> Iterator[tuple[str, dict[str, bytes]]]:
     first = (0, 0) if spec.mode == "virtual" else (1, 0)
+    read = functools.lru_cache(KEPT_BYTES // math.prod(spec.shape))(functools.partial(read_picture, files))
     for sample in samples:
-        part, offset, length, step, draw = sample.source
+        part, offset, length, step, draw, score = sample.source
         fates.kept += (step, draw) == first
-        picture = read_picture(files, images / part, offset, length)
-        known: dict[str, Any] = {"caption": picture.caption, "provenance": picture.provenance}
+        picture = read(images / part, offset, length)
+        known: dict[str, Any] = {"caption": picture.caption, "provenance": picture.provenance | {"tree_score": score}}
         if spec.mode == "virtual":
             yield encode_virtual(spec, picture.key, picture.pixels, **known)
         else:

@@ -10,6 +10,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,6 +18,7 @@ import apache_beam as beam
 import numpy as np
 
 from pipelines.datasets import count_kept, dataset_outcome
+from pipelines.dictionary import document_tables, make_tokenizer
 from pipelines.engine import run_pipeline
 from pipelines.fates import Fates
 from pipelines.open_files import OpenFiles
@@ -25,23 +27,13 @@ from pipelines.sink import WriteShards
 from pipelines.sorting import SampleRef, batched
 from pipelines.stages import Job, Outcome
 from pipelines.staging import stage_payload, staged_name
-from pipelines.streams import DOCUMENT_SCHEMA, Stream, Totals, part_name, plan_windows, tokens_name
-from pipelines.tables import read_rows, write_file, write_table
+from pipelines.streams import DOCUMENT_SCHEMA, Stream, Totals, pack_windows, part_name, plan_windows, tokens_name
+from pipelines.tables import read_rows, write_table
 from shards.manifest import FileEntry, atomic_open
-from shards.tokenizer import (
-    TOKENIZER_NAME,
-    ByteTokenizer,
-    Tokenizer,
-    WordTokenizer,
-    build_vocabulary,
-    load_tokenizer,
-    split_words,
-)
+from shards.tokenizer import WordTokenizer, load_tokenizer
 from shards.triplet import record_bytes
 from shards.window import EXTENSIONS, WindowSpec, window_bytes, window_key, window_members, window_record
 from shards.writer import write_shard
-
-DICTIONARY = "dictionary"
 
 PLANNED_WINDOWS = 5_000
 """Windows that are planned, and handed on, together."""
@@ -55,38 +47,8 @@ def run(job: Job) -> Outcome:
     documents = count_kept(job, "text", "pages")
     make_tokenizer(job)
     run_pipeline(functools.partial(build, job=job), job.workers)
-    return dataset_outcome(job, documents, window_spec(job).to_json())
-
-
-def make_tokenizer(job: Job) -> None:
-    """Leaves the dataset's tokenizer in its folder, counting the words of the train split where it needs them."""
-    assert job.recipe.windows is not None
-    if read_receipt(job.folder, DICTIONARY) is not None:
-        return
-    if job.recipe.windows.tokenizer == "bytes":
-        finish_tokenizer(ByteTokenizer(), job.folder)
-    else:
-        run_pipeline(functools.partial(build_dictionary, job=job), job.workers)
-
-
-def build_dictionary(pipeline: beam.Pipeline, job: Job) -> None:
-    """Adds the graph that makes the dictionary: the commonest words of the train split."""
-    assert job.recipe.windows is not None
-    config = job.recipe.windows
-    commonest = beam.combiners.TopCombineFn(config.max_words, key=lambda word: (-word[1], word[0]), reverse=True)
-    (
-        pipeline
-        | "Tables" >> beam.Create(document_tables(job))
-        | "CountWords" >> beam.FlatMap(count_words, job.input_folder("text"), config.lower_case)
-        # (word, count)
-        | "Sum" >> beam.CombinePerKey(sum)
-        | "CommonEnough" >> beam.Filter(lambda word: word[1] >= config.min_count)
-        | "Commonest" >> beam.CombineGlobally(commonest)
-        # [(word, count)]
-        | "Choose" >> beam.Map(lambda words: build_vocabulary(dict(words), config.max_words))
-        # (word, …)
-        | "Write" >> beam.Map(lambda words: finish_tokenizer(WordTokenizer(words, config.lower_case), job.folder))
-    )
+    outcome = dataset_outcome(job, documents, window_spec(job).to_json())
+    return replace(outcome, configuration={**outcome.configuration, "unknown_rate": unknown_rates(job)})
 
 
 def build(pipeline: beam.Pipeline, job: Job) -> None:
@@ -106,35 +68,23 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
     )
 
 
-def document_tables(job: Job) -> list[str]:
-    """The tables of the text stage, in the order of its documents."""
-    return [file.path for file in job.inputs["text"].files if file.path.startswith("documents-")]
+def unknown_rates(job: Job) -> dict[str, float]:
+    """Of each split, the share of its tokens that the dictionary does not hold; 0 for bytes and byte pairs."""
+    tokens: Counter[str] = Counter()
+    unknown: Counter[str] = Counter()
+    for table in document_tables(job):
+        receipt = read_receipt(job.folder, part_name(table))
+        assert receipt is not None, "every table was made into tokens"
+        tokens.update(receipt.notes["tokens"])
+        unknown.update(receipt.notes["unknown"])
+    return {split: round(unknown[split] / total, 6) for split, total in sorted(tokens.items())}
 
 
 def window_spec(job: Job) -> WindowSpec:
     """What the recipe's windows are, once the tokenizer stands."""
     assert job.recipe.windows is not None
     config = job.recipe.windows
-    return WindowSpec.of(load_tokenizer(job.folder), config.context, config.stride or config.context)
-
-
-def count_words(table: str, text: Path, lower_case: bool) -> Iterator[tuple[str, int]]:
-    """How often each word stands in the train documents of one table."""
-    counts: Counter[str] = Counter()
-    for row in read_rows(f"{text}/{table}", ("split", "text")):
-        if row["split"] == "train":
-            counts.update(split_words(row["text"], lower_case))
-    yield from counts.items()
-
-
-def finish_tokenizer(tokenizer: Tokenizer, folder: Path) -> str:
-    """Writes the dataset's tokenizer, unless an earlier run has; returns its name."""
-    finish_part(
-        folder,
-        DICTIONARY,
-        lambda: Receipt((write_file(folder, TOKENIZER_NAME, tokenizer.to_json().encode(), tokenizer.vocab_size),)),
-    )
-    return TOKENIZER_NAME
+    return WindowSpec.of(load_tokenizer(job.folder), config.context, config.stride or config.context, config.packing)
 
 
 def finish_tokens(table: str, job: Job) -> tuple[str, dict[str, int]]:
@@ -149,18 +99,21 @@ def tokenise(table: str, job: Job) -> Receipt:
     documents: list[dict[str, Any]] = []
     with ExitStack() as stack:
         staged: dict[str, BinaryIO] = {}
+        unknown: Counter[str] = Counter()
         for row in read_rows(f"{job.input_folder('text')}/{table}", ("split", "key", "url", "text")):
             split = row["split"]
             if split not in staged:
                 staged[split] = stack.enter_context(atomic_open(job.folder / tokens_name(table, split)))
             tokens = np.append(tokenizer.encode(row.pop("text")), tokenizer.eos_id).astype(tokenizer.dtype)
             staged[split].write(tokens.tobytes())
+            if isinstance(tokenizer, WordTokenizer):
+                unknown[split] += int(np.count_nonzero(tokens == tokenizer.unk_id))
             documents.append({**row, "num_tokens": len(tokens)})
         sizes = {split: file.tell() for split, file in staged.items()}
     files = [FileEntry(tokens_name(table, split), size, "", 0) for split, size in sizes.items()]
     files.append(write_table(job.folder, _documents_name(table), documents, DOCUMENT_SCHEMA))
     totals = {split: size // np.dtype(tokenizer.dtype).itemsize for split, size in sizes.items()}
-    return Receipt(tuple(files), Fates(kept=len(documents)), len(documents), {"tokens": totals})
+    return Receipt(tuple(files), Fates(kept=len(documents)), len(documents), {"tokens": totals, "unknown": unknown})
 
 
 def plan_table(
@@ -178,11 +131,14 @@ def _plan_table(
     """References, their JSON going into the staging file called `name`."""
     behind = [other for other in sorted(totals) if other >= table]
     for split in sorted(totals[table]):
-        documents = itertools.chain.from_iterable(_documents(folder, other, split) for other in behind)
-        for position, pieces in plan_windows(table, split, totals, spec, documents):
-            record = window_record(spec, split, position, pieces)
-            encoded = record_bytes(record)
-            source = (position, record["length"], name, *stage_payload(staging, [encoded]))
+        if spec.packing == "concat":
+            documents = itertools.chain.from_iterable(_documents(folder, other, split) for other in behind)
+            planned = plan_windows(table, split, totals, spec, documents)
+        else:
+            planned = pack_windows(table, split, totals, spec, list(_documents(folder, table, split)))
+        for position, pieces, runs in planned:
+            encoded = record_bytes(window_record(spec, split, position, pieces))
+            source = (name, *stage_payload(staging, [encoded, np.array(runs, np.int64).tobytes()]))
             size = window_bytes(spec, len(encoded))
             yield SampleRef(split, window_key(split, position, pieces[0]), size, source)
 
@@ -204,9 +160,11 @@ def _encode(
     for sample in samples:
         if sample.split not in streams:
             streams[sample.split] = Stream(files, folder, sample.split, totals, spec.dtype)
-        position, length, records, *place = sample.source
-        tokens = streams[sample.split].read(position, length)
-        yield sample.key, window_members(spec, tokens, files.read(folder / staged_name(records), *place))
+        name, offset, record_length, runs_length = sample.source
+        staged = files.read(folder / staged_name(name), offset, record_length + runs_length)
+        runs = np.frombuffer(staged, np.int64, offset=record_length).reshape(-1, 2).tolist()
+        tokens = np.concatenate([streams[sample.split].read(*run) for run in runs])
+        yield sample.key, window_members(spec, tokens, staged[:record_length])
 
 
 def _totals(folder: Path, tables: Iterable[str]) -> Totals:

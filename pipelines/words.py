@@ -18,7 +18,8 @@ from shards.committed import Committed
 from shards.manifest import MANIFEST_NAME, Manifest, ManifestError, read_manifest
 from shards.shard import DamageError, Shard, ShardFiles
 from shards.store import LocalStore
-from shards.tokenizer import Tokenizer, TokenizerError, Tokens, load_tokenizer
+from shards.tokenizer import load_tokenizer
+from shards.tokens import Tokenizer, TokenizerError, Tokens
 from shards.verify import Fault
 from shards.window import EXTENSIONS, KIND, RECORD, TOKENS
 from shards.writer import INDEX_SUFFIX, TAR_SUFFIX

@@ -57,7 +57,12 @@ class Dataset(ABC):
         return self._ends[-1]
 
     def __getitem__(self, number: int) -> dict[str, Any]:
-        """Return one sample: its arrays, without the batch's axis, and `meta`, its decoded JSON."""
+        """Return one sample: its arrays, without the batch's axis, and `meta`, its decoded JSON.
+
+        Raises:
+            IndexError: There is no such sample.
+            DamageError: It is damaged.
+        """
         if not 0 <= number < len(self):
             raise IndexError(f"sample {number} of {len(self)}")
         shard = bisect.bisect_right(self._ends, number)
@@ -70,6 +75,9 @@ class Dataset(ABC):
             if self.shards.is_renewed(shard, opened):
                 return self._sample(self.shards.only(shard, record), row)
             raise
+        except (ValueError, LookupError, TypeError) as error:
+            key, what = opened.index.keys[record].decode(), f"{type(error).__name__}: {error}"
+            raise DamageError(f"{opened.path}: sample {key} is damaged: it cannot be read ({what})") from error
 
     @abstractmethod
     def read(self, places: Places, noise: Noise, fields: Collection[str]) -> Batch:

@@ -41,7 +41,7 @@ def open_committed(store: Store) -> Committed:
             data = _read(store, MANIFEST_NAME)
         if data is None:
             raise ManifestError(f"{store.where}/{MANIFEST_NAME} is missing: the build was not finished; run it again")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # a name that is no text, or that no folder can have
         raise ManifestError(f"{store.where} cannot be read: {error}") from error
     try:
         return Committed(store, decode_manifest(data), hashlib.sha256(data).hexdigest())

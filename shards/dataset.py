@@ -22,7 +22,8 @@ from shards.promise import TripletPromise, WindowPromise
 from shards.remote_store import open_store
 from shards.shard import DamageError, Shard
 from shards.store import DatasetError
-from shards.tokenizer import TOKENIZER_NAME, ByteTokenizer, WordTokenizer, from_json
+from shards.tokenizer import TOKENIZER_NAME, from_json
+from shards.tokens import Tokenizer
 from shards.triplet import PICTURE_KEY_LETTERS, PROVENANCE, TripletSpec, parse_triplet_key, triplet_key, triplet_record
 from shards.window import WindowSpec, target_mask
 
@@ -117,9 +118,7 @@ class WindowDataset(Dataset):
 
     fields = ("tokens", "mask", "key")
 
-    def __init__(
-        self, committed: Committed, split: str, tokenizer: WordTokenizer | ByteTokenizer, spec: WindowSpec
-    ) -> None:
+    def __init__(self, committed: Committed, split: str, tokenizer: Tokenizer, spec: WindowSpec) -> None:
         super().__init__(committed, split, WindowPromise(spec))
         self.tokenizer = tokenizer
         self.spec = spec
@@ -241,7 +240,7 @@ def _named(committed: Committed) -> Iterator[None]:
         raise DatasetError(f"{committed.store.where}/{MANIFEST_NAME}: {error}: build it again") from error
 
 
-def _read_tokenizer(committed: Committed) -> WordTokenizer | ByteTokenizer:
+def _read_tokenizer(committed: Committed) -> Tokenizer:
     """Return a dataset's tokenizer.
 
     Raises:

@@ -88,6 +88,7 @@ def decode_index(data: bytes | memoryview) -> Index:
     try:
         with pa.ipc.open_file(pa.BufferReader(data)) as file:
             table = file.read_all()
+        table.validate(full=True)  # else an offset in it may lead anywhere in memory
         extensions = _extensions(table)
         keys = np.array(_column(table, "key", pa.string()).to_pylist(), dtype=np.bytes_)
         offsets, lengths = (_matrix(table, extensions, kind, pa.int64()) for kind in ("offset", "length"))

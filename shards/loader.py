@@ -2,6 +2,7 @@
 
 import logging
 import math
+import operator
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -66,13 +67,14 @@ class Loader:
         noise: `stored`, or `fresh`: the draw counts on with the epoch, so that no picture meets a static twice.
         fields: The arrays wanted; all if None. What is not wanted is not read.
         on_error: What to do about damage: `fail` names shard and key; `quarantine` puts the next undamaged sample of
-            the same block in its place, the same one for every batch size, rank and run, and counts it. A store that
-            gives no answer is no damage.
+            the same block in its place, or, where that has none, one of the block beside it: the same one for every
+            batch size, rank and run. It counts them. A store that gives no answer is no damage.
         lanes: L: deal the shards out to so many lanes, see `shards.order`.
         lane_samples: Samples of a lane before the next one's turn; the batch size if None.
 
     Raises:
         ValueError: An argument is impossible; the message names it.
+        TypeError: One that counts is no integer.
         DamageError: The manifest counts other samples than the shards that it lists, unless on_error is `quarantine`.
     """
 
@@ -93,6 +95,10 @@ class Loader:
         lanes: int = 1,
         lane_samples: int | None = None,
     ) -> None:
+        # Of numpy's integers, of which no JSON is made, plain ones.
+        batch_size, rank, world_size, lanes = map(operator.index, (batch_size, rank, world_size, lanes))
+        seed, workers = operator.index(seed), operator.index(workers)
+        lane_samples = batch_size if lane_samples is None else operator.index(lane_samples)
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}: it must be 1 or more")
         if not 0 <= rank < world_size:
@@ -116,7 +122,7 @@ class Loader:
         self.finite = finite
         self.noise: Noise = noise
         self.fields = dataset.fields if fields is None else tuple(fields)
-        self.order = Order(dataset.sizes, seed, shuffle, lanes, lane_samples or batch_size)
+        self.order = Order(dataset.sizes, seed, bool(shuffle), lanes, lane_samples)
         # A rank meets so many lanes; each is read from a block of its own.
         num_lanes = lanes // math.gcd(lanes, world_size) if self.order.lane_samples == batch_size else lanes
         self.dataset.shards.keep(2 * BLOCK_SHARDS * num_lanes)
@@ -154,7 +160,7 @@ class Loader:
         """Return the batch of the samples at these places, which begin at a position of the stream.
 
         Raises:
-            DatasetError: A sample is damaged, or with `quarantine` every sample of its block.
+            DatasetError: A sample is damaged, or with `quarantine` every sample of its block and the one beside it.
         """
         replaced: tuple[int, ...] = ()
         try:
@@ -238,12 +244,12 @@ class Loader:
             at_once = min(2 * at_once, most_at_once)
 
     def _mended(self, position: int, places: Places) -> tuple[Places, tuple[int, ...]]:
-        """Return the places with damaged samples replaced by the next undamaged ones of their blocks.
+        """Return the places with damaged samples replaced by undamaged ones; see `_substitute`.
 
         With them, the shards of those that count: what only fills up a last batch does not.
 
         Raises:
-            DatasetError: A block has none.
+            DatasetError: There are none.
         """
         shards, rows, replaced = places.shards.copy(), places.rows.copy(), []
         for number in np.flatnonzero(~self.dataset.are_whole(places, self.noise, self.fields)).tolist():
@@ -253,7 +259,7 @@ class Loader:
         return Places(shards, rows, places.epochs), tuple(replaced)
 
     def _substitute(self, position: int, shard: int) -> tuple[int, int]:
-        """Return shard and row of the next undamaged sample of a position's block.
+        """Return shard and row of the next undamaged sample of a position's block, or of the block beside it.
 
         Raises:
             DatasetError: There is none.

@@ -74,7 +74,7 @@ class Manifest:
     """What a committed folder holds, and what it was made from.
 
     Attributes:
-        stage: `crawl`, `images`, `text`, `triplets` or `windows`.
+        stage: `crawl`, `images`, `score`, `text`, `triplets` or `windows`.
         fingerprint: 12 hex digits.
         configuration: JSON values. A dataset's has the key `spec`, see `TripletSpec` and `WindowSpec`.
         inputs: The outputs it was made from.

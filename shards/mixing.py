@@ -4,6 +4,7 @@ import hashlib
 import heapq
 import json
 import math
+import operator
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -50,6 +51,7 @@ class MixedLoader:
 
     Raises:
         ValueError: An argument is impossible; the message names it.
+        TypeError: One that counts is no integer.
     """
 
     def __init__(
@@ -62,6 +64,8 @@ class MixedLoader:
         world_size: int = 1,
         workers: int | None = None,
     ) -> None:
+        weights = [operator.index(weight) for weight in weights]
+        batch_size, rank, world_size = map(operator.index, (batch_size, rank, world_size))
         if len(loaders) != len(weights) or not weights or min(weights) < 1:
             raise ValueError(f"weights are {list(weights)} of {len(loaders)} datasets: give one of 1 or more for each")
         if batch_size < 1 or not 0 <= rank < world_size:

@@ -28,7 +28,7 @@ def npy_header(dtype: str, shape: tuple[int, ...]) -> bytes:
 def npy_bytes(array: NDArray[np.generic]) -> bytes:
     """Return an array as a little-endian `.npy` file."""
     little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-    return npy_header(little.dtype.str, array.shape) + little.tobytes()
+    return b"".join((npy_header(little.dtype.str, array.shape), little.data))
 
 
 def npy_length(dtype: str, shape: tuple[int, ...]) -> int:

@@ -96,7 +96,7 @@ class Order:
         return Places(shards, rows, epochs)
 
     def substitutes(self, position: int) -> Iterator[Places]:
-        """Yield the places of the other samples of a position's block from the next one on, a few and then more."""
+        """Yield the places of the other samples of a position's block from the next one on, then of one beside it."""
         number, within = divmod(position, self.num_samples)
         epoch = self._epoch(number)
         for shards, rows in epoch.substitutes(within):
@@ -175,15 +175,16 @@ class _Epoch:
         return self.lanes[int(lanes[0])], int(places[0])
 
     def substitutes(self, within: int) -> Iterator[tuple[Numbers, Numbers]]:
-        """Yield shard and row of the other samples of a position's block, from the next one on, in growing runs."""
+        """Yield shard and row of the other samples of a position's block, from the next one on, in growing runs.
+
+        Behind them come those of the block beside it: a short last block may be one shard, and that one lost.
+        """
         lane, place = self.find(within)
         number = lane.block_of(place)
-        block, first = lane.block(number), int(lane.bounds[number])
-        begin, end = 1, 2
-        while begin < block.num_samples:
-            steps = np.arange(begin, min(end, block.num_samples))
-            yield block.locate((place - first + steps) % block.num_samples)
-            begin, end = end, min(3 * end, end + _MOST_AT_ONCE)
+        yield from lane.block(number).runs(place - int(lane.bounds[number]), 1)
+        beside = number - 1 if number else 1  # the one before has just been read
+        if beside < len(lane.bounds) - 1:
+            yield from lane.block(beside).runs(0, 0)
 
 
 class _Lane:
@@ -243,3 +244,10 @@ class _Block:
         shuffled = places if self.keys is None else permute(places, self.num_samples, self.keys)
         inside = np.searchsorted(self.starts, shuffled, side="right") - 1
         return self.shards[inside], shuffled - self.starts[inside]
+
+    def runs(self, place: int, begin: int) -> Iterator[tuple[Numbers, Numbers]]:
+        """Yield shard and row of this block's samples, from `begin` behind a place on, in growing runs."""
+        end = begin + 1
+        while begin < self.num_samples:
+            yield self.locate((place + np.arange(begin, min(end, self.num_samples))) % self.num_samples)
+            begin, end = end, min(3 * end, end + _MOST_AT_ONCE)

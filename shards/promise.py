@@ -115,8 +115,9 @@ class WindowPromise(Promise):
         return _match(keys, r"^[0-9a-f]{32}$")
 
     def facts(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the tokenizer's SHA-256, and a position that is a multiple of the stride."""
-        position = record["position"] - record["position"] % self.spec.stride
+        """Return the tokenizer's SHA-256 and, where windows are cut from one stream, a multiple of the stride."""
+        stride = self.spec.stride if self.spec.packing == "concat" else 1
+        position = record["position"] - record["position"] % stride
         return {"tokenizer_sha256": self.spec.tokenizer_sha256, "position": position}
 
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from shards import triplet, window
 from shards.committed import Committed
 from shards.npy import npy_header
-from shards.tokenizer import TOKENIZER_NAME, ByteTokenizer, WordTokenizer, from_json
+from shards.tokenizer import TOKENIZER_NAME, from_json
+from shards.tokens import Tokenizer
 from shards.triplet import PROVENANCE, TripletSpec, encode_triplet, encode_virtual
 from shards.window import Piece, WindowSpec, encode_window
 
@@ -53,7 +54,7 @@ def _triplet(spec: TripletSpec, split: str, members: Mapping[str, bytes]) -> tup
 
 
 def _window(
-    spec: WindowSpec, tokenizer: WordTokenizer | ByteTokenizer, split: str, members: Mapping[str, bytes]
+    spec: WindowSpec, tokenizer: Tokenizer, split: str, members: Mapping[str, bytes]
 ) -> tuple[str, dict[str, bytes]]:
     record = json.loads(members[window.RECORD])
     tokens = _array(members[window.TOKENS], spec.dtype, (spec.context + 1,))

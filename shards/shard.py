@@ -98,7 +98,7 @@ class Shard:
         if promise is not None:
             self._refuse_foreign(promise, range(len(self.index)) if row is None else (row,))
             for is_broken, how in self._breaches(promise, is_all=row is None):
-                if is_broken.all() or (is_broken.any() and not is_tolerant):
+                if is_broken.any() and (is_broken.all() or not is_tolerant):
                     key = self.index.keys[int(np.argmax(is_broken))].decode()
                     raise DamageError(f"{self.path}: sample {key} is damaged: {how}")
                 self._lost[: len(is_broken)] |= is_broken
@@ -125,7 +125,7 @@ class Shard:
         yield from promise.breaches(self.index)
         if is_all:
             offsets, lengths = self.index.offsets, self.index.lengths
-            is_outside = (offsets < 0) | (lengths < 0) | (offsets + lengths > len(self.view))
+            is_outside = (offsets < 0) | (lengths < 0) | (offsets > len(self.view) - lengths)
             yield np.logical_or.reduce(is_outside, axis=1), "it does not lie within the tar"
 
     def column(self, extension: str) -> int:

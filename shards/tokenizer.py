@@ -1,4 +1,4 @@
-r"""Text as numbers and back: a dictionary of words, or bytes.
+r"""Text as numbers and back: a dictionary of words, byte pairs, or bytes.
 
 The words of a text are, in this order of preference:
 
@@ -13,58 +13,24 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Tokens = NDArray[np.uint16] | NDArray[np.uint32]
+from shards.bpe import BpeTokenizer
+from shards.tokens import END, UNKNOWN, Tokenizer, TokenizerError, Tokens, canonical, smallest_dtype
 
 TOKENIZER_NAME = "tokenizer.json"
-UNKNOWN, END = "<unk>", "<eos>"
 LINE, PARAGRAPH = "\n", "\n\n"
 
 _WORD = re.compile(r"\d+(?:[.,]\d+)+|\w+(?:['’\-]\w+)*|\s+|[^\w\s]")
+_SPACED_WORD = re.compile(r"\n|\S+")
 _CLINGS_TO_THE_LEFT = frozenset(".,;:!?)]}%…»”’'")
 _CLINGS_TO_THE_RIGHT = frozenset("([{«“‘")
-
-
-class TokenizerError(ValueError):
-    """A file is no tokenizer."""
-
-
-class Tokenizer(Protocol):
-    """What every tokenizer can do; ids run from 0 to `vocab_size - 1`."""
-
-    @property
-    def vocab_size(self) -> int:
-        """How many ids there are."""
-
-    @property
-    def eos_id(self) -> int:
-        """The id of `<eos>`, which closes a document."""
-
-    @property
-    def dtype(self) -> str:
-        """The smallest type string that holds every id, `<u2` or `<u4`."""
-
-    def encode(self, text: str) -> Tokens:
-        """Return the ids of a text, `(n,)` of `dtype`, without `<eos>`."""
-
-    def decode(self, ids: Iterable[int]) -> str:
-        """Return readable text; `<eos>` and `<unk>` are written as such."""
-
-    def token(self, token_id: int) -> str:
-        """Return one token as readable text."""
-
-    def to_json(self) -> str:
-        """Return the text of the tokenizer's file."""
-
-    def sha256(self) -> str:
-        """Return the SHA-256 of the tokenizer's file, in hex."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +40,13 @@ class WordTokenizer:
     Attributes:
         words: The words, the commonest first; empty where one was blanked, so that the others keep their ids.
         lower_case: Whether texts are put in lower case.
+        spaced: Whether texts are split at white space alone, as those are that were split into words before.
         built_sha256: Of the file as it was built, if words were blanked since; windows know their tokenizer by it.
     """
 
     words: tuple[str, ...]
     lower_case: bool = False
+    spaced: bool = False
     built_sha256: str = ""
 
     kind = "words"
@@ -106,7 +74,9 @@ class WordTokenizer:
         [3, 0, 2]
         """
         get = self._ids.get
-        return np.array([get(word, self.unk_id) for word in split_words(text, self.lower_case)], self.dtype)
+        return np.array(
+            [get(word, self.unk_id) for word in split_words(text, self.lower_case, self.spaced)], self.dtype
+        )
 
     def token(self, token_id: int) -> str:
         """Return one word; `<unk>` for one that was blanked."""
@@ -114,12 +84,15 @@ class WordTokenizer:
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return readable text: no space before closing punctuation, nor after an opening bracket."""
-        return join_words(self.token(int(token_id)) for token_id in ids)
+        words = [self.token(int(token_id)) for token_id in ids]
+        return " ".join(words).replace(" \n", "\n").replace("\n ", "\n") if self.spaced else join_words(words)
 
     def to_json(self) -> str:
         """Return the text of the tokenizer's file."""
         value = {"kind": self.kind, "lower_case": self.lower_case, "words": list(self.words)}
-        return _canonical(value | ({"built_sha256": self.built_sha256} if self.built_sha256 else {}))
+        spaced = {"spaced": True} if self.spaced else {}
+        built = {"built_sha256": self.built_sha256} if self.built_sha256 else {}
+        return canonical(value | spaced | built)
 
     def sha256(self) -> str:
         """Return the SHA-256 of the tokenizer's file as it was built, in hex."""
@@ -132,7 +105,7 @@ class WordTokenizer:
         ('', 'the')
         """
         words = tuple(word if used else "" for word, used in zip(self.words, is_used[2:].tolist(), strict=True))
-        return self if words == self.words else WordTokenizer(words, self.lower_case, self.sha256())
+        return self if words == self.words else replace(self, words=words, built_sha256=self.sha256())
 
 
 @dataclass(frozen=True)
@@ -159,21 +132,23 @@ class ByteTokenizer:
 
     def to_json(self) -> str:
         """Return the text of the tokenizer's file."""
-        return _canonical({"kind": self.kind})
+        return canonical({"kind": self.kind})
 
     def sha256(self) -> str:
         """Return the SHA-256 of the tokenizer's file, in hex."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
 
-def split_words(text: str, lower_case: bool = False) -> list[str]:
+def split_words(text: str, lower_case: bool = False, spaced: bool = False) -> list[str]:
     """Return the words of a text in Unicode's composed form (NFC), as the module says.
+
+    A `spaced` text is split at white space alone, and each of its newlines is a word: WikiText-2's counts are such.
 
     >>> split_words("The oak's 3,5 m (tall).")
     ['The', "oak's", '3,5', 'm', '(', 'tall', ')', '.']
     """
     prepared = unicodedata.normalize("NFC", text.lower() if lower_case else text)
-    return list(_words(_WORD.findall(prepared)))
+    return _SPACED_WORD.findall(prepared) if spaced else list(_words(_WORD.findall(prepared)))
 
 
 def join_words(words: Iterable[str]) -> str:
@@ -210,12 +185,7 @@ def build_vocabulary(counts: Mapping[str, int], max_words: int, min_count: int =
     return tuple(sorted(kept, key=lambda word: (-counts[word], word))[:max_words])
 
 
-def smallest_dtype(vocab_size: int) -> str:
-    """Return the type string that holds `vocab_size` ids: `<u2` or `<u4`."""
-    return "<u2" if vocab_size <= 2**16 else "<u4"
-
-
-def from_json(text: str) -> WordTokenizer | ByteTokenizer:
+def from_json(text: str) -> Tokenizer:
     """Return the tokenizer that `to_json` wrote.
 
     Raises:
@@ -226,15 +196,17 @@ def from_json(text: str) -> WordTokenizer | ByteTokenizer:
         if value["kind"] == ByteTokenizer.kind:
             return ByteTokenizer()
         if value["kind"] == WordTokenizer.kind:
-            (built_sha256,) = _strings([value.get("built_sha256", "")])
-            return WordTokenizer(tuple(_strings(value["words"])), bool(value["lower_case"]), built_sha256)
+            words, (built_sha256,) = tuple(_strings(value["words"])), _strings([value.get("built_sha256", "")])
+            return WordTokenizer(words, bool(value["lower_case"]), bool(value.get("spaced", False)), built_sha256)
+        if value["kind"] == BpeTokenizer.kind:
+            return BpeTokenizer(json.dumps(value["definition"]), value["end"])
         kind = value["kind"]
     except (ValueError, KeyError, TypeError) as error:
         raise TokenizerError(f"not a tokenizer ({type(error).__name__}: {error})") from error
-    raise TokenizerError(f"unknown kind of tokenizer {kind!r}: this program knows words and bytes")
+    raise TokenizerError(f"unknown kind of tokenizer {kind!r}: this program knows words, bpe and bytes")
 
 
-def load_tokenizer(path: Path) -> WordTokenizer | ByteTokenizer:
+def load_tokenizer(path: Path) -> Tokenizer:
     """Return the tokenizer in a file, or in a dataset folder's `tokenizer.json`.
 
     Raises:
@@ -262,7 +234,3 @@ def _strings(values: list[Any]) -> list[str]:
     if not all(isinstance(value, str) for value in values):
         raise TypeError("a word is no text")
     return values
-
-
-def _canonical(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, indent=0) + "\n"

@@ -3,12 +3,14 @@
 The stream of a split is its documents in order, each closed by `<eos>`. Window w
 covers the stream's positions `w · stride … w · stride + T`: neighbours at stride T
 share one token, so that every token but the very first is predicted exactly once.
+Windows that are packed (`shards.packing`) hold other parts of documents; the position
+of such a window is that of its first token in the stream.
 """
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +18,10 @@ from numpy.typing import NDArray
 from shards.json_values import whole
 from shards.npy import npy_bytes, npy_length
 from shards.tar import sample_bytes
-from shards.tokenizer import Tokenizer, Tokens
+from shards.tokens import Tokenizer, Tokens
 from shards.triplet import record_bytes
+
+Packing = Literal["concat", "best_fit", "document"]
 
 KIND = "windows"
 TOKENS, RECORD = "tokens.npy", "json"
@@ -35,6 +39,7 @@ class WindowSpec:
         eos_id: The tokenizer's `<eos>`, which also fills a window up.
         dtype: The tokens' type string, `<u2` or `<u4`.
         tokenizer_sha256: Of the tokenizer's file, in hex.
+        packing: `concat`: windows are cut from one stream; `best_fit`, `document`: see `shards.packing`.
 
     Raises:
         ValueError: A value is impossible; the message names it.
@@ -45,21 +50,26 @@ class WindowSpec:
     eos_id: int
     dtype: str
     tokenizer_sha256: str
+    packing: Packing = "concat"
 
     def __post_init__(self) -> None:
         if self.context < 1:
             raise ValueError(f"context is {self.context}: it must be 1 or more")
         if not 1 <= self.stride <= self.context:
             raise ValueError(f"stride is {self.stride}: it must lie between 1 and the context, {self.context}")
+        if self.packing not in get_args(Packing):
+            raise ValueError(f"packing is {self.packing!r}: it must be one of {', '.join(get_args(Packing))}")
+        if self.packing == "best_fit" and self.stride != self.context:
+            raise ValueError(f"stride is {self.stride}: with best_fit it must be the context, {self.context}")
 
     @classmethod
-    def of(cls, tokenizer: Tokenizer, context: int, stride: int) -> "WindowSpec":
+    def of(cls, tokenizer: Tokenizer, context: int, stride: int, packing: Packing = "concat") -> "WindowSpec":
         """Return the spec of windows over this tokenizer's ids."""
-        return cls(context, stride, tokenizer.eos_id, tokenizer.dtype, tokenizer.sha256())
+        return cls(context, stride, tokenizer.eos_id, tokenizer.dtype, tokenizer.sha256(), packing)
 
     def to_json(self) -> dict[str, Any]:
         """Return the value that a manifest's configuration holds as `spec`; the tokenizer's file says the rest."""
-        return {"kind": KIND, "context": self.context, "stride": self.stride}
+        return {"kind": KIND, "context": self.context, "stride": self.stride, "packing": self.packing}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any], tokenizer: Tokenizer) -> "WindowSpec":
@@ -68,10 +78,11 @@ class WindowSpec:
         Raises:
             ValueError: It is another one's.
         """
-        if value.keys() != {"kind", "context", "stride"} or value["kind"] != KIND:
+        packing = value.get("packing", "concat")  # all there was at first
+        if value.keys() | {"packing"} != {"kind", "context", "stride", "packing"} or value["kind"] != KIND:
             raise ValueError(f"not a specification of windows: {value}")
         context, stride = (whole(value[name], f"configuration.spec.{name}", 1) for name in ("context", "stride"))
-        return cls.of(tokenizer, context, stride)
+        return cls.of(tokenizer, context, stride, packing)
 
 
 class Placement(NamedTuple):

@@ -13,7 +13,7 @@ import numpy as np
 
 from shards.index import Index, encode_index
 from shards.manifest import FileEntry, atomic_open, atomic_write, canonical_json
-from shards.tar import TRAILER, header, member_name, padding
+from shards.tar import BLOCK_BYTES, TRAILER, header, member_bytes, member_name, padding
 
 TAR_SUFFIX, INDEX_SUFFIX = ".tar", ".idx"
 
@@ -162,14 +162,16 @@ class _TarWriter:
         if key in self.keys:
             raise ValueError(f"sample {key!r} is there twice")
         self.keys[key] = None
+        pieces: list[bytes] = []
+        position = self.position
         for extension in self.extensions:
             data = members[extension]
-            self._put(header(member_name(key, extension), len(data)))
-            self._offsets.append(self.position)
+            pieces += (header(member_name(key, extension), len(data)), data, padding(len(data)))
+            self._offsets.append(position + BLOCK_BYTES)
             self._lengths.append(len(data))
             self._crcs.append(crc32c.crc32c(data))
-            self._put(data)
-            self._put(padding(len(data)))
+            position += member_bytes(len(data))
+        self._put(b"".join(pieces))
 
     def close(self) -> None:
         self._put(TRAILER)

@@ -21,7 +21,7 @@ from pipelines.folders import current_manifest
 from shards.manifest import Manifest
 
 SEEDBED = str(Path(sys.executable).with_name("seedbed"))
-DATASETS = ("images", "text", "triplets", "windows")
+DATASETS = ("images", "score", "text", "triplets", "windows")
 
 
 def seedbed(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

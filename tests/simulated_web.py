@@ -43,6 +43,7 @@ class Host:
         retry_after_s: what such an answer asks for, 0 for nothing.
         is_down: whether it breaks every connection.
         robots_status: of its robots.txt.
+        robots_at: the host that its robots.txt has moved to, "" for itself.
     """
 
     address: str
@@ -52,6 +53,7 @@ class Host:
     retry_after_s: float = 0.0
     is_down: bool = False
     robots_status: int = 200
+    robots_at: str = ""
 
     def robots(self) -> bytes:
         delay = f"Crawl-delay: {self.crawl_delay_s:g}\n" if self.crawl_delay_s else ""
@@ -100,6 +102,9 @@ class SimulatedWeb:
         if not status:
             raise FetchError("connection_failed", "the host is down")
         response = _response(status, retry_after_s, *self._content(host, path))
+        if status == 301:
+            moved = ("location", f"http://{host.robots_at}/robots.txt")
+            response = Response(status, response.head, (*response.headers, moved))
         return response if is_body_wanted(response) else Response(status, response.head, response.headers)
 
     async def address_of(self, host: str, port: int) -> str | None:
@@ -111,7 +116,7 @@ class SimulatedWeb:
         if host.is_down:
             return 0, 0.0
         if path == "/robots.txt":
-            return host.robots_status, 0.0
+            return 301 if host.robots_at else host.robots_status, 0.0
         if host.overload_every and len(self.log) % host.overload_every == 0:
             return 429, host.retry_after_s
         return 200, 0.0

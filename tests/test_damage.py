@@ -116,6 +116,18 @@ def test_a_block_without_an_undamaged_sample_is_an_error_and_no_search_without_e
         one_pass(folder)
 
 
+def test_a_lost_shard_is_replaced_also_where_it_is_a_block_by_itself(tmp_path: Path) -> None:
+    pictures = {"train": [draw_tree(seed, 8) for seed in range(25)]}
+    folder = write_triplets(tmp_path / "triplets", TripletSpec(8), pictures, PER_SHARD)
+    whole, lost = dataset_of(folder), set(dataset_of(folder).shards[2].index.keys.astype(np.str_).tolist())
+    assert len(whole.sizes) == 5
+    Path(whole.shards.path(2)).unlink()
+    loader, epochs = dataset_of(folder).loader(25, on_error="quarantine"), 20
+    keys = [key for batch in itertools.islice(loader, 5 * epochs) for key in batch["key"].tolist()]
+    assert lost.isdisjoint(keys)
+    assert loader.num_quarantined == epochs * len(lost)
+
+
 def test_each_damaged_shard_is_told_once(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     for row in (1, 2, 3):
         flip(folder, 4, row, "noise.npy")

@@ -4,15 +4,18 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from shards import open_dataset
 from shards.store import DatasetError
 from shards.triplet import TripletSpec
+from shards.writer import write_shard
 from tests.tiny_datasets import FINGERPRINT, draw_tree, write_triplets, write_windows
 
 NUM_SAMPLES, PER_SHARD = 100, 25
@@ -195,10 +198,12 @@ def test_a_value_of_another_type_is_named_by_its_field(
         (with_value("key", 3, "nonsense"), r"train-000001\.tar: sample nonsense is damaged: its key is none", 1),
         (with_value("key", 3, "0" * 32 + "-k9-d0"), r"sample 0{32}-k9-d0 is damaged: its key is none", 1),
         (with_value("clean.npy.offset", 3, 10**12), r"sample \w+-k\d-d0 is damaged: it does not lie within", 1),
+        (with_value("clean.npy.offset", 3, 2**63 - 1), r"sample \w+-k\d-d0 is damaged: it does not lie within", 1),
         (with_value("clean.npy.offset", 3, 512), r"sample \w+-k\d-d0 is damaged: clean\.npy has another CRC", 1),
         (with_value("noisy.npy.length", 3, 7), r"sample \w+-k\d-d0 is damaged: noisy\.npy is not what", 1),
         (with_value("key", 3, None), r"train-000001\.idx: not an index: key is string with 1 nulls", 25),
         (as_doubles, r"train-000001\.idx: not an index: clean\.npy\.offset is double", 25),
+        (lambda table: table.slice(0, 0), r"train-000001\.idx has 0 samples, the manifest says 25", 25),
         (without("key"), r"train-000001\.idx: not an index: .*key", 25),
         (without("clean.npy.crc32c"), r"train-000001\.idx: not an index: .*clean\.npy\.crc32c", 25),
         (lambda table: table.replace_schema_metadata({"extensions": '["txt"]'}), r"have txt, but no clean\.npy", 25),
@@ -215,6 +220,31 @@ def test_an_index_that_disagrees_is_named_and_only_what_it_spoils_is_replaced(
         list(open_dataset(folder).loader(16, finite=True))
     found, count = one_pass(folder)
     assert count == lost == sum(before != after for before, after in zip(whole, found, strict=True))
+
+
+@pytest.mark.parametrize("record", ["[]", "nonsense", "{}", '{"length": null}'])
+def test_a_record_that_says_nothing_is_named_by_shard_and_key(tmp_path: Path, record: str) -> None:
+    folder = write_windows(tmp_path / "windows", 4, {"train": ["one two three four five six seven eight"]})
+    whole = open_dataset(folder)
+    samples = [
+        (
+            key,
+            {"tokens.npy": shard.read(row, "tokens.npy"), "json": shard.read(row, "json") if row else record.encode()},
+        )
+        for shard in [whole.shards[0]]
+        for row, key in enumerate(shard.index.keys.astype(np.str_).tolist())
+    ]
+    written = write_shard(folder / FINGERPRINT / "train-000000.tar", samples[::-1], ("tokens.npy", "json"))
+
+    def believe(manifest: dict[str, Any]) -> None:
+        kept = [entry for entry in manifest["files"] if not entry["path"].startswith("train")]
+        manifest["files"] = kept + [asdict(entry) for entry in written]
+
+    change_manifest(folder, believe)
+    dataset = open_dataset(folder)
+    assert dataset[0]["key"] == samples[-1][0]
+    with pytest.raises(DatasetError, match=rf"train-000000\.tar: sample {samples[0][0]} is damaged: it cannot be read"):
+        dataset[len(dataset) - 1]
 
 
 def test_windows_of_another_spec_are_named(tmp_path: Path) -> None:

@@ -23,12 +23,13 @@ from crawl.demo.server import DemoServer
 from crawl.warc import read_record
 from pipelines.forget import forget
 from shards import open_dataset
+from shards.manifest import FileEntry
 from shards.tokenizer import WordTokenizer, load_tokenizer, split_words
 from tests.arboretum import run
 from tests.builds import SEEDBED, manifest_bytes, manifest_of, seedbed, seedbed_process
-from tests.test_verify import faults, folder_of
+from tests.test_verify import change_manifest, faults, folder_of
 
-STAGES = ("crawl", "images", "text", "triplets", "windows")
+STAGES = ("crawl", "images", "score", "text", "triplets", "windows")
 
 
 def rows(out: Path, stage: str, prefix: str) -> list[dict[str, Any]]:
@@ -98,7 +99,8 @@ def test_a_picture_is_gone_from_every_stage_and_all_else_keeps_its_bytes(out: Pa
         stage: {name for name in before[stage] if after[stage].get(name) != before[stage][name]} for stage in STAGES
     }
     part = picture["part"].removesuffix(".tar")
-    assert changed["images"] == {f"{part}.tar", f"{part}.idx", f"images-{part.removeprefix('part-')}.parquet"}
+    table = f"images-{part.removeprefix('part-')}.parquet"
+    assert changed["images"] == {f"{part}.tar", f"{part}.idx", table, "ATTRIBUTION"}
     assert changed["text"] == changed["windows"] == set()
     assert len({name for name in changed["triplets"] if name.endswith(".tar")}) < sum(
         name.endswith(".tar") for name in before["triplets"]
@@ -239,7 +241,7 @@ def test_it_stays_out_of_later_builds_which_fetch_nothing_again(server: DemoServ
     assert faults(out, deep=True) == []
     assert picture["url"] not in {row["url"] for row in rows(out, "images", "images-")}
     assert story["url"] not in {row["url"] for row in rows(out, "text", "documents-")}
-    assert manifest_of(out, "triplets").counts.kept == 432
+    assert manifest_of(out, "triplets").counts.kept == 431
     run(server, out, "crawl.snapshot=again")
     asked_again = {f"http://{request.host}{request.path}" for request in server.log[asked:]}
     assert len(asked_again) > 500
@@ -263,7 +265,7 @@ def test_a_receipt_says_what_followed_what_and_a_run_that_learnt_from_it_is_name
         stage: manifest_of(out, stage).fingerprint for stage in STAGES
     }
     assert {each["stage"]: each["num_removed"] for each in receipt["folders"]} == {
-        "crawl": 1, "images": 1, "text": 0, "triplets": 5, "windows": 0,
+        "crawl": 1, "images": 1, "score": 1, "text": 0, "triplets": 5, "windows": 0,
     }  # fmt: skip
 
 
@@ -280,7 +282,7 @@ def test_what_matches_nothing_is_said_and_remembered(out: Path) -> None:
 
 
 def test_old_versions_and_unfinished_ones_are_cleaned_as_well(server: DemoServer, out: Path) -> None:
-    run(server, out, "triplets.mode=virtual", "images.size=24", stages=("images", "triplets"))
+    run(server, out, "triplets.mode=virtual", "images.size=24", stages=("images", "score", "triplets"))
     unfinished = out / "windows" / "0123456789ab" / "_work" / "staging"
     unfinished.mkdir(parents=True)
     (unfinished / "tokens.bin").write_bytes(b"half")
@@ -295,7 +297,7 @@ def test_old_versions_and_unfinished_ones_are_cleaned_as_well(server: DemoServer
 
 def test_a_dataset_whose_crawl_is_gone_forgets_too_and_only_once(out: Path) -> None:
     picture = a_picture(out)
-    for stage in ("crawl", "images", "text"):
+    for stage in ("crawl", "images", "score", "text"):
         shutil.rmtree(out / stage)
     assert [each.num_removed for each in forget(out, [("url", picture["url"])])] == [5]
     assert faults(out / "triplets", deep=True) == []
@@ -346,3 +348,18 @@ def test_a_folder_without_a_build_is_refused(tmp_path: Path) -> None:
     done = seedbed("forget", tmp_path, "--host", "a.example")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "nothing was built there" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "change", [{"fingerprint": "../../elsewhere"}, {"files": (FileEntry("../../x", 0, "0" * 64, 0),)}]
+)
+def test_a_manifest_that_names_what_lies_elsewhere_stops_it_and_nothing_there_is_touched(
+    out: Path, change: dict[str, Any]
+) -> None:
+    elsewhere = out / "elsewhere"
+    elsewhere.mkdir()
+    change_manifest(folder_of(out, "triplets"), **change)
+    done = seedbed("forget", out, "--host", "arboretum.example")
+    assert (done.returncode, done.stderr.count("Traceback")) == (1, 0)
+    assert "build it again, after removing" in " ".join(done.stderr.split())
+    assert elsewhere.is_dir()

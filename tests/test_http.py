@@ -325,6 +325,8 @@ def test_the_charset_is_a_parameter_of_the_content_type(header: str, expected: s
         ("Sun, 06 Nov 1994 08:49:00 GMT", 2.0),
         ("soon", 2.0),
         ("Sun, 99 Nov 1994 08:50:37 GMT", 2.0),
+        ("Sun, 06 Nov 99999999999999 08:50:37 GMT", 2.0),
+        ("Sun, 06 Nov 1994 08:50:37 +99999999999999999999", 2.0),
     ],
 )
 def test_retry_after_is_seconds_or_a_date(header: str | None, expected: float):

@@ -1,4 +1,5 @@
 import hashlib
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -8,10 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageCms
 
-from crawl.images import CleanImage, ImageSettings, clean_image, sha256_key
+from crawl.image_settings import ImageSettings
+from crawl.images import CleanImage, clean_image
+from crawl.picture_files import sha256_key
+from crawl.picture_filters.settings import NO_FILTERS
 from crawl.verdict import Verdict
 
-SETTINGS = ImageSettings(size=32, min_side=32)
+SETTINGS = ImageSettings(size=32, min_side=32, filters=NO_FILTERS)
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 
 
@@ -39,7 +43,7 @@ def test_every_allowed_format_gives_the_same_picture(media_format: str) -> None:
     expected = cleaned(encode(gradient(), "BMP")).pixels.astype(int)
     result = cleaned(encode(gradient(), media_format))
     assert result.media_format == media_format
-    assert (result.width, result.height) == (96, 96)
+    assert (result.original_width, result.original_height) == (96, 96)
     assert result.pixels.shape == (32, 32, 3)
     assert result.pixels.dtype == np.uint8
     # a GIF has 256 colours, and half the colour of a lossy format is drawn at half the size
@@ -74,7 +78,7 @@ def test_what_is_no_image_is_said_to_be_none(payload: bytes) -> None:
     ],
 )
 def test_size_and_shape_are_judged_at_their_limits(size: tuple[int, int], expected: Verdict | None) -> None:
-    image_settings = ImageSettings(size=32, min_side=32, max_pixels=10_000)
+    image_settings = replace(SETTINGS, max_pixels=10_000)
     result = clean_image(encode(Image.new("RGB", size), "PNG"), image_settings)
     assert (result if isinstance(result, Verdict) else None) == expected
 
@@ -89,7 +93,7 @@ def test_bombs_are_refused_from_the_header_alone(side: int) -> None:
 
 
 def test_pictures_above_pillows_own_limit_are_taken_where_the_settings_allow_it() -> None:
-    payload = encode(Image.new("1", (10_000, 10_000)), "PNG")
+    payload = encode(Image.new("L", (10_000, 10_000)), "PNG")
     assert cleaned(payload).pixels.max() == 0
 
 
@@ -110,7 +114,7 @@ def test_orientation_is_applied(orientation: int, media_format: str) -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
     result = cleaned(encode(stored, media_format, exif=exif))
-    assert (result.width, result.height) == (96, 64)
+    assert (result.original_width, result.original_height) == (96, 64)
     expected = cleaned(encode(upright, "BMP")).pixels.astype(int)
     assert np.abs(result.pixels - expected).max() < 16
 
@@ -186,7 +190,7 @@ def test_embedded_profiles_are_converted_and_broken_ones_ignored() -> None:
 
 
 def test_grey_pictures_have_one_channel() -> None:
-    result = cleaned(encode(gradient(), "PNG"), ImageSettings(size=32, min_side=32, channels=1))
+    result = cleaned(encode(gradient(), "PNG"), replace(SETTINGS, channels=1))
     assert result.pixels.shape == (32, 32, 1)
     assert Image.open(BytesIO(result.encoded)).mode == "L"
 
@@ -200,7 +204,7 @@ def test_the_file_holds_the_same_pixels_and_nothing_else(encoding: str, channels
     exif[ExifTags.Base.Make] = "somebody's camera"
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     payload = encode(gradient(), "JPEG", exif=exif, comment=b"somebody", icc_profile=srgb)
-    settings = ImageSettings(32, 32, channels=channels, encoding=encoding)
+    settings = replace(SETTINGS, channels=channels, encoding=encoding)
     result = cleaned(payload, settings)
     assert b"somebody" not in result.encoded
     assert result.encoded == cleaned(payload, settings).encoded
@@ -208,13 +212,17 @@ def test_the_file_holds_the_same_pixels_and_nothing_else(encoding: str, channels
     assert stored.format == encoding.upper()
     assert (np.asarray(stored).reshape(32, 32, channels) == result.pixels).all()
     assert not stored.info.keys() & {"exif", "icc_profile", "comment", "xmp"}
-    lossless = cleaned(payload, ImageSettings(32, 32, channels=channels)).pixels
+    lossless = cleaned(payload, replace(SETTINGS, channels=channels)).pixels
     assert np.abs(lossless.astype(int) - result.pixels).mean() < 3
 
 
 def test_less_quality_takes_less_room() -> None:
     sizes = [
-        len(cleaned(encode(gradient(), "JPEG"), ImageSettings(64, 64, encoding="jpeg", quality=q)).encoded)
+        len(
+            cleaned(
+                encode(gradient(), "JPEG"), replace(SETTINGS, size=64, min_side=64, encoding="jpeg", quality=q)
+            ).encoded
+        )
         for q in (20, 80, 95)
     ]
     assert sizes == sorted(sizes)
@@ -222,7 +230,7 @@ def test_less_quality_takes_less_room() -> None:
 
 def test_the_key_is_that_of_the_pixels_or_of_a_lossy_file() -> None:
     payload = encode(gradient(), "JPEG")
-    lossless, lossy = cleaned(payload), cleaned(payload, ImageSettings(32, 32, encoding="jpeg"))
+    lossless, lossy = cleaned(payload), cleaned(payload, replace(SETTINGS, encoding="jpeg"))
     assert lossless.key == hashlib.sha256(lossless.pixels.tobytes()).hexdigest()[:32]
     assert lossy.key == hashlib.sha256(lossy.encoded).hexdigest()[:32]
     assert sha256_key(bytes(48)) == "17b0761f87b081d5cf10757ccc89f12b"

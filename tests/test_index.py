@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,27 @@ def test_what_is_no_index_is_refused(data: bytes) -> None:
         decode_index(data)
 
 
+@given(st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 7)), min_size=1, max_size=4))
+def test_flipped_bits_of_an_index_never_lead_out_of_it(flips: list[tuple[float, int]]) -> None:
+    index = Index.of(["txt"], ["a" * 32, "b" * 32], [[512], [1536]], [[3], [0]], [[7], [0]])
+    data = bytearray(encode_index(index))
+    for place, bit in flips:
+        data[int(place * len(data))] ^= 1 << bit
+    try:
+        decode_index(bytes(data))
+    except IndexFileError:
+        return
+
+
+def test_a_key_outside_the_index_is_refused() -> None:
+    index = Index.of(["txt"], ["a" * 32, "b" * 32], [[512], [1536]], [[3], [0]], [[7], [0]])
+    ends = struct.pack("<3i", 0, 32, 64)
+    data = encode_index(index)
+    assert data.count(ends) == 1
+    with pytest.raises(IndexFileError, match="offset"):
+        decode_index(data.replace(ends, struct.pack("<3i", 0, 32, 2**30)))
+
+
 def manifest() -> Manifest:
     return Manifest(
         stage="triplets",
@@ -107,6 +129,10 @@ def test_uncommitted_and_missing_folders_are_refused(tmp_path: Path) -> None:
         open_committed(LocalStore(tmp_path))
     with pytest.raises(ManifestError, match="absent is not a folder"):
         open_committed(LocalStore(tmp_path / "absent"))
+    for name in (b"\0", b"\xff", b"0" * 5000):
+        atomic_write(tmp_path / "current", name)
+        with pytest.raises(ManifestError, match="cannot be read"):
+            open_committed(LocalStore(tmp_path))
     write_current(tmp_path, "0123456789ab")
     with pytest.raises(ManifestError, match=r"0123456789ab/manifest\.json is missing"):
         open_committed(LocalStore(tmp_path))

@@ -227,7 +227,7 @@ def test_a_redirect_is_followed_on_its_host_with_what_stood_beside_the_link():
     assert _fates(visits) == {"/": "kept", "/old.png": "rejected redirected", "/new.png": "kept"}
     assert visits[1].row.final_url == f"{HOME}new.png"
     found = visits[0].links[0]
-    assert visits[1].links == (replace(found, to_url=f"{HOME}new.png"),)
+    assert visits[1].links == (replace(found, to_url=f"{HOME}new.png", num_redirects=1),)
 
 
 def test_redirects_that_lead_nowhere_end():
@@ -486,7 +486,7 @@ def test_leaving_early_stops_the_asking():
 def test_a_target_takes_along_all_that_stood_beside_its_link():
     link = LinkRow(HOME, f"{HOME}1.png", "image", "Oak", "alt", "CC0-1.0", "http://x/", "A. Gardener", 4)
     assert target_of(link) == Target(
-        f"{HOME}1.png", "image", 4, HOME, "Oak", (), "alt", "CC0-1.0", "http://x/", "A. Gardener"
+        f"{HOME}1.png", "image", 4, HOME, "Oak", 0, "alt", "CC0-1.0", "http://x/", "A. Gardener"
     )
     assert link_of(target_of(link), link.to_url) == link
     assert link_of(target_of(link), f"{HOME}2.png") == replace(link, to_url=f"{HOME}2.png")

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import tarfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from crawl.picture_filters.settings import NO_FILTERS
 from pipelines.build import build
 from pipelines.errors import RecipeError, StageError
 from pipelines.forget import forget
@@ -50,7 +52,7 @@ def _build(out: Path, sources: dict[str, Any], site: Site | None = None, **more:
         "name": "listed",
         "contact": "gardener@example.org",
         "crawl": crawl,
-        "images": {"size": 16},
+        "images": {"size": 16, "filters": asdict(NO_FILTERS)},
         "split": {"train": 1.0, "val": 0.0, "test": 0.0},
         **more,
     }
@@ -121,6 +123,34 @@ def test_a_file_with_another_hash_is_rejected(tmp_path: Path):
     assert fates == {f"{HOME}/0.png": "hash_mismatch", f"{HOME}/1.png": ""}
 
 
+def test_rows_of_two_lists_of_one_name_are_told_apart(tmp_path: Path):
+    for number in range(2):
+        (tmp_path / f"{number}").mkdir()
+        (tmp_path / f"{number}" / "list.txt").write_text(f"{HOME}/{number}.png\nno address\n")
+    with serve(pages(PICTURES)) as site:
+        _build(tmp_path / "out", {"list": {"source": "urls", "files": [str(tmp_path / "*" / "list.txt")]}}, site)
+    fates = {row["url"]: row["reason"] for row in table_rows(tmp_path / "out", "crawl", "ledger-")}
+    lists = {"list:list/list.txt#2": "bad_url", "list:list/list.txt?2#2": "bad_url"}
+    assert fates == {f"{HOME}/0.png": "", f"{HOME}/1.png": "", **lists}
+
+
+def test_files_of_two_folders_of_one_name_are_told_apart(tmp_path: Path):
+    sources = {}
+    for number, name in enumerate(("old", "new")):
+        folder = tmp_path / name / "my pictures"
+        folder.mkdir(parents=True)
+        (folder / "oak.png").write_bytes(_png(number))
+        (folder / "broken.png").write_bytes(b"")
+        sources[name] = {"source": "folder", "path": str(folder)}
+    _build(tmp_path / "out", {**sources, "again": sources["new"]})
+    rows = table_rows(tmp_path / "out", "crawl", "ledger-")
+    assert {(row["url"], row["reason"]) for row in rows if row["fate"] == "kept"} == {
+        ("file:///my%20pictures/old/oak.png", ""),
+        ("file:///my%20pictures/again/oak.png", ""),
+    }
+    assert len(rows) == manifest_of(tmp_path / "out", "crawl").counts.records_in == 4
+
+
 def test_listed_pages_lead_to_their_pictures_where_the_recipe_says_so(tmp_path: Path):
     content: dict[str, bytes | str] = {
         **PICTURES,
@@ -130,7 +160,7 @@ def test_listed_pages_lead_to_their_pictures_where_the_recipe_says_so(tmp_path: 
     (tmp_path / "list.txt").write_text(f"{HOME}/\n")
     source = {"source": "urls", "files": [str(tmp_path / "list.txt")], "kind": "page", "follow": "pictures"}
     with serve(pages(content)) as site:
-        _build(tmp_path / "out", {"list": source}, site, text={"min_words": 20})
+        _build(tmp_path / "out", {"list": source}, site, text={"gopher_quality": {"min_words": 20}})
     assert {path for _, path in site.requests} == {*SITE_FILES, "/", "/0.png"}
     assert manifest_of(tmp_path / "out", "images").counts.kept == 1
 
@@ -138,7 +168,8 @@ def test_listed_pages_lead_to_their_pictures_where_the_recipe_says_so(tmp_path: 
 @pytest.mark.parametrize(
     ("files", "column", "message"),
     [
-        (["nowhere/*.csv"], "link", "nowhere/*.csv: no such file; check the files that the source names"),
+        (["nowhere/*.csv"], "link", "nowhere/*.csv: no such file; check the files that the recipe names"),
+        (["nosuch://bucket/list.csv"], "link", "check the files that the recipe names"),
         (["list.csv"], "address", "address"),
         (["list.zip"], "link", "list.zip"),
     ],
@@ -146,7 +177,11 @@ def test_listed_pages_lead_to_their_pictures_where_the_recipe_says_so(tmp_path: 
 def test_a_list_that_cannot_be_read_is_named(files: list[str], column: str, message: str, tmp_path: Path):
     _write(tmp_path / "list.csv")
     (tmp_path / "list.zip").write_bytes(b"PK")
-    source = {"source": "urls", "files": [str(tmp_path / file) for file in files], "url_column": column}
+    source = {
+        "source": "urls",
+        "files": [file if ":" in file else str(tmp_path / file) for file in files],
+        "url_column": column,
+    }
     with pytest.raises(StageError) as error:
         _build(tmp_path / "out", {"list": source})
     assert message in str(error.value)
@@ -179,7 +214,8 @@ def trees(tmp_path: Path) -> Path:
 
 def test_a_folder_becomes_pictures_with_captions_and_documents(trees: Path, tmp_path: Path):
     out = tmp_path / "out"
-    _build(out, {"disk": {"source": "folder", "path": str(trees)}}, text={"min_words": 20})
+    text = {"gopher_quality": {"min_words": 20}, "gopher_repetition": None}
+    _build(out, {"disk": {"source": "folder", "path": str(trees)}}, text=text)
     crawl = manifest_of(out, "crawl").counts
     assert (crawl.kept, crawl.records_in) == (3, crawl.kept + sum(crawl.rejected.values()) + sum(crawl.failed.values()))
     pictures = {row["url"]: row for row in table_rows(out, "images", "images-")}
@@ -245,7 +281,7 @@ def test_a_picture_that_one_page_speaks_against_is_not_used_though_another_offer
 @pytest.mark.parametrize(("encoding", "extension"), [("jpeg", "jpg"), ("webp", "webp")])
 def test_pictures_are_stored_as_the_recipe_says(encoding: str, extension: str, trees: Path, tmp_path: Path):
     sources = {"disk": {"source": "folder", "path": str(trees)}}
-    _build(tmp_path, sources, images={"size": 16, "encoding": encoding})
+    _build(tmp_path, sources, images={"size": 16, "encoding": encoding, "filters": asdict(NO_FILTERS)})
     files = {}
     for part in tmp_path.glob("images/*/part-*.tar"):
         with tarfile.open(part) as tar:

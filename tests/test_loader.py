@@ -492,6 +492,7 @@ def test_changed_shard_files_are_named(tmp_path: Path) -> None:
         ({"batch_size": 0}, "batch_size is 0"),
         ({"batch_size": 1, "rank": 2, "world_size": 2}, "rank is 2"),
         ({"batch_size": 1, "seed": -1}, "seed is -1"),
+        ({"batch_size": 1, "lane_samples": 0}, "of 0 samples"),
         ({"batch_size": 1, "noise": "loud"}, "noise is 'loud'"),
         ({"batch_size": 1, "fields": ["colour"]}, r"fields: \['colour'\]"),
     ],
@@ -500,6 +501,23 @@ def test_impossible_arguments_are_refused_by_name(
     folders: dict[str, Path], arguments: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
+        triplets(folders["virtual"]).loader(**arguments)
+
+
+def test_integers_of_numpy_serve_and_leave_a_state_of_json(folders: dict[str, Path]) -> None:
+    one = np.int64(1)
+    loader = triplets(folders["virtual"]).loader(one, seed=one, world_size=one, lanes=one, lane_samples=one)  # type: ignore[arg-type]
+    next(iter(loader))
+    state = json.loads(json.dumps(loader.state_dict()))
+    plain = triplets(folders["virtual"]).loader(1, seed=1)
+    plain.load_state_dict(state)
+    assert plain.state_dict() == state
+
+
+@pytest.mark.parametrize("name", ["batch_size", "seed", "rank", "world_size", "workers", "lanes", "lane_samples"])
+def test_what_counts_must_be_an_integer(folders: dict[str, Path], name: str) -> None:
+    arguments: dict[str, Any] = {"batch_size": 1} | {name: 1.0}
+    with pytest.raises(TypeError, match="integer"):
         triplets(folders["virtual"]).loader(**arguments)
 
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from crawl.damage import Damage
-from crawl.images import FORMATS
-from crawl.local_folder import LocalFile, local_url, path_of_local_url, read_folder
+from crawl.decoding import FORMATS
+from crawl.local_folder import LocalFile, read_folder
 from crawl.pictures import READABLE_TYPES
 from crawl.signatures import sniff_picture
 
@@ -232,22 +232,6 @@ def test_the_url_is_the_same_on_every_machine(tmp_path: Path):
     for path in ("/", "missing"):
         with pytest.raises((ValueError, NotADirectoryError)):
             list(read_folder(Path(path)))
-
-
-@given(
-    st.text(min_size=1) | st.just("a/b"),
-    st.lists(st.text(min_size=1).filter(lambda part: "/" not in part and part not in (".", ".."))),
-)
-def test_urls_lead_back_to_their_paths(name: str, parts: list[str]):
-    path = "/".join(["x", *parts])
-    assert path_of_local_url(local_url(name, path)) == path
-
-
-@pytest.mark.parametrize(
-    "url", ["http://trees/x", "file://host/trees/x", "file:///trees", "file:///trees/a/../../x", "file:///t/x?y", ""]
-)
-def test_other_urls_are_no_local_files(url: str):
-    assert path_of_local_url(url) is None
 
 
 @given(st.dictionaries(st.sampled_from(["a.png", "a.txt", "a.json", "b.txt", "c.html", "d"]), st.binary(max_size=40)))

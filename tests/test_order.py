@@ -118,7 +118,9 @@ def test_a_rank_reads_the_shards_of_its_lane_alone() -> None:
 
 
 @given(SIZES, st.integers(1, 3), st.data())
-def test_substitutes_are_the_others_of_a_block_each_once(sizes: list[int], lanes: int, data: st.DataObject) -> None:
+def test_substitutes_are_the_others_of_a_block_and_then_those_beside_it_each_once(
+    sizes: list[int], lanes: int, data: st.DataObject
+) -> None:
     order = Order(sizes, 3, True, lanes)
     position = data.draw(st.integers(0, 2 * sum(sizes) - 1))
     own = stream(order, position, 1)[0]
@@ -126,9 +128,12 @@ def test_substitutes_are_the_others_of_a_block_each_once(sizes: list[int], lanes
     others = [
         place for run in runs for place in zip(run.shards.tolist(), run.rows.tolist(), run.epochs.tolist(), strict=True)
     ]
-    shards = {shard for shard, _, _ in [own, *others]}
-    assert len(shards) <= BLOCK_SHARDS
+    shards = list(dict.fromkeys(shard for shard, _, _ in [own, *others]))
+    assert len(shards) <= 2 * BLOCK_SHARDS
     assert sorted([own, *others]) == sorted((shard, row, own[2]) for shard in shards for row in range(sizes[shard]))
+    # The block's own come first, and where there are others in the lane, those of one block beside it follow.
+    block = set(shards) & set(order.ahead(position, is_endless=False)[:BLOCK_SHARDS])
+    assert {shard for shard, _, _ in others[: sum(sizes[shard] for shard in block) - 1]} <= block
 
 
 def test_a_place_far_into_a_huge_dataset_is_found_at_once() -> None:

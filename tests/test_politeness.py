@@ -5,6 +5,7 @@ import itertools
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from operator import attrgetter
 
 import pytest
@@ -91,6 +92,17 @@ async def _crawl(web: SimulatedWeb, num_urls: int, settings: FetchSettings, stop
             await lane.aclose()
         known = {visit.row.url for visit in visits}
     return visits
+
+
+def test_a_robots_txt_that_moved_to_a_host_just_visited_waits_for_its_pause(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("crawl.gates.wall_clock", lambda: asyncio.get_running_loop().time())
+    hosts = {f"h{number}.example": Host("10.0.0.1", robots_at="a.example") for number in range(5)}
+    web = SimulatedWeb({"a.example": Host("10.0.0.1", crawl_delay_s=7)} | hosts)
+    for num_hosts in (1, 10):
+        virtual_time.run(_crawl(web, 3, replace(SETTINGS, num_hosts=num_hosts), []))
+        assert _broken_promises(web, SETTINGS) == []
+        assert sum(request.host == "a.example" for request in web.log) == 3 + 3 + len(hosts)  # its own files first
+        web.log.clear()
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.recipe import CrawlConfig, ImagesConfig, SplitConfig, TextConfig, TripletsConfig, WindowsConfig
+from pipelines.recipe import CrawlConfig, ImagesConfig, SplitConfig, TripletsConfig, WindowsConfig
+from pipelines.score_recipe import ScoreConfig
 from pipelines.section import Section
+from pipelines.text_recipe import TextConfig
 from tests.builds import manifest_of, seedbed
 
 ROOT = Path(__file__).parents[1]
@@ -33,6 +35,7 @@ def test_every_key_of_the_recipe_table_exists():
     sections: dict[str, type[Section]] = {
         "crawl": CrawlConfig,
         "images": ImagesConfig,
+        "score": ScoreConfig,
         "split": SplitConfig,
         "text": TextConfig,
         "triplets": TripletsConfig,
@@ -49,7 +52,7 @@ def test_what_comes_out_is_what_the_demo_builds(built: Path):
     table = README.partition("## What comes out")[2].partition("## ")[0]
     rows = dict(re.findall(r"^\| ([a-z]+) (\|.+)\|$", table, re.MULTILINE))
     rows.pop("stage")
-    assert list(rows) == ["crawl", "images", "text", "triplets", "windows"]
+    assert list(rows) == ["crawl", "images", "score", "text", "triplets", "windows"]
     for stage, row in rows.items():
         counts, splits = manifest_of(built, stage).counts, manifest_of(built, stage).splits
         told = [cell.strip() for cell in row.split("|")[1:]]

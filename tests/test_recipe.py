@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.errors import RecipeError, TombstoneError
 from pipelines.load_recipe import bundled_recipes, check_recipe, load_recipe
-from pipelines.stages import STAGE_LIST, STAGES, fingerprint
+from pipelines.stages import STAGE_LIST, STAGES, fingerprint, inputs_of
 from pipelines.tombstones import Tombstones, read_tombstones
 
 MINIMAL = """
@@ -42,12 +42,16 @@ def test_a_section_left_out_leaves_its_stage_out(recipe_file: Path):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("images.sise=3", "images.sise: unknown key; did you mean 'size'? it may be one of: size, min_side"),
+        ("images.sise=3", "images.sise: unknown key; did you mean 'size'? it may be one of: size, resize"),
         ("imges={}", "imges: unknown key; did you mean 'images'?"),
         ("images.size=0", "images.size: 0 will not do: should be greater than or equal to 8"),
         ("images=64", "images: 64 will not do: should be a section, as in images: {}"),
         ("images.size=big", "images.size: 'big' will not do: should be a valid integer"),
-        ("images.min_side=32", "images: min_side 32 is below size 64 and nothing is enlarged: give at least 64"),
+        (
+            "images.resize=fit",
+            "images.resize fit gives pictures that are not square: triplets need centre_crop, pad or fill",
+        ),
+        ("images.min_side=32", "images: min_side is 32 and size 64; pictures are never enlarged unless upscale is on"),
         ("triplets.steps=0", "triplets.steps: 0 will not do"),
         ("triplets.seed=-1", "triplets.seed: -1 will not do"),
         ("triplets.schedule=linear", "triplets.schedule: 'linear' will not do: should be 'interpolate', 'add'"),
@@ -64,8 +68,16 @@ def test_a_section_left_out_leaves_its_stage_out(recipe_file: Path):
         ("crawl.sources.walk.max_depth=-1", "crawl.sources.walk.max_depth: -1 will not do"),
         ("crawl.sources.list={source: urls}", "crawl.sources.list.files: missing; source 'urls' needs it"),
         ("crawl.sources={'a/b': {source: folder, path: x}}", "crawl.sources: source 'a/b': name it with up to 32"),
+        ("crawl.sources.walk.hosts=['https://e.org/']", "crawl.sources.walk.hosts.0: 'https://e.org/' will not do"),
+        ("crawl.allow_hosts=['e.org:8080']", "'e.org:8080' is no host; write it as trees.example, without https://"),
+        ("crawl.sources.cc={source: commoncrawl, urls: [e.org], data: x}", "'x' is not an address to fetch"),
+        ("crawl.sources.cc={source: commoncrawl, urls: [e.org], data: 'http://e.org/x'}", "give it a slash at its end"),
+        ("crawl.sources.wm={source: wikimedia, categories: [Oaks], api: x}", "'x' is not an address to fetch"),
         ("crawl.delay_s=-1", "crawl.delay_s: -1 will not do"),
-        ("text.min_words=200000", "text: min_words 200000 is above max_words 100000: nothing would pass"),
+        (
+            "text.gopher_quality.min_words=200000",
+            "text.gopher_quality: min_words is 200000 and max_words 100000; want 0 ≤ min",
+        ),
     ],
 )
 def test_an_impossible_value_is_named_with_its_place_and_what_would_do(recipe_file: Path, override: str, message: str):
@@ -98,8 +110,16 @@ def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path, text: str, message:
         load_recipe(path)
 
 
+def test_hosts_are_known_as_urls_name_them(recipe_file: Path):
+    recipe = load_recipe(
+        recipe_file, ["crawl.allow_hosts=[Bäume.Example, '::1']", "crawl.connect_to={A.b: '127.0.0.1:1'}"]
+    )
+    assert recipe.crawl.allow_hosts == ["xn--bume-loa.example", "::1"]
+    assert recipe.crawl.connect_to == {"a.b": "127.0.0.1:1"}
+
+
 def test_a_missing_file_names_the_bundled_recipes(tmp_path: Path):
-    with pytest.raises(RecipeError, match=r"nowhere\.yaml: cannot be read.*one of: demo, site, wikimedia-trees"):
+    with pytest.raises(RecipeError, match=r"nowhere\.yaml: cannot be read.*one of: demo, fineweb-like"):
         load_recipe(tmp_path / "nowhere.yaml")
 
 
@@ -128,7 +148,9 @@ def _fingerprints(overrides: list[str], recipe_file: Path, tombstones: Tombstone
     recipe = load_recipe(recipe_file, overrides)
     found: dict[str, str] = {}
     for stage in STAGE_LIST:
-        inputs = {name: found[name] for name in stage.inputs}
+        if stage.name not in recipe.stages():
+            continue
+        inputs = {name: found[name] for name in inputs_of(stage.name, recipe)}
         found[stage.name] = fingerprint(
             stage, recipe.stage_configuration(stage.name), inputs, tombstones or Tombstones()
         )
@@ -143,22 +165,24 @@ def _fingerprints(overrides: list[str], recipe_file: Path, tombstones: Tombstone
         ("crawl.connect_to={example.org: '127.0.0.1:8000'}", set()),
         ("contact=other@example.org", set()),
         ("crawl.snapshot=second", set(STAGES)),
-        ("images.size=32", {"images", "triplets"}),
+        ("images.size=32", {"images", "score", "triplets"}),
+        ("score.min_score=0.7", {"score", "triplets"}),
         ("triplets.steps=6", {"triplets"}),
-        ("text.min_words=10", {"text", "windows"}),
+        ("text.gopher_quality.min_words=10", {"text", "windows"}),
         ("windows.context=32", {"windows"}),
-        ("split={train: 0.8, val: 0.1, test: 0.1}", {"images", "text", "triplets", "windows"}),
+        ("split={train: 0.8, val: 0.1, test: 0.1}", {"images", "score", "text", "triplets", "windows"}),
     ],
 )
 def test_a_changed_value_makes_out_of_date_only_what_depends_on_it(recipe_file: Path, override: str, stale: set[str]):
-    before, after = _fingerprints([], recipe_file), _fingerprints([override], recipe_file)
+    scored = "score={topic: drawn-tree}"
+    before, after = _fingerprints([scored], recipe_file), _fingerprints([scored, override], recipe_file)
     assert {stage for stage in STAGES if before[stage] != after[stage]} == stale
 
 
 def test_a_tombstone_makes_everything_out_of_date(recipe_file: Path, tmp_path: Path):
     (tmp_path / "tombstones.jsonl").write_text('{"url": "https://example.org/a"}\n')
     before, after = _fingerprints([], recipe_file), _fingerprints([], recipe_file, read_tombstones(tmp_path))
-    assert all(before[stage] != after[stage] for stage in STAGES)
+    assert all(before[stage] != after[stage] for stage in before)
 
 
 def test_tombstones_cover_urls_hosts_and_contents(tmp_path: Path):

@@ -143,6 +143,10 @@ def test_patterns_full_of_stars_take_no_time():
             ["unavailable_after: 25 Jun 2030 15:00:00 PST, noai"],
             {"unavailable_after: 25 jun 2030 15:00:00 pst", "noai"},
         ),
+        (
+            ["unavailable_after: Wed, 25 Jun 2030 15:00:00 PST, noai"],
+            {"unavailable_after: wed", "25 jun 2030 15:00:00 pst", "noai"},
+        ),
         (["max-image-preview:large"], {"max-image-preview:large"}),
         (["", " , "], set()),
     ],

@@ -10,7 +10,7 @@ from rich.console import Console
 from pipelines.build import build
 from pipelines.load_recipe import check_recipe
 from tests.builds import manifest_of, seedbed
-from tests.loopback import Answer, Site, pages, serve
+from tests.loopback import NOT_FOUND, SITE_FILES, Answer, Site, pages, serve
 
 HOST = "grove.example"
 HOME = f"http://{HOST}"
@@ -18,7 +18,7 @@ XML = {"Content-Type": "application/xml"}
 NS = 'xmlns="http://www.sitemaps.org/schemas/sitemap/0.9" xmlns:i="http://www.google.com/schemas/sitemap-image/1.1"'
 
 
-def crawl(site: Site, out: Path, *hosts: str, **source: Any) -> dict[str, dict[str, Any]]:
+def crawl(site: Site, out: Path, *hosts: str, max_redirects: int = 10, **source: Any) -> dict[str, dict[str, Any]]:
     """Crawls with one `site` source; gives the ledger by URL."""
     data = {
         "name": "grove",
@@ -28,6 +28,7 @@ def crawl(site: Site, out: Path, *hosts: str, **source: Any) -> dict[str, dict[s
             "allow_hosts": [HOST, *hosts],
             "connect_to": dict.fromkeys((HOST, *hosts), f"127.0.0.1:{site.port}"),
             "delay_s": 0,
+            "max_redirects": max_redirects,
         },
     }
     recipe = check_recipe(data, "grove.yaml")
@@ -105,3 +106,18 @@ def test_seeds_and_sitemaps_lead_to_urls_without_tracking_parameters(tmp_path: P
     told = seedbed("explain", tmp_path, f"{HOME}/oak?gclid=1").stdout
     assert f"{HOME}/oak\n" in told
     assert "never met" not in told
+
+
+def test_redirects_from_host_to_host_are_followed_so_far(tmp_path: Path):
+    def answer(host: str, path: str) -> Answer:
+        if path in SITE_FILES:
+            return NOT_FOUND
+        if path == "/":
+            return Answer(200, {"Content-Type": "text/html"}, b'<a href="/0">there</a>')
+        other = f"left.{HOST}" if host == f"right.{HOST}" else f"right.{HOST}"
+        return Answer(302, {"Location": f"http://{other}/{int(path[1:]) + 1}"}, b"")
+
+    with serve(answer) as site:
+        rows = crawl(site, tmp_path, f"left.{HOST}", f"right.{HOST}", max_redirects=2, domains=[HOST])
+    reasons = [rows[url]["reason"] for url in sorted(rows, key=lambda url: url.rpartition("/")[2])]
+    assert reasons == ["", "redirected", "redirected", "too_many_redirects"]

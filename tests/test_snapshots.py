@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from PIL import Image
 from rich.console import Console
 from warcio.archiveiterator import ArchiveIterator
 
+from crawl.picture_filters.settings import NO_FILTERS
 from crawl.warc import read_record
 from pipelines.build import build
 from pipelines.forget import forget
@@ -60,8 +62,8 @@ def _build(site: Site, out: Path, snapshot: str, **crawl: Any) -> None:
             "snapshot": snapshot,
             **crawl,
         },
-        "images": {"size": 16},
-        "text": {"min_words": 20},
+        "images": {"size": 16, "filters": asdict(NO_FILTERS), "near_duplicates": "keep"},
+        "text": {"gopher_quality": {"min_words": 20}, "gopher_repetition": None, "near_duplicates": "keep"},
         "split": {"train": 1.0, "val": 0.0, "test": 0.0},
     }
     recipe = check_recipe(data, "grove.yaml")
@@ -200,3 +202,22 @@ def test_what_is_forgotten_goes_from_all_snapshots_and_the_rest_still_reads(late
     with serve(pages(later)) as site:
         _build(site, tmp_path, "second")
     assert site.requests == []
+
+
+def test_what_has_not_changed_from_a_damaged_record_is_fetched_anew(tmp_path: Path):
+    with serve(pages(FIRST)) as site:
+        _build(site, tmp_path, "first")
+        row = _ledger(tmp_path)["/oak"]
+        archive = _folder(tmp_path) / row["warc_file"]
+        damaged = bytearray(archive.read_bytes())
+        damaged[row["warc_offset"] + 60] ^= 0x55
+        archive.write_bytes(damaged)
+        _build(site, tmp_path, "second")
+    rows = _ledger(tmp_path)
+    assert {path: (rows[path]["status"], bool(rows[path]["unchanged_since"])) for path in ("/", "/oak")} == {
+        "/": (304, True),
+        "/oak": (200, False),
+    }
+    assert rows["/oak"]["attempts"] == 2
+    stored = read_record(_folder(tmp_path) / rows["/oak"]["warc_file"], rows["/oak"]["warc_offset"])
+    assert stored.payload == FIRST["/oak"].body

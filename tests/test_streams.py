@@ -45,7 +45,8 @@ def test_tables_plan_together_each_window_of_the_stream_once(
         positions = [window.position for window in planned]
         count = num_windows(len(stream), spec.context, spec.stride)
         assert positions == [number * spec.stride for number in range(count)]
-        for position, pieces in planned:
+        for position, pieces, runs in planned:
+            assert runs == [(position, sum(piece.length for piece in pieces))]
             held = [(piece.key, piece.start + token) for piece in pieces for token in range(piece.length)]
             assert held == stream[position : position + spec.context + 1]
 

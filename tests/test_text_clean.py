@@ -1,17 +1,16 @@
-from typing import Any
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawl.text import CleanText, TextSettings, clean_page
-from crawl.text_rules import Measured, judge_text, too_few_sentences
+from crawl.text import CleanText, clean_page, clean_plain_text
+from crawl.text_rules import GopherQuality, RuleSettings
+from crawl.text_settings import Extractor, TextSettings
 from crawl.verdict import Verdict
 
 URL = "https://arboretum.example/oak.html"
-LOOSE = TextSettings(
-    min_words=1, min_sentences=0, max_repeated_line_share=1, max_repeated_character_share=1, min_alphabetic_share=0
-)
+LOOSE = TextSettings("best", RuleSettings(min_sentences=0, gopher_quality=None, gopher_repetition=None))
 PROSE = (
     "The old oak stands at the edge of the meadow, where the road bends down towards the mill. "
     "Its crown is wider than it is tall, and in summer the cattle lie in its shade until evening."
@@ -119,7 +118,7 @@ def test_text_is_in_nfc_and_free_of_invisible_characters() -> None:
 
 def test_the_same_page_gives_the_same_text_every_time() -> None:
     payload = page(f"<article><p>{PROSE}</p><p>{PROSE}</p><p>{PROSE}</p></article>")
-    assert len({cleaned(payload) for _ in range(5)}) == 1
+    assert len({cleaned(payload).text for _ in range(5)}) == 1
 
 
 @pytest.mark.parametrize(
@@ -139,13 +138,56 @@ def test_the_title_is_found(head: str, expected: str) -> None:
     ("lang", "expected"),
     [("en", "en"), ("fr-FR", "fr-fr"), ("en_GB", "en-gb"), (" de ", "de"), ("", "unknown"), ("English!", "unknown")],
 )
-def test_the_root_declares_the_language(lang: str, expected: str) -> None:
-    assert cleaned(page(f"<p>{PROSE}</p>", lang=lang)).language == expected
+def test_the_root_declares_the_language_of_a_short_text(lang: str, expected: str) -> None:
+    assert cleaned(page("<p>Quercus robur, Fagus sylvatica</p>", lang=lang)).language == expected
 
 
 def test_an_element_declares_the_language_where_it_holds_most_of_the_text() -> None:
-    assert cleaned(f"<html><body><div lang='en-US'><p>{PROSE}</p></div></body></html>".encode()).language == "en-us"
-    assert cleaned(f"<html><body><i lang='la'>Quercus</i><p>{PROSE}</p></body></html>".encode()).language == "unknown"
+    short = "<p>Quercus robur</p>"
+    assert cleaned(f"<html><body><div lang='en-US'>{short}</div></body></html>".encode()).language == "en-us"
+    assert cleaned(f"<html><body><i lang='la'>Acer</i>{short}</body></html>".encode()).language == "unknown"
+
+
+CHENE = (
+    "Le vieux chêne se dresse au bord de la prairie, où la route descend vers le moulin. Sa couronne est plus large "
+    "que haute, et en été les vaches restent à son ombre jusqu'au soir."
+)
+
+
+@pytest.mark.parametrize("extractor", ["best", "fast", "cascade"])
+def test_a_text_tells_its_language_whatever_is_declared(extractor: Extractor) -> None:
+    loose = replace(LOOSE, extractor=extractor)
+    assert cleaned(page(f"<p>{CHENE}</p>", lang="en"), text_settings=loose).language == "fr"
+    assert cleaned(page(f"<p>{PROSE}</p>", lang="unknown"), text_settings=loose).language == "en"
+
+
+@pytest.mark.parametrize("extractor", ["best", "fast", "cascade"])
+def test_other_languages_than_those_wanted_are_rejected(extractor: Extractor) -> None:
+    wanted = replace(LOOSE, extractor=extractor, languages=("en", "de"))
+    assert clean_page(page(f"<p>{CHENE}</p>", lang="en"), URL, None, wanted) == Verdict(
+        "rejected", "other_language", "fr"
+    )
+    assert cleaned(page(f"<p>{PROSE}</p>", lang="fr"), text_settings=wanted).language == "en"
+    assert clean_plain_text(CHENE.encode(), None, wanted) == Verdict("rejected", "other_language", "fr")
+    assert cleaned(page("<p>Quercus robur</p>", lang="en-GB"), text_settings=wanted).language == "en-gb"
+    assert clean_page(page("<p>Quercus robur</p>", lang=""), URL, None, wanted) == Verdict(
+        "rejected", "other_language", "unknown"
+    )
+
+
+def test_a_page_in_another_language_is_not_extracted_thoroughly() -> None:
+    wanted = replace(LOOSE, extractor="cascade", languages=("en",), max_nodes=1)
+    assert clean_page(page(f"<p>{CHENE}</p>"), URL, None, wanted) == Verdict("rejected", "other_language", "fr")
+    assert clean_page(page(f"<p>{PROSE}</p>"), URL, None, wanted) == Verdict("rejected", "too_many_nodes", "6 > 1")
+
+
+@pytest.mark.parametrize("extractor", ["best", "cascade"])
+def test_stop_words_are_those_of_the_language_the_text_is_in(extractor: Extractor) -> None:
+    rules = replace(LOOSE.rules, gopher_quality=GopherQuality(min_words=10))
+    ruled = replace(LOOSE, extractor=extractor, rules=rules)
+    assert cleaned(page(f"<p>{CHENE}</p>", lang="en"), text_settings=ruled).language == "fr"
+    names = "<p>" + "Oak tree nursery, cheap garden plants, buy young trees online today. " * 4 + "</p>"
+    assert clean_page(page(names, lang="fr"), URL, None, ruled) == Verdict("rejected", "too_few_stop_words", "0 < 2")
 
 
 def test_the_charset_of_the_header_is_heeded() -> None:
@@ -167,75 +209,7 @@ def test_the_charset_of_the_header_is_heeded() -> None:
     ],
 )
 def test_what_is_no_page_of_text_is_rejected(payload: bytes, expected: Verdict) -> None:
-    assert clean_page(payload, URL, None, TextSettings(max_bytes=2_000, max_nodes=50)) == expected
-
-
-WORDS = ["oak", "ash", "elm", "lime", "beech", "birch", "maple", "poplar", "willow", "chestnut"]
-
-
-def lines(count: int, distinct: int) -> str:
-    return "\n".join(f"{WORDS[n % distinct % 10]} tree {n % distinct:02}x stands" for n in range(count))
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("tree " * 50, None),
-        ("tree " * 49, Verdict("rejected", "too_few_words", "49 < 50")),
-        ("tree " * 100_001, Verdict("rejected", "too_many_words", "1e+05 > 100000")),
-        ("as " * 30 + "ash " * 30, Verdict("rejected", "words_too_short", "2.5 < 3")),
-        ("h" * 11 + " " + "hornbeams " * 0 + ("h" * 11 + " ") * 59, Verdict("rejected", "words_too_long", "11 > 10")),
-        ("tree " * 80 + "1800 " * 20, None),
-        ("tree " * 79 + "1800 " * 21, Verdict("rejected", "too_few_alphabetic_words", "0.79 < 0.8")),
-        ("tree " * 90 + "#tree " * 10, None),
-        ("tree " * 89 + "#tree " * 11, Verdict("rejected", "too_many_symbols", "0.11 > 0.1")),
-        ("tree " * 89 + "tree… " * 6 + "tree... " * 5, Verdict("rejected", "too_many_symbols", "0.11 > 0.1")),
-        ("\n".join(f"- stately oak tree {n}x" for n in range(20)), Verdict("rejected", "mostly_bullets", "1 > 0.9")),
-        (
-            "\n".join(f"the oak and the ash and the old elm tree {n}x..." for n in range(9)),
-            Verdict("rejected", "mostly_ellipses", "1 > 0.3"),
-        ),
-        (lines(20, 20), None),
-        (lines(20, 16), None),
-        (lines(20, 14), Verdict("rejected", "repeated_characters", "0.2946 > 0.2")),
-        (lines(20, 13), Verdict("rejected", "repeated_lines", "0.35 > 0.3")),
-    ],
-)
-def test_each_rule_speaks_at_its_threshold(text: str, expected: Verdict | None) -> None:
-    assert judge_text(text, TextSettings(min_sentences=0)) == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "num_sentences"),
-    [
-        ("Home About us Trees", 0),
-        ("An oak. An ash! An elm? A lime…", 4),
-        ('He said: "An oak." (An ash.) «Un orme.» And so on...', 4),
-        ("Version 1.2.3 of example.org", 0),
-        ("橡树很老。它很高！", 2),
-        ("One\ntwo.\nthree.", 2),
-    ],
-)
-def test_sentences_are_counted_by_their_ends(text: str, num_sentences: int) -> None:
-    measured = Measured(text.split(), text.split("\n"))
-    assert too_few_sentences(measured, TextSettings(min_sentences=num_sentences)) is None
-    verdict = too_few_sentences(measured, TextSettings(min_sentences=num_sentences + 1))
-    assert verdict == Verdict("rejected", "too_few_sentences", f"{num_sentences} < {num_sentences + 1}")
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"min_words": 10, "max_words": 9}, "min_words is 10 and max_words 9"),
-        ({"min_words": -1}, "min_words is -1"),
-        ({"min_alphabetic_share": 1.5}, "min_alphabetic_share is 1.5"),
-        ({"max_repeated_line_share": float("nan")}, "max_repeated_line_share is nan"),
-        ({"max_nodes": 0}, "max_nodes is 0"),
-    ],
-)
-def test_impossible_settings_are_errors(values: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        TextSettings(**values)
+    assert clean_page(payload, URL, None, TextSettings("best", max_bytes=2_000, max_nodes=50)) == expected
 
 
 @settings(max_examples=100, deadline=None)

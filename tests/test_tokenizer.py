@@ -1,16 +1,18 @@
 """Words and bytes become ids and come back."""
 
+import tarfile
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tokenizers
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from shards.bpe import read_bpe, train_bpe
 from shards.tokenizer import (
     ByteTokenizer,
-    TokenizerError,
     WordTokenizer,
     build_vocabulary,
     from_json,
@@ -18,7 +20,9 @@ from shards.tokenizer import (
     load_tokenizer,
     split_words,
 )
+from shards.tokens import TokenizerError
 
+WIKITEXT = Path(__file__).parents[2] / "shared/data/text/text.tar.gz"
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=200) | st.text("ab1.,'’-\"( )\n“”", max_size=60)
 
 SPLITS = [
@@ -119,3 +123,66 @@ def test_what_is_no_tokenizer_is_refused(text: str) -> None:
 def test_missing_tokenizer_is_named(tmp_path: Path) -> None:
     with pytest.raises(TokenizerError, match=r"tokenizer\.json cannot be read"):
         load_tokenizer(tmp_path)
+
+
+PROSE = (
+    "The old oak stands at the edge of the meadow, where the road bends down. " * 3 + "Ein Baum, ein Étang, 橡树。\n\n"
+)
+
+
+def test_byte_pairs_have_the_ids_of_the_library() -> None:
+    tokenizer = train_bpe([PROSE, "An elm."], vocab_size=300)
+    reference = tokenizers.Tokenizer.from_str(tokenizer.definition)
+    for text in (PROSE, "Unseen wörds, 🌳!", ""):
+        ids = tokenizer.encode(text)
+        assert ids.tolist() == reference.encode(text).ids
+        assert tokenizer.decode(ids) == text
+    assert (tokenizer.vocab_size, tokenizer.eos_id, tokenizer.dtype) == (300, 0, "<u2")
+    assert len(tokenizer.encode(PROSE)) < len(PROSE.encode()) / 2
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=100))
+def test_byte_pairs_make_a_round_trip(text: str) -> None:
+    tokenizer = train_bpe([PROSE], vocab_size=280)
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+def test_byte_pairs_are_the_same_each_time_and_come_back_from_their_file() -> None:
+    one, other = (train_bpe(iter([PROSE, "An elm."]), vocab_size=300) for _ in range(2))
+    assert one.to_json() == other.to_json()
+    loaded = from_json(one.to_json())
+    assert (loaded.sha256(), loaded.encode(PROSE).tolist()) == (one.sha256(), one.encode(PROSE).tolist())
+
+
+def test_byte_pairs_of_others_close_documents_with_their_own_token() -> None:
+    trainer = tokenizers.trainers.BpeTrainer(special_tokens=["<|endoftext|>", "<stop>"], show_progress=False)
+    others = tokenizers.Tokenizer(tokenizers.models.BPE())
+    others.train_from_iterator([PROSE], trainer)
+    assert read_bpe(others.to_str()).eos_id == 0
+    assert read_bpe(others.to_str(), "<stop>").eos_id == 1
+    with pytest.raises(TokenizerError, match="'<end>' is no token of it"):
+        read_bpe(others.to_str(), "<end>")
+    with pytest.raises(TokenizerError, match="not a tokenizer of Hugging Face's"):
+        read_bpe("{}")
+
+
+def test_spaced_texts_have_the_usual_counts_of_words() -> None:
+    tokenizer = WordTokenizer(("the", "oak", "\n"), spaced=True)
+    assert tokenizer.encode("the oak\n \nis 3.5 @-@ old\n").tolist() == [2, 3, 4, 4, 0, 0, 0, 0, 4]
+    assert tokenizer.decode([2, 3, 4, 2, 3]) == "the oak\nthe oak"
+    assert from_json(tokenizer.to_json()) == tokenizer
+
+
+@pytest.mark.skipif(not WIKITEXT.exists(), reason="no shared data beside the repository")
+@pytest.mark.parametrize(("name", "count"), [("valid", 217_646), ("test", 245_569)])
+def test_wikitext_2_has_its_published_counts(name: str, count: int) -> None:
+    # Source: Merity et al. 2016, "Pointer Sentinel Mixture Models", table 1
+    with tarfile.open(WIKITEXT) as archive:
+        (member,) = (each for each in archive.getmembers() if each.name.endswith(f"wikitext-2/{name}.txt"))
+        file = archive.extractfile(member)
+        assert file is not None
+        text = file.read().decode()
+    counts = Counter(split_words(text, spaced=True))
+    tokens = WordTokenizer(build_vocabulary(counts, max_words=100_000), spaced=True).encode(text)
+    assert len(tokens) == count
+    assert int((tokens == WordTokenizer.unk_id).sum()) == 0

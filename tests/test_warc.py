@@ -20,8 +20,8 @@ HEAD = (
 )
 
 
-def _visit(path: str, payload: bytes, media_type: str = "text/html") -> Visit:
-    url = f"http://trees.example/{path}"
+def _visit(path: str, payload: bytes, media_type: str = "text/html", home: str = "http://trees.example/") -> Visit:
+    url = f"{home}{path}"
     row = LedgerRow(
         url=url,
         final_url=url,
@@ -52,6 +52,7 @@ def _write(path: Path) -> list[int]:
             write_visit(file, _visit("a", b"<p>oak" * 5_000)),
             write_visit(file, _visit("b", bytes(range(256)) * 300, "image/jpeg")),
             write_visit(file, _visit("c", b"")),
+            write_visit(file, _visit("d", b"A\r\n\r\ncaption", "text/plain", "file:///trees/")),
         ]
 
 
@@ -59,9 +60,15 @@ def test_payloads_come_back_by_offset(tmp_path: Path):
     path = tmp_path / "crawl-0.warc.gz"
     offsets = _write(path)
     records = [read_record(path, offset) for offset in offsets[1:]]
-    assert [record.url for record in records] == [f"http://trees.example/{name}" for name in "abc"]
-    assert [record.payload for record in records] == [b"<p>oak" * 5_000, bytes(range(256)) * 300, b""]
-    assert {record.charset for record in records} == {"latin1"}
+    urls = [*(f"http://trees.example/{name}" for name in "abc"), "file:///trees/d"]
+    assert [record.url for record in records] == urls
+    assert [record.payload for record in records] == [
+        b"<p>oak" * 5_000,
+        bytes(range(256)) * 300,
+        b"",
+        b"A\r\n\r\ncaption",
+    ]
+    assert [record.charset for record in records] == ["latin1"] * 3 + [None]
     with path.open("rb") as file:
         assert read_payload(file, offsets[3]) == b""
         assert read_payload(file, offsets[1]) == b"<p>oak" * 5_000
@@ -80,11 +87,11 @@ def test_warcio_gzip_and_fastwarc_accept_the_file(tmp_path: Path):
     _write(path)
     check = [sys.executable, "-m", "warcio.cli", "check", "-v", str(path)]
     report = subprocess.run(check, capture_output=True, text=True, check=True).stdout
-    assert report.count("digest pass") == 3
+    assert report.count("digest pass") == 4
     subprocess.run(["gzip", "-t", str(path)], check=True)
     with path.open("rb") as file:
         payloads = [record.reader.read() for record in ArchiveIterator(file, verify_digests=True)]
-    assert payloads == [b"<p>oak" * 5_000, bytes(range(256)) * 300, b""]
+    assert payloads == [b"<p>oak" * 5_000, bytes(range(256)) * 300, b"", b"A\r\n\r\ncaption"]
 
 
 def test_headers_about_coding_are_kept_under_another_name(tmp_path: Path):
@@ -104,7 +111,7 @@ def test_records_that_are_not_whole_are_named(tmp_path: Path):
     offsets = _write(path)
     with pytest.raises(WarcError, match=rf"crawl-0\.warc\.gz at offset {offsets[1] + 1}: .*; fetch it again"):
         read_record(path, offsets[1] + 1)
-    with pytest.raises(WarcError, match="no response record"):
+    with pytest.raises(WarcError, match="no record with an intact payload"):
         read_record(path, offsets[0])
     with pytest.raises(WarcError, match="the file ends inside the record"):
         read_record(path, 10**9)

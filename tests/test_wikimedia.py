@@ -130,6 +130,8 @@ def test_a_picture_brings_its_caption_author_and_licence():
         licence_url="https://creativecommons.org/licenses/by-sa/4.0",
         author="Ann Gardener",
         depth=0,
+        licence_method="api",
+        language="en",
     )
     assert [(link.licence, link.licence_url, link.author) for link in links if link.kind == "image"][1:] == [
         ("unknown", "unknown", "unknown"),

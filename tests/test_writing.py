@@ -55,10 +55,11 @@ TURNS = 12
 
 def a_job(server: DemoServer, built: Path, out: Path, workers: int = 1, stage: str = "triplets") -> Job:
     """The triplets or windows of the arboretum, in a build of their own."""
-    (source,) = STAGES[stage].inputs
-    copy_of(built, out, ("crawl", source))
+    sources = STAGES[stage].inputs
+    copy_of(built, out, tuple(dict.fromkeys(("crawl", *sources))))
     recipe = load_recipe("demo", [*overrides(server), *MORE])
-    return make_job(stage, recipe, out, {source: manifest_of(out, source)}, Tombstones(), workers)
+    manifests = {source: manifest_of(out, source) for source in sources}
+    return make_job(stage, recipe, out, manifests, Tombstones(), workers)
 
 
 def committed(job: Job) -> bytes:
@@ -219,19 +220,20 @@ def parted(server: DemoServer, built: Path, tmp_path_factory: pytest.TempPathFac
 def test_reversed_input_gives_the_same_bytes(
     server: DemoServer, built: Path, parted: Path, tmp_path: Path, stage: str
 ) -> None:
-    """Tables in reverse, and their rows too; but for windows, whose words stand in the order of the rows."""
-    (source,) = STAGES[stage].inputs
-    copy_of(parted, tmp_path, (source,))
-    manifest = manifest_of(tmp_path, source)
-    reversed_manifest = replace(manifest, files=manifest.files[::-1])
-    tables = [file.path for file in manifest.files if file.path.endswith(".parquet")]
-    assert len(tables) > 2
-    for name in tables if stage != "windows" else ():
-        path = tmp_path / source / manifest.fingerprint / name
-        table = pq.read_table(path)
-        pq.write_table(table.take(np.arange(len(table))[::-1]), path)
+    """Tables in reverse, and their rows too, but where what is written stands in the order of the rows."""
+    sources = STAGES[stage].inputs
+    copy_of(parted, tmp_path, sources)
+    manifests = {source: manifest_of(tmp_path, source) for source in sources}
+    for source, manifest in manifests.items():
+        tables = [file.path for file in manifest.files if file.path.endswith(".parquet")]
+        assert len(tables) > 2
+        for name in tables if stage not in ("score", "windows") else ():
+            path = tmp_path / source / manifest.fingerprint / name
+            table = pq.read_table(path)
+            pq.write_table(table.take(np.arange(len(table))[::-1]), path)
+    turned = {source: replace(manifest, files=manifest.files[::-1]) for source, manifest in manifests.items()}
     recipe = load_recipe("demo", [*overrides(server), *PARTED, *MORE])
-    job = make_job(stage, recipe, tmp_path, {source: reversed_manifest}, Tombstones(), workers=1)
+    job = make_job(stage, recipe, tmp_path, turned, Tombstones(), workers=1)
     run_job(job)
     assert committed(job) == manifest_bytes(parted, (stage,))[stage]
 

@@ -97,11 +97,22 @@ def as_jpeg(image: Image.Image, exif: Image.Exif | None = None) -> bytes:
 
 def draw_bench(seed: int) -> Image.Image:
     """A garden bench on a lawn: the picture of the site that shows no tree."""
+    return draw_without_tree(Scene("summer", "clouds", -0.7, snow=False), seed, bench=True)
+
+
+def draw_without_tree(scene: Scene, seed: int, bench: bool) -> Image.Image:
+    """A scene in which no tree stands, but perhaps a bench."""
     rng = np.random.default_rng([seed, 3])
-    scene = Scene("summer", "clouds", -0.7, snow=False)
     width, height = BENCH_SIZE
     image = paint_scene(scene, width, height, rng).resize((width * 3, height * 3), Image.Resampling.BICUBIC)
     paint_foreground(image, scene, (), rng)
+    if bench:
+        _paint_bench(image)
+    return image.reduce(3)
+
+
+def _paint_bench(image: Image.Image) -> None:
+    width, height = BENCH_SIZE
     draw = ImageDraw.Draw(image)
     left, right, ground = width * 0.7, width * 2.3, foot_line(width, height) * 3
     draw.ellipse((left - 10, ground - 8, right + 10, ground + 14), fill=(70, 96, 44))
@@ -111,7 +122,6 @@ def draw_bench(seed: int) -> Image.Image:
         top = ground - 100 + row * 17
         draw.rounded_rectangle((left, top, right, top + 11), 3, fill=(shade, shade * 2 // 3, shade * 2 // 5))
     draw.rounded_rectangle((left - 6, ground - 44, right + 6, ground - 32), 3, fill=(164, 112, 68))
-    return image.reduce(3)
 
 
 def draw_avenue(view: View) -> Image.Image:

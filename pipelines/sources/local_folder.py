@@ -5,7 +5,7 @@ from pathlib import Path
 
 from crawl.damage import Damage
 from crawl.local_folder import LocalFile, read_folder
-from crawl.records import LinkRow
+from crawl.records import UNKNOWN, LinkRow
 from crawl.response import Response
 from pipelines.archives import Archive, Listed, RecordError, unreadable
 from pipelines.source_recipes import FolderSource
@@ -17,13 +17,13 @@ DATE = "1970-01-01T00:00:00Z"
 
 def open_archive(source: FolderSource, job: Job) -> Archive:
     """How a folder is read: as one part, file by file."""
-    folder = Path(source.path)
+    folder, name = Path(source.path), _name_among_namesakes(source, job)
     limit = max(job.recipe.crawl.max_page_bytes, job.recipe.crawl.max_picture_bytes)
 
     def records(_: str) -> Iterator[Listed]:
-        for found in read_folder(folder):
+        for found in read_folder(folder, name):
             if isinstance(found, Damage):
-                yield unreadable(f"file:///{folder.resolve().name}/{found.source}", DATE, found)
+                yield unreadable(f"file:///{name or folder.resolve().name}/{found.source}", DATE, found)
             else:
                 yield Listed(_link(found), DATE, f"{found.media_type} {found.path}")
 
@@ -42,6 +42,17 @@ def open_archive(source: FolderSource, job: Job) -> Archive:
     return Archive(lambda: [("",)], records, read)
 
 
+def _name_among_namesakes(source: FolderSource, job: Job) -> str | None:
+    """What tells a folder from another of the same name in the same crawl; None where its own name does."""
+    folder = Path(source.path).resolve()
+    others = [(name, each) for name, each in job.recipe.crawl.sources.items() if isinstance(each, FolderSource)]
+    folders = {Path(each.path).resolve() for _, each in others}
+    if sum(other.name == folder.name for other in folders) < 2:
+        return None
+    known_as = min(name for name, each in others if Path(each.path).resolve() == folder)
+    return f"{folder.name}/{known_as}"
+
+
 def _link(file: LocalFile) -> LinkRow:
     return LinkRow(
         from_url=file.page_url,
@@ -52,5 +63,6 @@ def _link(file: LocalFile) -> LinkRow:
         licence=file.licence,
         licence_url=file.licence_url,
         author=file.author,
+        licence_method="sidecar" if file.licence != UNKNOWN else UNKNOWN,
         extra=file.extra,
     )

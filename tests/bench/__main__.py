@@ -9,10 +9,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.bench.crawling import measure, print_ratios
+from tests.bench.crawling import TITLE, measure
 from tests.bench.harness import ROOT, Comparison, Finding, Side, SideError, compare, print_table, run
 from tests.bench.material import make_material
+from tests.bench.near_duplicates import PLANTED
 from tests.bench.peers import PeersError, peers_python, write_material
+from tests.bench.photographs import MissingError, unpack_photographs
+from tests.bench.prose_costs import TITLE as PROSE_TITLE
+from tests.bench.prose_costs import measure_prose
+from tests.bench.text_duplicates import PLANTED as PLANTED_TEXTS
+from tests.bench.whole_runs import print_ratios
 
 MAX_GROWTH = 0.05
 """Of a reader's memory from epoch 1 to 20."""
@@ -25,6 +31,15 @@ WHOLE_BYTES = 20e9
 
 MAX_FRONTIER_GROWTH = 0.10
 """Of the memory of a crawl's workers, and of whoever leads them, from the smallest to the largest frontier."""
+
+MAX_CLUSTER_S, MAX_CLUSTER_BYTES = 180, 1.5e9
+"""Of finding the near duplicates among a million pictures, on two cores."""
+
+MAX_TEXTS_S, MAX_TEXTS_BYTES, MIN_TEXTS_FOUND = 90, 2e9, 0.92
+"""Of finding the near duplicates among 100,000 documents of 500 words, on two cores, and the share of copies found."""
+
+MAX_CLEANING_COST = 1.5
+"""Of the images stage, in CPU time of a bare Pillow that decodes, resizes and encodes the same files."""
 
 FOLDER = ROOT / "build" / "bench"
 
@@ -40,17 +55,22 @@ def main() -> int:
     data = FOLDER / "data"
     console.print("making what is to be read …")
     make_material(data)
-    findings = list(_findings(data, rounds, _peers(data, console), console))
+    has_photographs = _has_photographs(data, console)
+    wanted = comparisons(_peers(data, console)) + (cleaning() if has_photographs else [])
+    findings = list(_findings(data, rounds, wanted, console))
     print_table(findings, console)
     ratios = measure(FOLDER, chosen.crawls, console) if chosen.crawls else []
-    print_ratios(ratios, console)
+    print_ratios(TITLE, "img2dataset", ratios, console)
+    prose = measure_prose(FOLDER, rounds, console)
+    print_ratios(PROSE_TITLE, "datatrove", prose, console)
     is_flat = _print_memory(data, console)
     are_small = [_print_stage_memory(stage, data, console) for stage in ("triplets", "windows")]
     is_frontier_flat = _print_frontier_memory(data, console)
+    are_found = [_print_near_duplicates(data, console), _print_text_duplicates(data, console)]
     times = f"{rounds} rounds, {chosen.crawls} crawls"
     console.print(f"{datetime.now(UTC):%d %B %Y}, {_machine()}, Python {platform.python_version()}, {times}")
-    is_kept = all(finding.is_enough for finding in findings) and all(ratio.is_enough for ratio in ratios)
-    return 0 if is_flat and all(are_small) and is_frontier_flat and is_kept else 1
+    is_kept = all(finding.is_enough for finding in findings) and all(ratio.is_enough for ratio in ratios + prose)
+    return 0 if is_flat and all(are_small) and is_frontier_flat and all(are_found) and is_kept else 1
 
 
 def comparisons(peers: str | None) -> list[Comparison]:
@@ -85,8 +105,34 @@ def comparisons(peers: str | None) -> list[Comparison]:
     ]
 
 
-def _findings(data: Path, rounds: int, peers: str | None, console: Console) -> Iterator[Finding]:
-    for comparison in comparisons(peers):
+def cleaning() -> list[Comparison]:
+    """The images stage beside a bare Pillow; both on one core, so that CPU time is what counts."""
+    return [
+        Comparison(
+            f"cleaning photographs to {size} px",
+            "pictures",
+            1,
+            Side("ours", "tests.bench.cleaning", f"stage_{size}"),
+            Side("pillow", "tests.bench.cleaning", f"bare_{size}"),
+            1 / MAX_CLEANING_COST,
+            by_cpu=True,
+        )
+        for size in (64, 256)
+    ]
+
+
+def _has_photographs(data: Path, console: Console) -> bool:
+    """Puts the real photographs where they are read from; says so where there are none."""
+    try:
+        unpack_photographs(ROOT.parent / "shared" / "data", data / "photo-files", min_side=256)
+    except MissingError as error:
+        console.print(f"cleaning photographs is left out: {error}")
+        return False
+    return True
+
+
+def _findings(data: Path, rounds: int, wanted: list[Comparison], console: Console) -> Iterator[Finding]:
+    for comparison in wanted:
         beside = f" beside {comparison.peer.label}" if comparison.peer else ""
         console.print(f"measuring {comparison.what}{beside} …")
         try:
@@ -127,6 +173,29 @@ def _print_frontier_memory(data: Path, console: Console) -> bool:
     told = " and ".join(f"{growth:+.1%}" for growth in growths)
     console.print(f"from the fewest URLs to the most {told} (at most {MAX_FRONTIER_GROWTH:.0%})")
     return max(growths) <= MAX_FRONTIER_GROWTH
+
+
+def _print_near_duplicates(data: Path, console: Console) -> bool:
+    """Says what the near duplicates among a million pictures cost; whether it is little enough and all are found."""
+    took_ms, most, found, others = run(Side("ours", "tests.bench.near_duplicates", "cluster"), data)["yielded"]
+    told = (
+        f"{took_ms / 1e3:.0f} s, {most / 1e6:,.0f} MB in all, {found:,} of {PLANTED:,} planted copies, {others} others"
+    )
+    console.print(f"near duplicates among a million pictures, two cores: {told}")
+    return took_ms <= 1e3 * MAX_CLUSTER_S and most <= MAX_CLUSTER_BYTES and (found, others) == (PLANTED, 0)
+
+
+def _print_text_duplicates(data: Path, console: Console) -> bool:
+    """Says what the near duplicates among 100,000 documents cost; whether it is little enough and most are found."""
+    yielded: list[int] = run(Side("ours", "tests.bench.text_duplicates", "reject"), data)["yielded"]
+    took_ms, most, found, others = yielded
+    told = (
+        f"{took_ms / 1e3:.0f} s, {most / 1e6:,.0f} MB in all, {found:,} of {PLANTED_TEXTS:,} planted copies, "
+        f"{others} others"
+    )
+    console.print(f"near duplicates among 100,000 documents, two cores: {told}")
+    is_cheap = took_ms <= 1e3 * MAX_TEXTS_S and most <= MAX_TEXTS_BYTES
+    return is_cheap and found >= MIN_TEXTS_FOUND * PLANTED_TEXTS and others == 0
 
 
 def _peers(data: Path, console: Console) -> str | None:

@@ -12,47 +12,21 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import median
 
 from rich.console import Console
-from rich.table import Table
 
+from crawl.picture_filters.settings import NO_FILTERS
 from tests.bench.harness import ROOT, SideError
 from tests.bench.peers import PeersError, make_environment
 from tests.bench.photographs import MissingError, make_photographs
+from tests.bench.whole_runs import Cost, Ratio, cost_of, margins, print_ratios, ratio
 
 SHORT, LONG = 2_000, 6_000
 NUM_HOSTS = 32
+TITLE = "Crawling beside img2dataset, CPU a picture, median of pairs"
 IMG2DATASET = ("img2dataset==1.47.0", "setuptools<81")
-MAX_SECONDS = 900
-"""For one run; what takes longer hangs."""
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a run took, with all processes it started."""
-
-    wall_s: float
-    cpu_s: float
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """How many times cheaper ours is than the peer's, and what must be reached."""
-
-    what: str
-    ours_ms: float
-    peer_ms: float
-    cpu: float
-    wall: float
-    least: float
-
-    @property
-    def is_enough(self) -> bool:
-        """Whether the limit is kept."""
-        return self.cpu >= self.least
 
 
 @dataclass(frozen=True)
@@ -86,19 +60,6 @@ def measure(folder: Path, rounds: int, console: Console, settings: Sequence[Sett
     return found
 
 
-def print_ratios(ratios: Sequence[Ratio], console: Console) -> None:
-    """Prints one line for each; nothing where there is none."""
-    if not ratios:
-        return
-    table = Table(title="Crawling beside img2dataset, CPU a picture, median of pairs", title_justify="left")
-    for name in ("what", "ours", "img2dataset", "ratio, CPU", "ratio, wall", "needed", "kept"):
-        table.add_column(name, justify="left" if name == "what" else "right")
-    for ratio in ratios:
-        told = (f"{ratio.ours_ms:.1f} ms", f"{ratio.peer_ms:.1f} ms", f"{ratio.cpu:.1f}×", f"{ratio.wall:.1f}×")
-        table.add_row(ratio.what, *told, f"{ratio.least:g}×", "yes" if ratio.is_enough else "NO")
-    console.print(table)
-
-
 def _ratios(setting: Setting, base: str, peer: Path, rounds: int, console: Console) -> Iterator[Ratio]:
     name = f"{setting.size} pixels{', TLS' if setting.is_tls else ''}"
     runs: dict[tuple[str, int], list[Cost]] = {}
@@ -112,27 +73,9 @@ def _ratios(setting: Setting, base: str, peer: Path, rounds: int, console: Conso
             runs.setdefault(("ours", count), []).append(ours)
             runs.setdefault(("peer", count), []).append(theirs)
     own, other = runs["ours", SHORT], runs["peer", SHORT]
-    yield _ratio(f"{SHORT:,} pictures, {name}", own, other, SHORT, setting.least_run)
-    margins = {
-        who: [
-            Cost(long.wall_s - short.wall_s, long.cpu_s - short.cpu_s)
-            for short, long in zip(runs[who, SHORT], runs[who, LONG], strict=True)
-        ]
-        for who in ("ours", "peer")
-    }
-    yield _ratio(f"at the margin, {name}", margins["ours"], margins["peer"], LONG - SHORT, setting.least_margin)
-
-
-def _ratio(what: str, ours: Sequence[Cost], peers: Sequence[Cost], count: int, least: float) -> Ratio:
-    pairs = list(zip(ours, peers, strict=True))
-    return Ratio(
-        what,
-        median(cost.cpu_s for cost in ours) / count * 1e3,
-        median(cost.cpu_s for cost in peers) / count * 1e3,
-        median(peer.cpu_s / own.cpu_s for own, peer in pairs),
-        median(peer.wall_s / own.wall_s for own, peer in pairs),
-        least,
-    )
+    yield ratio(f"{SHORT:,} pictures, {name}", own, other, SHORT, setting.least_run)
+    own, other = (margins(runs[who, SHORT], runs[who, LONG]) for who in ("ours", "peer"))
+    yield ratio(f"at the margin, {name}", own, other, LONG - SHORT, setting.least_margin)
 
 
 def run_ours(scratch: Path, urls: Path, size: int, count: int) -> Cost:
@@ -151,12 +94,12 @@ def run_ours(scratch: Path, urls: Path, size: int, count: int) -> Cost:
             "delay_s": 0,
             "response_time_multiple": 0,
         },
-        "images": {"size": size, "encoding": "jpeg"},
+        "images": {"size": size, "encoding": "jpeg", "near_duplicates": "keep", "filters": asdict(NO_FILTERS)},
     }
     (scratch / "recipe.yaml").write_text(json.dumps(recipe))
     out = scratch / "ours"
     seedbed = str(Path(sys.executable).with_name("seedbed"))
-    cost = _cost([seedbed, "build", str(scratch / "recipe.yaml"), "--out", str(out), "--workers", "2"])
+    cost = cost_of([seedbed, "build", str(scratch / "recipe.yaml"), "--out", str(out), "--workers", "2"])
     kept = [json.loads(path.read_text())["counts"]["kept"] for path in out.glob("images/*/manifest.json")]
     if kept != [count]:
         raise SideError(f"seedbed kept {kept} of {count} pictures")
@@ -180,26 +123,12 @@ def _run_peer(peer: Path, scratch: Path, urls: Path, size: int, count: int) -> C
         "number_sample_per_shard": 1000,
         "enable_wandb": False,
     }
-    cost = _cost([str(peer), *(f"--{name}={value}" for name, value in options.items())])
+    cost = cost_of([str(peer), *(f"--{name}={value}" for name, value in options.items())])
     made = sum(json.loads(path.read_text())["successes"] for path in out.glob("*_stats.json"))
     if made != count:
         raise SideError(f"img2dataset kept {made} of {count} pictures")
     shutil.rmtree(out)
     return cost
-
-
-def _cost(command: Sequence[str]) -> Cost:
-    """Runs a command to its end, with all that it leaves behind.
-
-    Raises:
-        SideError: it failed.
-    """
-    measured = [sys.executable, "-m", "tests.bench.costs", *command]
-    done = subprocess.run(measured, cwd=ROOT, capture_output=True, text=True, check=True, timeout=MAX_SECONDS)
-    found = json.loads(done.stdout)
-    if found["status"]:
-        raise SideError(f"{' '.join(command)} ended with status {found['status']}: {found['said']}")
-    return Cost(found["wall_s"], found["cpu_s"])
 
 
 def _write_urls(scratch: Path, base: str, count: int) -> Path:
@@ -236,4 +165,5 @@ def _certificate(folder: Path) -> list[Path]:
 
 if __name__ == "__main__":
     shown = Console(highlight=False, width=132)
-    print_ratios(measure(ROOT / "build" / "bench", int(sys.argv[1]) if len(sys.argv) > 1 else 3, shown), shown)
+    found = measure(ROOT / "build" / "bench", int(sys.argv[1]) if len(sys.argv) > 1 else 3, shown)
+    print_ratios(TITLE, "img2dataset", found, shown)

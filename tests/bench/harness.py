@@ -40,6 +40,7 @@ class Comparison:
         ours: our side.
         peer: the tool people use today.
         least: the ratio, or without a peer the rate, that must be reached.
+        by_cpu: whether it is the ratio of CPU time that must.
     """
 
     what: str
@@ -48,6 +49,7 @@ class Comparison:
     ours: Side
     peer: Side | None
     least: float
+    by_cpu: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ class Finding:
     @property
     def is_enough(self) -> bool:
         """Whether the limit is kept."""
-        return (self.our_rate if self.wall_ratio is None else self.wall_ratio) >= self.comparison.least
+        ratio = self.cpu_ratio if self.comparison.by_cpu else self.wall_ratio
+        return (self.our_rate if ratio is None else ratio) >= self.comparison.least
 
 
 class SideError(RuntimeError):
@@ -95,8 +98,10 @@ def print_table(findings: Iterable[Finding], console: Console) -> None:
     for finding in findings:
         comparison = finding.comparison
         peer = f"{finding.peer_rate:,.0f} {comparison.peer.label}" if comparison.peer and finding.peer_rate else "–"
-        ratios = [f"{ratio:.1f}×" if ratio else "–" for ratio in (finding.wall_ratio, finding.cpu_ratio)]
-        needed = f"{comparison.least:g}×" if comparison.peer else f"{comparison.least:,.0f} {comparison.unit}"
+        ratios = [
+            f"{ratio:.{1 if ratio > 1 else 2}f}×" if ratio else "–" for ratio in (finding.wall_ratio, finding.cpu_ratio)
+        ]
+        needed = f"{comparison.least:.3g}×" if comparison.peer else f"{comparison.least:,.0f} {comparison.unit}"
         table.add_row(
             comparison.what,
             f"{finding.our_rate:,.0f} {comparison.unit}",

@@ -26,8 +26,8 @@ def make_material(data: Path) -> None:
             shutil.rmtree(data / name, ignore_errors=True)
             pictures = [draw_tree(seed, SIZE) for seed in range(NUM_PICTURES)]
             write_triplets(data / name, TripletSpec(SIZE, mode=mode), {"train": pictures}, SAMPLES_PER_SHARD)
-    if not (data / "pictures.tar").exists():
-        _write_pictures(data / "pictures.tar")
+    if not (data / "pictures-2.tar").exists():
+        _write_pictures(data / "pictures-2.tar")
     if not _is_readable(data / "windows"):
         shutil.rmtree(data / "windows", ignore_errors=True)
         letters = np.random.default_rng(0).integers(ord("a"), ord("z"), NUM_WINDOWS * CONTEXT).astype(np.uint8)
@@ -53,7 +53,7 @@ def _write_pictures(part: Path) -> None:
         pixels = draw_tree(seed, SIZE)
         file = io.BytesIO()
         Image.fromarray(pixels).save(file, format="PNG")
-        record = {"key": picture_key(pixels), **provenance}
+        record = {"key": picture_key(pixels), **provenance, "original_width": SIZE, "original_height": SIZE}
         samples.append((record["key"], {"png": file.getvalue(), "txt": b"a tree", "json": record_bytes(record)}))
     write_shard(part, samples, ("png", "txt", "json"))
 

@@ -41,17 +41,41 @@ def make_photographs(data: Path, folder: Path, count: int) -> None:
         crop.save(folder / f"{number:05d}.jpg", quality=QUALITY, exif=photo.info.get("exif", b""))
 
 
+def unpack_photographs(data: Path, folder: Path, min_side: int) -> None:
+    """Writes the real photographs as they are, those of at least `min_side`, unless they are there.
+
+    Raises:
+        MissingError: there are none.
+    """
+    if folder.exists():
+        return
+    missing = [name for name in SOURCES if not (data / name).exists()]
+    if missing:
+        raise MissingError(f"{data / missing[0]} is not there")
+    staging = folder.with_suffix(".part")
+    staging.mkdir(parents=True, exist_ok=True)
+    for number, content in enumerate(content for name in SOURCES for content in _jpegs(data / name)):
+        if min(Image.open(BytesIO(content)).size) >= min_side:
+            (staging / f"{number:05d}.jpg").write_bytes(content)
+    staging.rename(folder)
+
+
 def _height(photo: Image.Image) -> float:
     """The height of the largest crop of the right shape."""
     return min(photo.height, photo.width * HEIGHT / WIDTH)
 
 
 def _large_photographs(archive: Path) -> Iterator[Image.Image]:
+    for content in _jpegs(archive):
+        photo = Image.open(BytesIO(content))
+        if photo.width >= WIDTH and photo.height >= HEIGHT:
+            yield photo.convert("RGB")
+
+
+def _jpegs(archive: Path) -> Iterator[bytes]:
     with tarfile.open(archive) as tar:
         for member in tar:
             if member.isfile() and member.name.lower().endswith((".jpg", ".jpeg")):
                 file = tar.extractfile(member)
                 assert file is not None
-                photo = Image.open(BytesIO(file.read()))
-                if photo.width >= WIDTH and photo.height >= HEIGHT:
-                    yield photo.convert("RGB")
+                yield file.read()

@@ -21,7 +21,7 @@ NUM_SHARDS, SHARD_SAMPLES, POSITION = 20_000, 60_000, 10**9
 def write(data: Path) -> Iterator[int]:
     """Bytes of tar as a worker writes them: pictures read, noise, mix, tar, index, hashes, all flushed to disk."""
     spec = TripletSpec(64)
-    samples = sorted(_references(data / "pictures.tar", spec), key=lambda sample: order_hash(sample.key))
+    samples = sorted(_references(data / "pictures-2.tar", spec), key=lambda sample: order_hash(sample.key))
     with tempfile.TemporaryDirectory(dir=data) as folder:
         while True:
             receipt = write_triplets(Path(folder), data, spec, "train-000000", samples)
@@ -36,7 +36,7 @@ def _references(part: Path, spec: TripletSpec) -> Iterator[SampleRef]:
     for member, end in zip(members, ends, strict=True):
         key = member.name.removesuffix(".png")
         for step, draw in rungs(spec):
-            source = (part.name, member.offset, end - member.offset, step, draw)
+            source = (part.name, member.offset, end - member.offset, step, draw, 0.0)
             yield SampleRef("train", triplet_key(key, step, draw), 0, source)
 
 

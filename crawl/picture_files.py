@@ -1,0 +1,25 @@
+"""Picture files that came out clean: what they are called by, and how they are written."""
+
+import hashlib
+from io import BytesIO
+
+from PIL import Image
+
+
+def sha256_key(content: bytes) -> str:
+    """Return the key of a clean picture: 32 hex digits of SHA-256 over its pixels in C order, or over its file."""
+    return hashlib.sha256(content).hexdigest()[:32]
+
+
+def encode(picture: Image.Image, encoding: str, quality: int) -> bytes:
+    """Return a picture of mode RGB or L as a file of one of `EXTENSIONS`, without metadata, the same bytes each time.
+
+    Source: https://pillow.readthedocs.io/en/stable/handbook/image-file-formats.html for what each writer takes.
+    """
+    file = BytesIO()
+    picture.info.clear()  # of a profile, that is
+    if encoding == "png":
+        picture.save(file, "PNG")
+    else:
+        picture.save(file, encoding.upper(), quality=quality)
+    return file.getvalue()

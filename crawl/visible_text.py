@@ -1,0 +1,16 @@
+"""What can be seen of a text."""
+
+import re
+import unicodedata
+
+# Soft hyphens, zero-width spaces and byte order marks are seen by nobody and part words; so are control characters.
+INVISIBLE = re.compile(r"[\u00ad\u200b\u2060\ufeff\x00-\x08\x0e-\x1f\x7f-\x9f]")
+
+
+def visible_text(text: str) -> str:
+    r"""Return a text in NFC, without characters that nobody sees.
+
+    >>> visible_text("meadow\u00adland\ufeff")
+    'meadowland'
+    """
+    return unicodedata.normalize("NFC", INVISIBLE.sub("", text))

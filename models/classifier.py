@@ -1,0 +1,317 @@
+"""Train a classifier on sorted examples: how likely is it that a picture shows a tree, or that a text is good?
+
+    python -m models.classifier PHOTOS --topic tree --out RUN       PHOTOS/tree/*.jpg against all other folders
+    python -m models.classifier TEXTS --topic good --out RUN        TEXTS/good/*.txt or TEXTS/good.jsonl, likewise
+    python -m models.classifier judge RUN/head.json PICTURE…        what a trained one says, one line each
+
+This is logistic regression. An example has features x, a row of D numbers of which the last is always 1, and a label:
+y = 1 if it is of the topic, else y = 0. Say that its log odds are linear in the features, z = w·x, so that
+
+    p(y = 1 | x) = σ(z) = 1 / (1 + e⁻ᶻ)        and the label is a Bernoulli draw:        p(y | x) = σ(z)ʸ (1 − σ(z))¹⁻ʸ
+
+The N examples are independent, so that their probabilities multiply and their logarithms add up. As
+log σ(z) = z − log(1 + eᶻ) and log(1 − σ(z)) = −log(1 + eᶻ), the log likelihood of all labels is
+
+    log L(w) = Σ y log σ(z) + (1 − y) log(1 − σ(z)) = Σ y z − log(1 + eᶻ)
+
+We minimise its negative mean, with λ/2 ‖w‖² for a Gaussian prior on the weights. With dσ/dz = σ(z) (1 − σ(z)):
+
+    ∇(w) = 1/N Σ (σ(z) − y) x + λ w
+
+Each example pulls the weights along its features, by as much as its probability is off. Nothing else is computed. How
+far to step, and when to stop, follow from the curvature, which lies between λ and C = λ + max eigenvalue of XᵀX / 4N,
+because σ(z) (1 − σ(z)) ≤ ¼: a step of 1/C never overshoots, and where the gradient has become so short that
+‖∇‖² / 2λ < tolerance, no weights in the world have a loss that is lower by more than that.
+
+Source: Bishop 2006, "Pattern Recognition and Machine Learning", section 4.3.2; Nesterov 2004, "Introductory Lectures on
+Convex Optimization", theorem 2.1.10 (when to stop) and section 2.2.1, constant step scheme III (how to step).
+"""
+
+import dataclasses
+import hashlib
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from models.curves import draw_losses
+from models.efficientnet import SIDE, load_network, middle_square, picture_features
+from models.heads import KINDS, Head, read_head
+from models.judging import draw_calibration, judge
+from models.labelled import PICTURES, Example, find_examples, held_out, near_duplicates, open_picture
+from models.ngrams import ngram_matrix
+from models.runs import Interruption, RunError, RunFolder, exit_status
+from models.settings import parse_settings, refuse_below
+from models.threads import one_thread
+
+HEAD, CALIBRATION = "head.json", "calibration.png"
+
+SIDES = {"efficientnet-lite0": SIDE, "pixels": 32, "ngrams": 0}
+"""Side in pixels to which pictures are scaled for each kind of features, unless told otherwise."""
+
+POWER_STEPS = 30
+"""Steps toward the largest eigenvalue; 5 % are added for what may be missing."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `python -m models.classifier` takes."""
+
+    folder: Annotated[Path, "with a folder of examples, or a .jsonl file, for each label"]
+    topic: Annotated[str, "the label to tell from all others"] = "tree"
+    out: Annotated[Path, "folder of this run"] = Path("runs/classifier")
+    features: Annotated[str, "efficientnet-lite0, pixels or ngrams; auto: the first of pictures, the last of texts"] = (
+        "auto"
+    )
+    side: Annotated[int, "side in pixels that pictures are scaled to; 0: 224 for the network, 32 for pixels"] = 0
+    penalty: Annotated[float, "λ: how much long weights cost"] = 0.01
+    tolerance: Annotated[float, "how far above the lowest possible loss is near enough"] = 1e-7
+    max_steps: Annotated[int, "steps down the gradient, if it takes so many"] = 100_000
+    held_out: Annotated[float, "share of the examples to judge by, near duplicates together"] = 0.2
+    duplicate: Annotated[float, "cosine between the features of two near duplicates, at least"] = 0.8
+    seed: Annotated[int, "of the draw of those held out"] = 0
+    report_steps: Annotated[int, "steps between two lines of progress"] = 200
+    checkpoint_s: Annotated[float, "seconds between two checkpoints"] = 20.0
+
+    def __post_init__(self) -> None:
+        known = ("auto", *KINDS)
+        if self.features not in known:
+            raise ValueError(f"--features {self.features}: must be one of {', '.join(known)}")
+        refuse_below(1, self, ("max_steps", "report_steps"))
+        refuse_below(0, self, ("seed", "side"))
+        refuse_below(1e-12, self, ("penalty", "tolerance"))
+        if not 0 < self.held_out < 1:
+            raise ValueError(f"--held-out {self.held_out}: must be above 0 and below 1")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train, or judge files where the first argument says so; return the exit status."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["judge"]:
+        return exit_status(lambda: _judge_files(argv[1:]))
+    settings = parse_settings(Settings, argv, "python -m models.classifier", __doc__.splitlines()[0])
+    return exit_status(lambda: _train_once(settings, argv))
+
+
+def _train_once(settings: Settings, argv: Sequence[str]) -> None:
+    run = RunFolder(settings.out)
+    examples = find_examples(settings.folder, settings.topic)
+    goes_on = run.start(configuration(settings, examples))
+    results = run.results() if goes_on else None
+    if results is None:
+        with Interruption() as interruption, one_thread():
+            results = train(settings, run, examples, goes_on, interruption, argv)
+    for split in ("train", "held_out"):
+        told = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in results[split].items())
+        print(f"{split.replace('_', ' '):>8}: {told}")
+    print(f"{run.path / HEAD}: the trained head; a recipe takes it as score.model", flush=True)
+
+
+def configuration(settings: Settings, examples: Sequence[Example]) -> dict[str, Any]:
+    """Return everything that decides a run: its settings, but where it stands, and its examples."""
+    outside = ("folder", "out", "report_steps", "checkpoint_s")
+    chosen = {name: value for name, value in dataclasses.asdict(settings).items() if name not in outside}
+    return {"model": "classifier", "examples": digest_of(examples), **chosen}
+
+
+def train(  # noqa: PLR0915
+    settings: Settings,
+    run: RunFolder,
+    examples: Sequence[Example],
+    goes_on: bool,
+    interruption: Interruption,
+    argv: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Train until no lower loss is worth having; leave head, results and pictures in the run's folder; return results.
+
+    Args:
+        settings: of the run.
+        run: its folder, started.
+        examples: all of them, those to be held out included.
+        goes_on: whether to start from the folder's checkpoint.
+        interruption: asked between two steps; the run is saved first.
+        argv: the command line, noted in the head.
+
+    Raises:
+        RunError: the folder cannot be written, or an example not be read.
+        KeyboardInterrupt: somebody asked.
+    """
+    # Data: features and labels, and some of them kept apart
+    kind = settings.features
+    if kind == "auto":
+        kind = "efficientnet-lite0" if examples[0].path.suffix.lower() in PICTURES else "ngrams"
+    side = settings.side or SIDES[kind]
+    features = design(kind, side, examples)
+    labels = torch.tensor([float(example.is_topic) for example in examples], dtype=torch.float64)
+    first = near_duplicates(scaled(features, *scaling(features)), settings.duplicate)
+    is_held_out = held_out(examples, first, settings.held_out, settings.seed)
+    train_rows, held_rows = (torch.from_numpy(np.flatnonzero(rows)) for rows in (~is_held_out, is_held_out))
+    y = labels[train_rows]
+    if not 0 < y.sum() < len(y) or not 0 < labels[held_rows].sum() < len(held_rows):
+        raise RunError(f"{settings.folder}: too few examples to train on some of each label and hold others out")
+    mean, scale = scaling(features.index_select(0, train_rows))
+    x = scaled(features.index_select(0, train_rows), mean, scale)
+    print(f"{len(y)} examples to learn from, {len(held_rows)} held out, {x.shape[1]:,} features each", flush=True)
+
+    # Model: weights of zero give every example one half
+    w = torch.zeros(x.shape[1] + 1, dtype=torch.float64)
+    ahead = w.clone()
+    step = 0
+    curvature = 1.05 * largest_eigenvalue(x) / (4 * len(y)) + settings.penalty
+    momentum = (1 - (settings.penalty / curvature) ** 0.5) / (1 + (settings.penalty / curvature) ** 0.5)
+    if goes_on:
+        state = run.load()
+        w, ahead, step = state["weights"], state["ahead"], state["step"]
+        run.forget_after(step)
+        print(f"goes on from step {step}", flush=True)
+
+    # Loop
+    started = saved_at = time.monotonic()
+    while step < settings.max_steps:
+        loss, slope = loss_and_gradient(ahead, x, y, settings.penalty)
+        gap = float(slope @ slope) / (2 * settings.penalty)
+        if step % settings.report_steps == 0 or gap < settings.tolerance:
+            seconds = round(time.monotonic() - started, 3)
+            run.report({"step": step, "seconds": seconds, "train": float(loss), "gap": gap})
+            print(f"step {step:6d}  loss {loss:.6f}  at most {gap:.1e} above the lowest", flush=True)
+        if gap < settings.tolerance:
+            break
+        # One step down the gradient, and on a little in the direction that the last one went
+        before, w = w, ahead - slope / curvature
+        ahead = w + momentum * (w - before)
+        step += 1
+
+        # Checkpoint
+        if interruption.asked or time.monotonic() - saved_at > settings.checkpoint_s:
+            run.save({"weights": w, "ahead": ahead, "step": step})
+            saved_at = time.monotonic()
+            interruption.stop_if_asked()
+
+    # What came out: weights for features as they are, not as they were scaled
+    run.save({"weights": w, "ahead": ahead, "step": step})
+    weights = (ahead[:-1] / scale).float()
+    bias = float(ahead[-1] - (ahead[:-1] / scale) @ mean)
+    log_odds = (features @ weights.to(features.dtype)).double() + bias
+    judged = {
+        name: judge(log_odds[rows].numpy(), labels[rows].numpy())
+        for name, rows in (("train", train_rows), ("held_out", held_rows))
+    }
+    results = {"model": "classifier", "features": kind, "train_steps": step, "loss": float(loss), "gap": gap, **judged}
+    about = {
+        "command": " ".join(["python -m models.classifier", *argv]),
+        "data": describe(examples, is_held_out),
+        "seed": settings.seed,
+        "figures": judged,
+    }
+    run.write(HEAD, Head(settings.topic, kind, side, weights.numpy(), bias, about).to_bytes())
+    run.write(CALIBRATION, draw_calibration(log_odds[held_rows].numpy(), labels[held_rows].numpy(), settings.topic))
+    draw_losses(run, f"Classifier of '{settings.topic}'", "nats an example, prior included", {})
+    run.finish(results)
+    return results
+
+
+def loss_and_gradient(w: Tensor, x: Tensor, y: Tensor, penalty: float) -> tuple[Tensor, Tensor]:
+    """Return the loss of weights `w` (D,) and its gradient (D,): the formulas at the head of this file.
+
+    Args:
+        w: weights, float64 (D,); the last is the bias.
+        x: features, (N, D − 1), dense or sparse; the 1 that ends each row is left to this function.
+        y: labels, float64 (N,), 0 or 1.
+        penalty: λ.
+    """
+    z = x @ w[:-1] + w[-1]
+    loss = (softplus(z) - y * z).mean() + penalty / 2 * (w @ w)
+    off = (torch.sigmoid(z) - y) / len(y)
+    return loss, torch.cat([x.T @ off, off.sum()[None]]) + penalty * w
+
+
+def largest_eigenvalue(x: Tensor) -> float:
+    """Return the largest eigenvalue of XᵀX, a 1 at the end of each row of X included, from below but for little."""
+    v = torch.ones(x.shape[1] + 1, dtype=x.dtype)
+    length = torch.ones((), dtype=x.dtype)
+    for _ in range(POWER_STEPS):
+        length = v.norm()
+        z = x @ (v[:-1] / length) + v[-1] / length
+        v = torch.cat([x.T @ z, z.sum()[None]])
+    return float(v.norm())
+
+
+def scaling(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation of each feature, float64 (D,); of sparse ones 0 and 1: they stay sparse."""
+    if x.is_sparse:
+        return torch.zeros(x.shape[1], dtype=torch.float64), torch.ones(x.shape[1], dtype=torch.float64)
+    scale, mean = torch.std_mean(x.double(), 0)
+    return mean, torch.where(scale > 1e-6, scale, 1)
+
+
+def scaled(x: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
+    """Return features (N, D) as float64 of mean 0 and deviation 1, which the gradient descends much faster."""
+    return x.double() if x.is_sparse else (x.double() - mean) / scale
+
+
+def design(kind: str, side: int, examples: Sequence[Example]) -> Tensor:
+    """Return the features of examples, float32 (N, D): dense of pictures, sparse of texts.
+
+    Args:
+        kind: one of `models.heads.KINDS`.
+        side: to which pictures are scaled, in pixels.
+        examples: pictures, or texts for `ngrams`.
+
+    Raises:
+        RunError: they are of the other sort, or one cannot be read.
+    """
+    is_picture = examples[0].path.suffix.lower() in PICTURES
+    if is_picture == (kind == "ngrams"):
+        raise RunError(f"--features {kind}: the examples are {'pictures' if is_picture else 'texts'}; give auto")
+    if kind == "ngrams":
+        return ngram_matrix([example.text for example in examples])
+    network = load_network() if kind == "efficientnet-lite0" else None
+    pictures = (open_picture(example.path) for example in examples)
+    rows = (picture_features(network, picture, side) if network else pixels(picture, side) for picture in pictures)
+    return torch.from_numpy(np.stack(list(rows)))
+
+
+def pixels(picture: Image.Image, side: int) -> NDArray[np.float32]:
+    """Return the pixels of a picture's middle square as features, float32 (side · side · 3,), in [0, 1]."""
+    return np.asarray(middle_square(picture, side), np.float32).reshape(-1) / np.float32(255)
+
+
+def digest_of(examples: Sequence[Example]) -> str:
+    """Return the hex SHA-256 of what the examples are, whatever their folder is called."""
+    told = "\n".join(f"{example.digest} {example.is_topic:d}" for example in examples)
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def describe(examples: Sequence[Example], is_held_out: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return how many examples of each sort there were, and the hash of them all."""
+    is_topic = np.array([example.is_topic for example in examples])
+    return {
+        "sha256": digest_of(examples),
+        "train": {"topic": int((is_topic & ~is_held_out).sum()), "other": int((~is_topic & ~is_held_out).sum())},
+        "held_out": {"topic": int((is_topic & is_held_out).sum()), "other": int((~is_topic & is_held_out).sum())},
+    }
+
+
+def _judge_files(argv: Sequence[str]) -> None:
+    """Print the score of each file."""
+    if not argv:
+        raise RunError("judge: give the trained head, then files")
+    head = read_head(Path(argv[0]))
+    for name in argv[1:]:
+        path = Path(name)
+        text = path.read_text("utf-8") if head.features == "ngrams" else ""
+        (features,) = design(head.features, head.side, [Example(name, False, "", path, text)]).to_dense().numpy()
+        print(f"{head.score(features):.4f} {name}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

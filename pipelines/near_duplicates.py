@@ -1,0 +1,168 @@
+"""Near duplicates among clean pictures: of each cluster the largest goes on, and its name decides the split.
+
+No picture's hashes pass a shuffle: they are set aside beside the pictures (`LIKENESS`, 512 bytes each), put end to end
+in one file, and searched there by a few tasks side by side. What passes between the steps are names of files.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+from apache_beam.pvalue import TaggedOutput
+
+from crawl.likeness import LIKENESS
+from crawl.similar_pairs import NUM_TASKS, Pairs, components, similar_pairs, unique_pairs
+from pipelines.cleaning import Cleaned
+from pipelines.duplicates import REJECTS
+from pipelines.fates import Reject
+from pipelines.staging import staged_name
+from shards.manifest import atomic_open
+
+_LOOKS, _KEYS, _PARTS, _FATES = "looks", "looks-keys", "looks-parts", "looks-fates"
+_KEY = np.dtype("S32")
+
+
+class Distinct(NamedTuple):
+    """A clean picture that goes on, set aside.
+
+    Attributes:
+        key: its key.
+        cluster: the smallest key among its near duplicates and its own.
+        part: the staging file.
+        offset: in it.
+        lengths: of its pieces, in bytes; the last is its likeness.
+    """
+
+    key: str
+    cluster: str
+    part: str
+    offset: int
+    lengths: tuple[int, ...]
+
+
+class RejectNearDuplicates(beam.PTransform):
+    """Turns away all but the largest of each cluster of near duplicates; ties go to the smallest key.
+
+    Args:
+        folder: the stage's folder.
+        keep: whether all go on, told which cluster they are of.
+    """
+
+    def __init__(self, folder: Path, *, keep: bool) -> None:
+        super().__init__()
+        self._folder, self._keep = folder, keep
+
+    def expand(self, cleaned: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
+        """The graph from `Cleaned`, whose last piece is a `LIKENESS`, to lists of `Distinct` (`kept`) and `Reject`."""
+        return (
+            cleaned
+            | "KeyByStaging" >> beam.Map(lambda cleaned: (cleaned.part, cleaned))
+            | "GroupByStaging" >> beam.GroupByKey()
+            | "SetLooksAside" >> beam.MapTuple(lambda part, cleaned: set_looks_aside(part, cleaned, self._folder))
+            # (0, (staging file, pictures in it))
+            | "GroupAll" >> beam.GroupByKey()
+            | "JoinLooks" >> beam.FlatMapTuple(lambda _, parts: join_looks(parts, self._folder))
+            # task
+            | "SpreadTasks" >> beam.Reshuffle()
+            | "FindPairs" >> beam.Map(find_pairs, self._folder)
+            # (0, task)
+            | "GroupTasks" >> beam.GroupByKey()
+            | "Cluster" >> beam.FlatMapTuple(lambda _, tasks: cluster_all(tasks, self._folder))
+            # (staging file, first row, rows)
+            | "SpreadFates" >> beam.Reshuffle()
+            | "TellFates" >> beam.FlatMapTuple(self._tell_fates).with_outputs(REJECTS, main="kept")
+        )
+
+    def _tell_fates(self, part: str, begin: int, count: int) -> Iterator[Any]:
+        return tell_fates(part, begin, count, self._folder, keep=self._keep)
+
+
+def set_looks_aside(part: str, cleaned: Iterable[Cleaned], folder: Path) -> tuple[int, tuple[str, int]]:
+    """Copies the likenesses of the pictures in one staging file into one of their own, with a list of the pictures."""
+    pictures = sorted((each.offset, each.key, each.url, each.lengths) for each in cleaned)
+    with (folder / staged_name(part)).open("rb") as source, _writing(folder, f"{_LOOKS}-{part}") as target:
+        for offset, _, _, lengths in pictures:
+            source.seek(offset + sum(lengths[:-1]))
+            target.write(source.read(LIKENESS.itemsize))
+    with _writing(folder, f"{_PARTS}-{part}") as target:
+        target.write(json.dumps(pictures, ensure_ascii=False).encode())
+    return 0, (part, len(pictures))
+
+
+def join_looks(parts: Iterable[tuple[str, int]], folder: Path) -> Iterator[int]:
+    """Puts the likenesses and the keys of all pictures end to end, in order of staging file; yields the tasks to do."""
+    ordered = sorted(parts)
+    with _writing(folder, _LOOKS) as looks, _writing(folder, _KEYS) as keys:
+        for part, _ in ordered:
+            looks.write((folder / staged_name(f"{_LOOKS}-{part}")).read_bytes())
+            keys.write(b"".join(key.encode() for _, key, _, _ in _pictures(folder, part)))
+    with _writing(folder, _PARTS) as target:
+        target.write(json.dumps(ordered).encode())
+    yield from range(NUM_TASKS)
+
+
+def find_pairs(task: int, folder: Path) -> tuple[int, int]:
+    """Writes the pairs of near duplicates that one task finds."""
+    looks: npt.NDArray[np.void] = np.memmap(folder / staged_name(_LOOKS), LIKENESS, "r")
+    with _writing(folder, _pairs_name(task)) as target:
+        np.save(target, similar_pairs(looks, task))
+    return 0, task
+
+
+def cluster_all(tasks: Iterable[int], folder: Path) -> Iterator[tuple[str, int, int]]:
+    """Writes which picture stands for each one, and which names its cluster; yields where each part's rows lie."""
+    found = [np.load(folder / staged_name(_pairs_name(task))) for task in sorted(tasks)]
+    area = np.memmap(folder / staged_name(_LOOKS), LIKENESS, "r")["area"]
+    keys = np.memmap(folder / staged_name(_KEYS), _KEY, "r")
+    with _writing(folder, _FATES) as target:
+        np.save(target, stand_ins(unique_pairs(np.concatenate(found)), area, keys))
+    begin = 0
+    for part, count in json.loads((folder / staged_name(_PARTS)).read_bytes()):
+        yield part, begin, count
+        begin += count
+
+
+def stand_ins(pairs: Pairs, area: npt.NDArray[np.int64], keys: npt.NDArray[np.bytes_]) -> npt.NDArray[np.int64]:
+    """For each picture two rows, (N, 2): the largest of its cluster, and the one with the smallest key.
+
+    Args:
+        pairs: rows of pictures that are near duplicates of one another, (M, 2).
+        area: of each picture, (N,).
+        keys: of each, (N,); the smallest decides between those of one size.
+    """
+    label = components(pairs, len(area))
+    fates = np.empty((len(area), 2), np.int64)
+    for column, order in enumerate((np.lexsort((keys, -area, label)), np.lexsort((keys, label)))):
+        labels, first = np.unique(label[order], return_index=True)
+        fates[:, column] = order[first][np.searchsorted(labels, label)]
+    return fates
+
+
+def tell_fates(part: str, begin: int, count: int, folder: Path, *, keep: bool) -> Iterator[Any]:
+    """The pictures of one staging file that go on, as one list, and the rejects, which name the picture that does."""
+    rows = np.load(folder / staged_name(_FATES), mmap_mode="r")[begin : begin + count]
+    keys = np.memmap(folder / staged_name(_KEYS), _KEY, "r")
+    going_on = []
+    for row, picture, (kept, named) in zip(range(begin, begin + count), _pictures(folder, part), rows, strict=True):
+        offset, key, url, lengths = picture
+        if keep or kept == row:
+            going_on.append(Distinct(key, keys[named].decode(), part, offset, tuple(lengths)))
+        else:
+            yield TaggedOutput(REJECTS, Reject(url, "rejected", "near_duplicate", keys[kept].decode()))
+    yield going_on
+
+
+def _pictures(folder: Path, part: str) -> Any:  # noqa: ANN401 - a list as `set_looks_aside` wrote it
+    return json.loads((folder / staged_name(f"{_PARTS}-{part}")).read_bytes())
+
+
+def _pairs_name(task: int) -> str:
+    return f"{_LOOKS}-pairs-{task}"
+
+
+def _writing(folder: Path, name: str) -> Any:  # noqa: ANN401 - what `atomic_open` gives
+    return atomic_open(folder / staged_name(name))
