@@ -81,7 +81,13 @@ class Shards:
 
     def is_renewed(self, number: int, shard: Shard) -> bool:
         """Return whether what was read damaged of a shard is to be read again: a disk cache had damaged it."""
-        return self.store.is_remote and not shard.is_renewed and self._renew(number)
+        if not self.store.is_remote or shard.is_renewed or not self._renew(number):
+            return False
+        with self._lock:
+            # Another thread may have opened the damaged files before they went, and kept them only now.
+            if self._open.get(number) is shard:
+                del self._open[number]
+        return True
 
     def _renew(self, number: int) -> bool:
         """Return whether files of a shard were damaged in the disk cache; they have gone from there."""
