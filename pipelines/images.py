@@ -26,7 +26,7 @@ from pipelines.duplicates import REJECTS, keep_first, keep_first_remembered
 from pipelines.engine import run_pipeline
 from pipelines.fates import Fates, Reject
 from pipelines.found_pictures import FindPictures, Found, picture_settings
-from pipelines.ledger import count_fetched
+from pipelines.ledger import FROM_LEDGER, count_fetched
 from pipelines.near_duplicates import Distinct, RejectNearDuplicates
 from pipelines.picture_licences import picture_licence, with_all_claims
 from pipelines.placeholders import judge_copies
@@ -43,7 +43,7 @@ from shards.tar import sample_bytes
 from shards.triplet import PROVENANCE, record_bytes
 from shards.writer import write_shard
 
-FROM_LINK = ("from_url", "caption", "caption_source", "language")
+FROM_LINK = ("caption", "caption_source")
 """What a clean picture carries over from the best place where it was found."""
 
 _JSON_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64()}
@@ -175,8 +175,8 @@ def picture_record(
     """The JSON of a clean picture: all that is known of it, in the order of `RECORD_FIELDS`."""
     key = picture.key
     known = {
-        **row,
-        **link,
+        **{name: row[name] for name in (*FROM_LEDGER, "num_bytes")},
+        **{name: link[name] for name in FROM_LINK},
         "licence": licence.licence,
         "licence_url": licence.url,
         "author": licence.author,

@@ -22,7 +22,7 @@ from pipelines.forget import forget
 from pipelines.load_recipe import check_recipe
 from pipelines.verify import print_faults
 from tests.builds import manifest_of, table_rows
-from tests.loopback import SITE_FILES, Site, pages, serve
+from tests.loopback import SITE_FILES, Answer, Site, pages, serve
 from tests.tiny_datasets import draw_tree
 
 HOST = "pictures.example"
@@ -56,6 +56,7 @@ def _build(out: Path, sources: dict[str, Any], site: Site | None = None, **more:
         "split": {"train": 1.0, "val": 0.0, "test": 0.0},
         **more,
     }
+    crawl.update(data.pop("manners", {}))
     recipe = check_recipe(data, "listed.yaml")
     build(recipe, out, recipe.stages(), 1, Console(quiet=True))
 
@@ -121,6 +122,17 @@ def test_a_file_with_another_hash_is_rejected(tmp_path: Path):
         _build(tmp_path / "out", {"list": source}, site)
     fates = {row["url"]: row["reason"] for row in table_rows(tmp_path / "out", "crawl", "ledger-")}
     assert fates == {f"{HOME}/0.png": "hash_mismatch", f"{HOME}/1.png": ""}
+
+
+def test_an_opt_out_that_is_only_recorded_is_told_of_the_clean_picture_too(tmp_path: Path):
+    (tmp_path / "list.txt").write_text(f"{HOME}/0.png\n{HOME}/1.png\n")
+    against = Answer(200, {"Content-Type": "image/png", "X-Robots-Tag": "noai"}, PICTURES["/0.png"])
+    source = {"source": "urls", "files": [str(tmp_path / "list.txt")]}
+    with serve(pages({**PICTURES, "/0.png": against})) as site:
+        _build(tmp_path / "out", {"list": source}, site, manners={"opt_outs": []})
+    for stage, prefix in (("crawl", "ledger-"), ("images", "images-")):
+        told = {row["url"]: row["opt_out"] for row in table_rows(tmp_path / "out", stage, prefix)}
+        assert told == {f"{HOME}/0.png": "noai", f"{HOME}/1.png": "none"}, stage
 
 
 def test_rows_of_two_lists_of_one_name_are_told_apart(tmp_path: Path):
