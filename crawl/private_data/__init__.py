@@ -4,11 +4,15 @@ Each kind has a file of its own with one function `find`, which yields where it 
 checked wherever there are any, so that a version number is no address and an order number no card.
 """
 
+from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from crawl.private_data import card, email, iban, ip_address, key, phone
+
+Span = tuple[int, int, str]
+"""Where a piece of private data begins and ends, and its kind."""
 
 Find = Callable[[str], Iterator[tuple[int, int]]]
 
@@ -41,18 +45,22 @@ def redact(text: str, kinds: Collection[str] = tuple(FINDERS)) -> Redacted:
     >>> redact("Write to oak@trees.example.org or call +1 212 555 2368.").text
     'Write to <email> or call <phone>.'
     """
-    found: list[tuple[int, int, str]] = []
+    found: list[Span] = []
     for kind, find in FINDERS.items():
-        for span in find(text) if kind in kinds else ():
-            if not _overlaps(span, found):
-                found.append((*span, kind))
+        own: list[Span] = []
+        for start, stop in find(text) if kind in kinds else ():
+            if not _overlaps(start, stop, found) and not _overlaps(start, stop, own):
+                insort(own, (start, stop, kind))
+        found = sorted(found + own)
     pieces: list[str] = []
     end = 0
-    for start, stop, kind in sorted(found):
+    for start, stop, kind in found:
         pieces += [text[end:start], f"<{kind}>"]
         end = stop
     return Redacted("".join([*pieces, text[end:]]), Counter(kind for _, _, kind in found))
 
 
-def _overlaps(span: tuple[int, int], found: list[tuple[int, int, str]]) -> bool:
-    return any(span[0] < stop and start < span[1] for start, stop, _ in found)
+def _overlaps(start: int, stop: int, found: list[Span]) -> bool:
+    """Whether a span meets one of those found, which are in order and do not meet each other."""
+    place = bisect_left(found, (stop, 0, ""))
+    return place > 0 and found[place - 1][1] > start

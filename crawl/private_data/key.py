@@ -22,7 +22,9 @@ MARKED = re.compile(
 )
 MARKS = ("AKIA", "ASIA", "gh", "glpat-", "xox", "AIza", "k_", "sk-", "hf_", "npm_", "pypi-", "SG.", "eyJ")
 """Of which a text must hold one for `MARKED` to find anything; twenty times quicker to tell."""
-PRIVATE_KEY = re.compile(r"-----BEGIN ([A-Z ]{0,20}PRIVATE KEY)-----[\sA-Za-z0-9+/=:,-]{20,10000}?-----END \1-----")
+PRIVATE_KEY = re.compile(
+    r"-----BEGIN ([A-Z ]{0,20}PRIVATE KEY)-----(?:[\sA-Za-z0-9+/=:,]|-(?!----)){20,10000}-----END \1-----"
+)
 NAMED = re.compile(
     r"(?:api|access|auth|client|secret|private)[ _-]?(?:key|token|secret)|\b(?:secret|passw(?:or)?d|token|bearer)"
 )
