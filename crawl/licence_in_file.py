@@ -11,7 +11,7 @@ from xml.parsers import expat
 from crawl.licence_statements import Statement, statement_of_link, statement_of_words
 from crawl.records import UNKNOWN
 from crawl.xmp import decoded_packet
-from crawl.xmp_packets import jpeg_segments, xmp_packets
+from crawl.xmp_packets import jpeg_segments, parse_packet, xmp_packets
 
 _RIGHTS, _DC, _CC = (
     "http://ns.adobe.com/xap/1.0/rights/",
@@ -69,17 +69,8 @@ class _Properties:
         self._text = ""
 
     def parse(self, text: str) -> None:
-        """Read a packet.
-
-        Raises:
-            ExpatError: it is not well-formed, or has a document type, which no packet needs and bombs do.
-        """
-        parser = expat.ParserCreate("utf-8", " ")
-        parser.StartElementHandler = self._start
-        parser.EndElementHandler = self._end
-        parser.CharacterDataHandler = self._characters
-        parser.StartDoctypeDeclHandler = self._refuse
-        parser.Parse(text.strip("\ufeff\0 \r\n\t").encode("utf-8", "replace"), True)
+        """Read a packet; errors as of `parse_packet`."""
+        parse_packet(text, self._start, self._end, self._characters)
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         for key, value in attributes.items():
@@ -103,9 +94,6 @@ class _Properties:
         folded = " ".join(text.split())[:_MAX_CHARACTERS]
         if folded and name in _KNOWN and folded not in self.found[name]:
             self.found[name].append(folded)
-
-    def _refuse(self, *_: object) -> None:
-        raise expat.ExpatError("document type")
 
 
 def _of_records(records: dict[int, list[str]]) -> list[Statement]:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from xml.parsers import expat
 
-from crawl.xmp_packets import xmp_packets
+from crawl.xmp_packets import parse_packet, xmp_packets
 
 _PROPERTY = "http://ns.useplus.org/ldf/xmp/1.0/ DataMining"
 _RESOURCE = "http://www.w3.org/1999/02/22-rdf-syntax-ns# resource"
@@ -65,18 +65,8 @@ class _Reader:
         self._depth = 0  # of elements within the property, 0 outside
 
     def parse(self, text: str) -> None:
-        """Read a packet.
-
-        Raises:
-            ExpatError: it is not well-formed, or has a document type, which no packet needs and bombs do.
-        """
-        parser = expat.ParserCreate("utf-8", " ")
-        parser.StartElementHandler = self._start
-        parser.EndElementHandler = self._end
-        parser.CharacterDataHandler = self._characters
-        parser.StartDoctypeDeclHandler = self._refuse
-        # Declared or not, the text is UTF-8 now; a mark before it and zeros behind it are padding.
-        parser.Parse(text.strip("\ufeff\0 \r\n\t").encode("utf-8", "replace"), True)
+        """Read a packet; errors as of `parse_packet`."""
+        parse_packet(text, self._start, self._end, self._characters)
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self.values += [value for key, value in attributes.items() if key == _PROPERTY]
@@ -90,6 +80,3 @@ class _Reader:
     def _characters(self, text: str) -> None:
         if self._depth:
             self.values[-1] = (self.values[-1] + text)[:_MAX_TERM_LENGTH]
-
-    def _refuse(self, *_: object) -> None:
-        raise expat.ExpatError("document type")

@@ -8,6 +8,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from itertools import islice
+from xml.parsers import expat
 
 MAX_XMP_BYTES = 4 * 2**20
 """Bytes of one packet that are read; cameras write some thousand."""
@@ -32,6 +33,36 @@ def xmp_packets(picture: bytes) -> Iterator[bytes]:
     """Yield the XMP packets of a picture, each up to `MAX_XMP_BYTES`; any bytes will do, and damage ends the search."""
     for packet in islice(_walk_of(picture)(picture), _MAX_PACKETS):
         yield packet[:MAX_XMP_BYTES]
+
+
+def parse_packet(
+    text: str,
+    start: Callable[[str, dict[str, str]], None],
+    end: Callable[[str], None],
+    characters: Callable[[str], None],
+) -> None:
+    """Read a packet; names are those of the namespace and the property, a blank between them.
+
+    Args:
+        text: the packet, decoded.
+        start: called with the name and the attributes of each element that begins.
+        end: called with the name of each that ends.
+        characters: called with the text between them, piece by piece.
+
+    Raises:
+        ExpatError: it is not well-formed, or has a document type, which no packet needs and bombs do.
+    """
+    parser = expat.ParserCreate("utf-8", " ")
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    parser.CharacterDataHandler = characters
+    parser.StartDoctypeDeclHandler = _refuse
+    # Declared or not, the text is UTF-8 now; a mark before it and zeros behind it are padding.
+    parser.Parse(text.strip("\ufeff\0 \r\n\t").encode("utf-8", "replace"), True)
+
+
+def _refuse(*_: object) -> None:
+    raise expat.ExpatError("document type")
 
 
 def _walk_of(picture: bytes) -> Callable[[bytes], Iterator[bytes]]:

@@ -72,7 +72,7 @@ def plan_windows(
         documents: rows of `DOCUMENT_SCHEMA`, those of the split from the table's first on, through the tables behind
             it; no more are taken than stand in the windows.
     """
-    start = sum(splits.get(split, 0) for other, splits in totals.items() if other < table)
+    start = _tokens_before(table, split, totals)
     length = sum(splits.get(split, 0) for splits in totals.values())
     own = _windows_between(start, start + totals[table].get(split, 0), length, spec)
     open_windows: dict[int, list[Piece]] = {}
@@ -103,8 +103,7 @@ def pack_windows(
         documents: rows of `DOCUMENT_SCHEMA`, those of the table and the split.
     """
     lengths = [document["num_tokens"] for document in documents]
-    begin = sum(splits.get(split, 0) for other, splits in totals.items() if other < table)
-    starts = [begin, *(begin + total for total in itertools.accumulate(lengths))]
+    starts = list(itertools.accumulate(lengths, initial=_tokens_before(table, split, totals)))
     packed = (
         pack_best_fit(lengths, spec.context)
         if spec.packing == "best_fit"
@@ -117,6 +116,11 @@ def pack_windows(
             runs.append((starts[number] + start, length))
             offset += length
         yield Planned(runs[0][0], pieces, runs)
+
+
+def _tokens_before(table: str, split: str, totals: Totals) -> int:
+    """The position in the stream of a split at which a table's tokens begin."""
+    return sum(splits.get(split, 0) for other, splits in totals.items() if other < table)
 
 
 def _windows_between(start: int, end: int, length: int, spec: WindowSpec) -> range:

@@ -124,7 +124,7 @@ def one_of_each_text(_: str, copies: Iterable[Cleaned]) -> Iterator[Any]:
 def clean_document(fetched: Fetched, rows: Sequence[dict[str, Any]], job: Job) -> Clean | Verdict:
     """The document as it is set aside (JSON, shingles), or why there is none."""
     assert job.recipe.text is not None
-    settings = job.recipe.text.settings()
+    settings = job.recipe.text.settings
     crawl = job.input_folder("crawl")
     (row,) = rows
     stored = read_record(crawl / row["warc_file"], row["warc_offset"])
@@ -169,7 +169,7 @@ def _filters(config: TextConfig) -> tuple[str, ...]:
     """What every document has passed."""
     languages = ("languages",) if config.languages else ()
     near_duplicate = ("near_duplicate",) if config.near_duplicates == "reject" else ()
-    return (*languages, *config.settings().rules.names(), "exact_duplicate", "same_text", *near_duplicate)
+    return (*languages, *config.settings.rules.names(), "exact_duplicate", "same_text", *near_duplicate)
 
 
 def write_documents(job: Job, name: str, samples: Iterable[SampleRef]) -> Receipt:

@@ -1,6 +1,7 @@
 """The section of a recipe that says which pages hold prose."""
 
 from dataclasses import asdict
+from functools import cached_property
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator
@@ -48,10 +49,12 @@ class TextConfig(Section):
             raise ValueError(f"the variants are {', '.join(named)}; or give a section")
         return asdict(named[value]()) if isinstance(value, str) else value
 
+    @cached_property
     def settings(self) -> TextSettings:
-        """What `crawl.text` is given."""
+        """What `crawl.text` is given, made once for all pages."""
         kinds = {"gopher_quality": GopherQuality, "gopher_repetition": GopherRepetition, "c4": C4, "fineweb": FineWeb}
-        rules = {name: kind(**values) for name, kind in kinds.items() if (values := self.model_dump()[name])}
+        told = self.model_dump(include=set(kinds))
+        rules = {name: kind(**told[name]) for name, kind in kinds.items() if told[name]}
         absent = dict.fromkeys(kinds.keys() - rules.keys())
         rule_settings = RuleSettings(self.min_sentences, **absent, **rules)
         return TextSettings(

@@ -8,7 +8,7 @@ copies the windows' tokens together. No step holds more than a few thousand wind
 import functools
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -73,10 +73,9 @@ def unknown_rates(job: Job) -> dict[str, float]:
     tokens: Counter[str] = Counter()
     unknown: Counter[str] = Counter()
     for table in document_tables(job):
-        receipt = read_receipt(job.folder, part_name(table))
-        assert receipt is not None, "every table was made into tokens"
-        tokens.update(receipt.notes["tokens"])
-        unknown.update(receipt.notes["unknown"])
+        notes = _notes(job.folder, table)
+        tokens.update(notes["tokens"])
+        unknown.update(notes["unknown"])
     return {split: round(unknown[split] / total, 6) for split, total in sorted(tokens.items())}
 
 
@@ -168,13 +167,15 @@ def _encode(
 
 
 def _totals(folder: Path, tables: Iterable[str]) -> Totals:
-    """How many tokens each table adds to each split, as the receipts of its part say it."""
-    totals = {}
-    for table in tables:
-        receipt = read_receipt(folder, part_name(table))
-        assert receipt is not None, "whoever writes comes after whoever tokenises"
-        totals[table] = receipt.notes["tokens"]
-    return totals
+    """How many tokens each table adds to each split."""
+    return {table: _notes(folder, table)["tokens"] for table in tables}
+
+
+def _notes(folder: Path, table: str) -> Mapping[str, Any]:
+    """What was noted when a table was made into tokens."""
+    receipt = read_receipt(folder, part_name(table))
+    assert receipt is not None, "every table is made into tokens first"
+    return receipt.notes
 
 
 def _documents(folder: Path, table: str, split: str) -> Iterator[dict[str, Any]]:

@@ -133,10 +133,6 @@ def read_bpe(definition: str, end: str | None = None) -> BpeTokenizer:
 def _library() -> Any:  # noqa: ANN401 - a module
     try:
         import tokenizers  # noqa: PLC0415 - only data sets of byte pairs need it
-        import tokenizers.decoders  # noqa: PLC0415
-        import tokenizers.models  # noqa: PLC0415
-        import tokenizers.pre_tokenizers  # noqa: PLC0415
-        import tokenizers.trainers  # noqa: PLC0415
     except ImportError as error:
         raise TokenizerError("byte pairs need the package tokenizers: pip install tokenizers") from error
     return tokenizers

@@ -70,26 +70,14 @@ def judge(text: Measured, settings: GopherRepetition) -> Verdict | None:
 
 def judge_lines(text: Measured, settings: GopherRepetition) -> Verdict | None:
     """Reject templates filled in again and again as `duplicate_lines` or `duplicate_line_characters`."""
-    num_lines, num_characters = count_duplicates(text.lines)
-    return reject_above(
-        "duplicate_lines", divide(num_lines, len(text.lines)), settings.duplicate_line_fraction
-    ) or reject_above(
-        "duplicate_line_characters",
-        divide(num_characters, len(text.text)),
-        settings.duplicate_line_character_fraction,
-    )
+    most, most_characters = settings.duplicate_line_fraction, settings.duplicate_line_character_fraction
+    return _judge_parts("line", text.lines, len(text.text), most, most_characters)
 
 
 def judge_paragraphs(text: Measured, settings: GopherRepetition) -> Verdict | None:
     """Reject pages put together twice as `duplicate_paragraphs` or `duplicate_paragraph_characters`."""
-    num_paragraphs, num_characters = count_duplicates(text.paragraphs)
-    return reject_above(
-        "duplicate_paragraphs", divide(num_paragraphs, len(text.paragraphs)), settings.duplicate_paragraph_fraction
-    ) or reject_above(
-        "duplicate_paragraph_characters",
-        divide(num_characters, len(text.text)),
-        settings.duplicate_paragraph_character_fraction,
-    )
+    most, most_characters = settings.duplicate_paragraph_fraction, settings.duplicate_paragraph_character_fraction
+    return _judge_parts("paragraph", text.paragraphs, len(text.text), most, most_characters)
 
 
 def judge_n_grams(text: Measured, settings: GopherRepetition) -> Verdict | None:
@@ -107,6 +95,13 @@ def judge_n_grams(text: Measured, settings: GopherRepetition) -> Verdict | None:
         if verdict:
             return verdict
     return None
+
+
+def _judge_parts(name: str, parts: Sequence[str], length: int, most: float, most_characters: float) -> Verdict | None:
+    num_parts, num_characters = count_duplicates(parts)
+    return reject_above(f"duplicate_{name}s", divide(num_parts, len(parts)), most) or reject_above(
+        f"duplicate_{name}_characters", divide(num_characters, length), most_characters
+    )
 
 
 def count_duplicates(parts: Sequence[str]) -> tuple[int, int]:
