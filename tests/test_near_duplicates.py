@@ -16,13 +16,14 @@ from rich.console import Console
 
 from crawl.demo.trees import draw_picture, survey
 from crawl.likeness import ENOUGH, LIKENESS, Look, look_at, shrink, transposed
-from crawl.pdq import MAX_DISTANCE, dihedral_forms, hamming_distance, hash_of, pdq
+from crawl.pdq import MAX_DISTANCE, hash_of
 from crawl.picture_filters.sketch import draw_sketch
 from crawl.similar_pairs import NUM_TASKS, components, similar_pairs, unique_pairs
 from pipelines.build import build
 from pipelines.forget import forget
 from pipelines.load_recipe import check_recipe
 from tests.builds import manifest_of, table_rows
+from tests.reference_pdq import dihedral_forms, hamming_distance, pdq
 
 PHOTOS = Path(__file__).parents[2] / "shared" / "data" / "photos"
 KEPT = 0.9**0.5

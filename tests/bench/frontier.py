@@ -10,7 +10,6 @@ import multiprocessing
 import re
 import shutil
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -25,6 +24,7 @@ from crawl.host import Surroundings
 from crawl.response import Response
 from crawl.urls import host_of
 from tests.bench.timing import run_side_once
+from tests.bench.watching import looking
 
 SIZES = (10_000, 100_000, 1_000_000)
 PAGES, PICTURES, ASKED = 96, 4, 5
@@ -88,13 +88,14 @@ def frontier(data: Path) -> Iterator[int]:
         folder = Path(tempfile.mkdtemp(dir=data))
         began = time.monotonic()
         stage = multiprocessing.get_context("fork").Process(target=_run_stage, args=(folder, size))
-        with PeakWatch() as watch:
+        peaks: dict[int, int] = {}
+        with looking(partial(_note_peaks, peaks), POLL_S):
             stage.start()
             stage.join()
         assert stage.exitcode == 0, "the stage failed"
         yield int((folder / "found").read_text())
-        yield max(peak for pid, peak in watch.peaks.items() if pid != stage.pid)
-        yield watch.peaks[stage.pid or 0]
+        yield max(peak for pid, peak in peaks.items() if pid != stage.pid)
+        yield peaks[stage.pid or 0]
         yield int(1000 * (time.monotonic() - began))
         shutil.rmtree(folder)
 
@@ -141,28 +142,11 @@ def _write_lists(folder: Path, num_hosts: int) -> None:
                 file.writelines(f"{url_of(_host(number), f'{name}{each}')}\n" for each in range(count))
 
 
-class PeakWatch:
-    """Looks at the most memory that each process below this one has had, until the block ends."""
-
-    def __init__(self) -> None:
-        self.peaks: dict[int, int] = {}
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._look)
-
-    def __enter__(self) -> "PeakWatch":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        this = psutil.Process()
-        while not self._done.wait(POLL_S):
-            for child in this.children(recursive=True):
-                with suppress(FileNotFoundError, ProcessLookupError):
-                    self.peaks[child.pid] = _peak_bytes(child.pid) or self.peaks.get(child.pid, 0)
+def _note_peaks(peaks: dict[int, int], this: psutil.Process) -> None:
+    """Notes the most memory that each process below this one has had."""
+    for child in this.children(recursive=True):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            peaks[child.pid] = _peak_bytes(child.pid) or peaks.get(child.pid, 0)
 
 
 def _peak_bytes(pid: int) -> int:

@@ -6,9 +6,9 @@ import itertools
 import re
 import shutil
 import tempfile
-import threading
-import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from shards import open_dataset
 from shards.tar import TRAILER
 from shards.triplet import TripletSpec
 from tests.bench.timing import run_side_once
+from tests.bench.watching import looking
 from tests.tiny_datasets import FINGERPRINT
 
 NUM_EPOCHS, BATCH = 20, 256
@@ -50,9 +51,10 @@ def triplets(data: Path) -> Iterator[int]:
     for count in STAGE_PICTURES:
         out = Path(tempfile.mkdtemp(dir=data))
         tables = list(_write_tables(out, count))
-        with _Watch() as watch:
+        memory = _Memory()
+        with looking(memory.look, POLL_S):
             run_pipeline(functools.partial(_write_holes, out=out, tables=tables), WORKERS)
-        yield from _found(out, watch)
+        yield from _found(out, memory)
 
 
 def windows(data: Path) -> Iterator[int]:
@@ -63,15 +65,16 @@ def windows(data: Path) -> Iterator[int]:
         out = Path(tempfile.mkdtemp(dir=data))
         job = _windows_job(out, count)
         job.folder.mkdir(parents=True)
-        with _Watch() as watch:
+        memory = _Memory()
+        with looking(memory.look, POLL_S):
             run(job)
-        yield from _found(out, watch)
+        yield from _found(out, memory)
 
 
-def _found(out: Path, watch: "_Watch") -> Iterator[int]:
+def _found(out: Path, memory: "_Memory") -> Iterator[int]:
     yield sum(path.stat().st_size for path in out.rglob("*.tar"))
-    yield max(watch.workers.values())
-    yield watch.own
+    yield max(memory.workers.values())
+    yield memory.own
     shutil.rmtree(out)
 
 
@@ -157,33 +160,18 @@ def _write_hole(out: Path, name: str, samples: Iterable[Any]) -> Any:
     return Receipt()
 
 
-class _Watch:
-    """Looks at the memory of this process and of those below it until the block ends."""
+@dataclass
+class _Memory:
+    """The most memory seen of this process and of each of those below it, in bytes."""
 
-    def __init__(self) -> None:
-        self.own = 0
-        self.workers: dict[int, int] = {}
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._look)
+    own: int = 0
+    workers: dict[int, int] = field(default_factory=dict)
 
-    def __enter__(self) -> "_Watch":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        this = psutil.Process()
-        while not self._done.is_set():
-            self.own = max(self.own, this.memory_info().rss)
-            for child in this.children(recursive=True):
-                try:
-                    self.workers[child.pid] = max(self.workers.get(child.pid, 0), child.memory_info().rss)
-                except psutil.NoSuchProcess:
-                    continue
-            time.sleep(POLL_S)
+    def look(self, this: psutil.Process) -> None:
+        self.own = max(self.own, this.memory_info().rss)
+        for child in this.children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                self.workers[child.pid] = max(self.workers.get(child.pid, 0), child.memory_info().rss)
 
 
 def _anonymous_bytes() -> int:

@@ -7,10 +7,11 @@ many that nobody planted.
 import json
 import shutil
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from pipelines.near_duplicates import cluster_all, find_pairs, join_looks
 from pipelines.receipts import STAGING
 from pipelines.staging import staged_name
 from tests.bench.timing import run_side_once
+from tests.bench.watching import looking
 
 COUNT, PART, PLANTED, WORKERS, POLL_S = 1_000_000, 2_000, 10_000, 2, 0.1
 
@@ -34,14 +36,15 @@ def cluster(data: Path) -> Iterator[int]:
     folder = Path(tempfile.mkdtemp(dir=data))
     (folder / STAGING).mkdir(parents=True)
     parts = list(_write_parts(folder))
-    with Watch() as watch:
+    memory = Memory()
+    with looking(memory.look, POLL_S):
         begun = time.perf_counter()
         tasks = list(join_looks(parts, folder))
         with ProcessPoolExecutor(WORKERS) as pool:
             list(pool.map(partial(find_pairs, folder=folder), tasks))
             pool.submit(_cluster, folder).result()
         yield round(1e3 * (time.perf_counter() - begun))
-    yield watch.most
+    yield memory.most
     kept = np.load(folder / staged_name("looks-fates"))[:, 0]
     copies = np.arange(0, 2 * PLANTED, 2)
     together = kept[copies] == kept[copies + 1]
@@ -87,32 +90,19 @@ def _plant(looks: NDArray[np.void], drawn: np.random.Generator) -> None:
             looks["colours"][row] = looks["colours"][row].transpose(1, 0, 2)
 
 
-class Watch:
-    """Looks at the memory of this process and of those below it, files that they share counted once, until it ends."""
+@dataclass
+class Memory:
+    """The most memory seen of this process and of those below it together, files that they share counted once."""
 
-    def __init__(self) -> None:
-        self.most = 0
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._look)
+    most: int = 0
 
-    def __enter__(self) -> "Watch":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        this = psutil.Process()
-        while not self._done.wait(POLL_S):
-            total = 0
-            for process in (this, *this.children(recursive=True)):
-                try:
-                    total += process.memory_full_info().pss
-                except psutil.NoSuchProcess:
-                    continue
-            self.most = max(self.most, total)
+    def look(self, this: psutil.Process) -> None:
+        """Looks at it once."""
+        total = 0
+        for process in (this, *this.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                total += process.memory_full_info().pss
+        self.most = max(self.most, total)
 
 
 if __name__ == "__main__":

@@ -23,8 +23,9 @@ from pipelines.receipts import Receipt, finish_part
 from pipelines.staging import stage_payload, staged_name
 from pipelines.text_duplicates import Alike, RejectNearDuplicates
 from shards.manifest import atomic_open
-from tests.bench.near_duplicates import Watch
+from tests.bench.near_duplicates import POLL_S, Memory
 from tests.bench.timing import run_side_once
+from tests.bench.watching import looking
 
 COUNT, PART, NUM_WORDS, VOCABULARY, WORKERS = 100_000, 500, 500, 50_000, 2
 REPLACED = 40
@@ -38,11 +39,12 @@ def reject(data: Path) -> Iterator[int]:
     folder = Path(tempfile.mkdtemp(dir=data))
     for number in range(COUNT // PART):
         _write_texts(folder, number)
-    with Watch() as watch:
+    memory = Memory()
+    with looking(memory.look, POLL_S):
         begun = time.perf_counter()
         run_pipeline(partial(build, folder=folder), WORKERS)
         yield round(1e3 * (time.perf_counter() - begun))
-    yield watch.most
+    yield memory.most
     names = [int(line) for path in folder.glob("rejects*") for line in path.read_text().split()]
     yield sum(row % 10 in (0, 1) for row in names)
     yield sum(row % 10 not in (0, 1) for row in names)
