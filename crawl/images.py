@@ -48,7 +48,7 @@ class CleanImage:
         original_height: height of the picture as it came, upright, in pixels.
         media_format: one of `crawl.decoding.FORMATS`.
         exif: JSON of the fields of `crawl.exif.FIELDS` that it came with; `{}` where none are kept.
-        look: how the whole picture looks, upright, before it is cut.
+        look: how the whole picture looks, upright, before it is cut; None where it was not asked for.
     """
 
     key: str
@@ -59,7 +59,7 @@ class CleanImage:
     original_height: int
     media_format: str
     exif: str
-    look: Look
+    look: Look | None
 
     @property
     def pixels(self) -> Pixels:
@@ -77,10 +77,12 @@ def clean_image(payload: bytes, settings: ImageSettings) -> CleanImage | Verdict
     decoded = decode(payload, settings)
     if isinstance(decoded, Verdict):
         return decoded
+    if not (settings.look or settings.filters.judge_pixels):
+        return _finish(decoded, None, settings)
     smaller = _reduce_to_judge(decoded)
     sketch = draw_sketch(smaller.image, smaller.extent, smaller.size)
     verdict = judge_sketch(sketch, settings.filters)
-    return verdict or _finish(decoded, _look(smaller, sketch), settings)
+    return verdict or _finish(decoded, _look(smaller, sketch) if settings.look else None, settings)
 
 
 def draw_clean(payload: bytes, settings: ImageSettings) -> Image.Image | Verdict:
@@ -106,7 +108,7 @@ def _draw(decoded: Decoded, settings: ImageSettings) -> Image.Image:
     return pad(picture, settings.size) if settings.resize == "pad" else picture
 
 
-def _finish(decoded: Decoded, look: Look, settings: ImageSettings) -> CleanImage:
+def _finish(decoded: Decoded, look: Look | None, settings: ImageSettings) -> CleanImage:
     picture = _draw(decoded, settings)
     width, height = decoded.size
     if decoded.orientation in TURNS_SIDEWAYS:

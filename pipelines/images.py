@@ -18,6 +18,7 @@ from crawl.image_settings import EXTENSIONS
 from crawl.images import CleanImage, clean_image
 from crawl.language import language_of
 from crawl.licence_statements import Licence, judge_licence
+from crawl.records import UNKNOWN
 from crawl.verdict import Verdict
 from crawl.warc import read_payload
 from pipelines.attribution import write_attribution
@@ -27,11 +28,11 @@ from pipelines.engine import run_pipeline
 from pipelines.fates import Fates, Reject
 from pipelines.found_pictures import FindPictures, Found, picture_settings
 from pipelines.ledger import FROM_LEDGER, count_fetched
-from pipelines.near_duplicates import Distinct, RejectNearDuplicates
+from pipelines.near_duplicates import Distinct, SettleNearDuplicates
 from pipelines.picture_licences import picture_licence, with_all_claims
 from pipelines.placeholders import judge_copies
 from pipelines.receipts import Receipt, all_receipts
-from pipelines.recipe import SplitConfig
+from pipelines.recipe import Recipe, SplitConfig, image_settings
 from pipelines.rejects import WriteRejects
 from pipelines.sink import WriteShards
 from pipelines.sorting import SampleRef
@@ -76,12 +77,6 @@ IMAGE_SCHEMA: pa.Schema = pa.schema(
 )
 
 
-FILTERS = (
-    "licence,format,pixels,side,aspect,flat,blur,colour,drawing,text,places,exact_duplicate,same_pixels,near_duplicate"
-)
-"""What every clean picture has passed."""
-
-
 def run(job: Job) -> Outcome:
     """Runs the stage; see the module."""
     run_pipeline(functools.partial(build, job=job), job.workers)
@@ -113,14 +108,12 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         | "GroupByPixels" >> beam.GroupByKey()
         | "OneOfEachPicture" >> beam.FlatMapTuple(one_of_each_picture).with_outputs(REJECTS, main="kept")
     )
-    distinct = cleaned.kept | "NearDuplicates" >> RejectNearDuplicates(
-        job.folder, keep=config.near_duplicates == "keep"
-    )
+    distinct, alike = cleaned.kept | "NearDuplicates" >> SettleNearDuplicates(job.folder, config.near_duplicates)
     write = functools.partial(write_part, job, EXTENSIONS[config.encoding])
-    samples = distinct.kept | "PlaceSamples" >> beam.Map(place_samples, job.recipe.split)
+    samples = distinct | "PlaceSamples" >> beam.Map(place_samples, job.recipe.split)
     # [SampleRef]
     samples | "WriteParts" >> WriteShards(job.folder, config.buckets, config.max_part_bytes, write)
-    rejects = (found.rejects, once.rejects, cleaned.rejects, distinct.rejects) | "Rejects" >> beam.Flatten()
+    rejects = (found.rejects, once.rejects, cleaned.rejects, *alike) | "Rejects" >> beam.Flatten()
     rejects | "WriteRejects" >> WriteRejects(job.folder, "duplicates", config.buckets)
 
 
@@ -147,7 +140,7 @@ def place_samples(distinct: list[Distinct], fractions: SplitConfig) -> list[Samp
     """Clean pictures as references to be written, with what each takes once its cluster and split stand in its JSON."""
     samples = []
     for each in distinct:
-        picture, caption, record, _ = each.lengths
+        picture, caption, record = each.lengths[:3]
         record += len(draw_split(each.cluster, fractions)) - len(draw_split(each.key, fractions))
         source = (each.part, each.offset, *each.lengths[:3], each.cluster)
         samples.append(SampleRef("part", each.key, sample_bytes((picture, caption, record)), source))
@@ -165,8 +158,8 @@ def clean_picture(found: Found, rows: Sequence[dict[str, Any]], job: Job) -> Cle
     if isinstance(picture, Verdict):
         return picture
     record = picture_record(picture, row, link, licence, job)
-    pieces = (picture.encoded, link["caption"].encode(), record_bytes(record), picture.look.likeness)
-    return Clean(record["key"], pieces)
+    likeness = (picture.look.likeness,) if picture.look else ()
+    return Clean(record["key"], (picture.encoded, link["caption"].encode(), record_bytes(record), *likeness))
 
 
 def picture_record(
@@ -194,10 +187,24 @@ def picture_record(
         "cluster": key,
         "split": draw_split(key, job.recipe.split),
         "format": picture.media_format,
-        "perceptual_hash": picture.look.pdq.hash.hex(),
-        "filters": FILTERS,
+        "perceptual_hash": picture.look.pdq.hash.hex() if picture.look else UNKNOWN,
+        "filters": ",".join(passed(job.recipe)),
     }
     return {name: known[name] for name in RECORD_FIELDS}
+
+
+def passed(recipe: Recipe) -> tuple[str, ...]:
+    """What every clean picture has passed."""
+    assert recipe.images is not None
+    config = recipe.images
+    near_duplicate = ("near_duplicate",) if config.near_duplicates == "reject" else ()
+    return (
+        *(("licence",) if config.licences != "any" else ()),
+        *("format", "pixels", "side", "aspect"),
+        *image_settings(config).filters.names(),
+        *("exact_duplicate", "same_pixels"),
+        *near_duplicate,
+    )
 
 
 def write_part(job: Job, extension: str, name: str, samples: Iterable[SampleRef]) -> Receipt:

@@ -34,7 +34,7 @@ class Distinct(NamedTuple):
         cluster: the smallest key among its near duplicates and its own.
         part: the staging file.
         offset: in it.
-        lengths: of its pieces, in bytes; the last is its likeness.
+        lengths: of its pieces, in bytes: the file, caption and JSON, and its likeness where near duplicates are sought.
     """
 
     key: str
@@ -44,24 +44,35 @@ class Distinct(NamedTuple):
     lengths: tuple[int, ...]
 
 
-class RejectNearDuplicates(beam.PTransform):
+class SettleNearDuplicates(beam.PTransform):
     """Turns away all but the largest of each cluster of near duplicates; ties go to the smallest key.
 
     Args:
         folder: the stage's folder.
-        keep: whether all go on, told which cluster they are of.
+        how: "reject"; or "keep", where all go on, told which cluster they are of; or "ignore", where none are looked
+            for, and each picture is a cluster of its own.
     """
 
-    def __init__(self, folder: Path, *, keep: bool) -> None:
+    def __init__(self, folder: Path, how: str) -> None:
         super().__init__()
-        self._folder, self._keep = folder, keep
+        self._folder, self._how = folder, how
 
-    def expand(self, cleaned: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
-        """The graph from `Cleaned`, whose last piece is a `LIKENESS`, to lists of `Distinct` (`kept`) and `Reject`."""
-        return (
+    def expand(self, cleaned: beam.PCollection) -> tuple[beam.PCollection, tuple[beam.PCollection, ...]]:
+        """The graph from `Cleaned`, whose last piece is a `LIKENESS`, to lists of `Distinct`, and to `Reject`s."""
+        parts = (
             cleaned
             | "KeyByStaging" >> beam.Map(lambda cleaned: (cleaned.part, cleaned))
             | "GroupByStaging" >> beam.GroupByKey()
+            # (staging file, [Cleaned])
+        )
+        if self._how == "ignore":
+            return parts | "StandAlone" >> beam.MapTuple(lambda _, cleaned: [stand_alone(each) for each in cleaned]), ()
+        told = self._tell(parts)
+        return told.kept, (told.rejects,)
+
+    def _tell(self, parts: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
+        return (
+            parts
             | "SetLooksAside" >> beam.MapTuple(lambda part, cleaned: set_looks_aside(part, cleaned, self._folder))
             # (0, (staging file, pictures in it))
             | "GroupAll" >> beam.GroupByKey()
@@ -78,7 +89,12 @@ class RejectNearDuplicates(beam.PTransform):
         )
 
     def _tell_fates(self, part: str, begin: int, count: int) -> Iterator[Any]:
-        return tell_fates(part, begin, count, self._folder, keep=self._keep)
+        return tell_fates(part, begin, count, self._folder, keep=self._how == "keep")
+
+
+def stand_alone(cleaned: Cleaned) -> Distinct:
+    """A clean picture as one without near duplicates."""
+    return Distinct(cleaned.key, cleaned.key, cleaned.part, cleaned.offset, cleaned.lengths)
 
 
 def set_looks_aside(part: str, cleaned: Iterable[Cleaned], folder: Path) -> tuple[int, tuple[str, int]]:

@@ -145,7 +145,9 @@ class ImagesConfig(Section):
     licences: Literal["any", "known"] | tuple[Annotated[str, Field(min_length=1)], ...] = Field(
         "any", description="any, known, or a list of SPDX identifiers; an unknown licence is in no list"
     )
-    near_duplicates: Literal["reject", "keep"] = Field("reject", description="in either way no split tears them apart")
+    near_duplicates: Literal["reject", "keep", "ignore"] = Field(
+        "reject", description="rejected or kept, no split tears them apart; ignored, none are looked for"
+    )
     exif: bool = Field(False, description="whether camera, time and the like are kept; positions never are")
     buckets: int = Field(4, ge=1, le=65536, description="key buckets the parts are written from")
     max_part_bytes: int = Field(64 * MEBIBYTE, ge=65536)
@@ -165,7 +167,8 @@ def image_settings(config: ImagesConfig) -> ImageSettings:
     """
     values = config.model_dump(exclude={"buckets", "max_part_bytes", "filters", "licences", "near_duplicates"})
     values["min_side"] = values["min_side"] or config.size
-    return ImageSettings(**values, filters=FilterSettings(**config.filters.model_dump()))
+    filters = FilterSettings(**config.filters.model_dump())
+    return ImageSettings(**values, filters=filters, look=config.near_duplicates != "ignore")
 
 
 class SplitConfig(Section):

@@ -4,6 +4,7 @@ import io
 import json
 import tarfile
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,13 @@ from rich.console import Console
 from crawl.demo.trees import draw_picture, survey
 from crawl.likeness import ENOUGH, LIKENESS, Look, look_at, shrink, transposed
 from crawl.pdq import MAX_DISTANCE, hash_of
+from crawl.picture_filters.settings import NO_FILTERS
 from crawl.picture_filters.sketch import draw_sketch
 from crawl.similar_pairs import NUM_TASKS, components, similar_pairs, unique_pairs
 from pipelines.build import build
 from pipelines.forget import forget
 from pipelines.load_recipe import check_recipe
+from pipelines.verify import print_faults
 from tests.builds import manifest_of, table_rows
 from tests.reference_pdq import dihedral_forms, hamming_distance, pdq
 
@@ -267,6 +270,30 @@ def test_near_duplicates_that_are_kept_share_cluster_and_split(pictures: Path, t
     assert len({row["split"] for row in alike}) == 1
     others = [row for row in rows.values() if row not in alike]
     assert all(row["cluster"] == row["key"] for row in others)
+
+
+def test_near_duplicates_that_are_ignored_are_clusters_of_their_own(pictures: Path, tmp_path: Path):
+    out = _built(tmp_path / "out", pictures, near_duplicates="ignore")
+    rows = table_rows(out, "images", "images-")
+    assert len(rows) == 9
+    assert all(row["cluster"] == row["key"] for row in rows)
+    assert {row["perceptual_hash"] for row in rows} == {"unknown"}
+    assert print_faults(str(out), True, Console(quiet=True)) == 0
+
+
+def test_a_clean_picture_names_the_filters_that_were_on(pictures: Path, tmp_path: Path):
+    def filters(name: str, **images: object) -> str:
+        (found,) = {
+            row["filters"] for row in table_rows(_built(tmp_path / name, pictures, **images), "images", "images-")
+        }
+        return str(found)
+
+    first, last = "format,pixels,side,aspect", "exact_duplicate,same_pixels"
+    every = f"{first},flat,blur,colour,drawing,text,places,{last},near_duplicate"
+    assert filters("all", filters={}) == every
+    assert filters("licensed", filters={}, licences="known") == f"licence,{every}"
+    assert filters("few", filters={**asdict(NO_FILTERS), "min_contrast": 8}) == f"{first},flat,{last},near_duplicate"
+    assert filters("none", filters=asdict(NO_FILTERS), near_duplicates="keep") == f"{first},{last}"
 
 
 def _attribution(out: Path, stage: str) -> list[str]:

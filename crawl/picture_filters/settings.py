@@ -27,6 +27,23 @@ class FilterSettings:
     max_pages: int = 20
     max_hosts: int = 4
 
+    @property
+    def judge_pixels(self) -> bool:
+        """Whether any filter looks at the picture itself."""
+        return bool({*self.names()} - {"places"})
+
+    def names(self) -> tuple[str, ...]:
+        """Return the filters that are on, in their order."""
+        is_on = {
+            "flat": self.min_contrast > 0,
+            "blur": self.min_sharpness > 0,
+            "colour": self.max_extreme_share < 1,
+            "drawing": self.max_drawn_share < 1,
+            "text": self.max_background_share < 1,
+            "places": self.max_pages > 0 or self.max_hosts > 0,
+        }
+        return tuple(name for name, on in is_on.items() if on)
+
     def __post_init__(self) -> None:
         for name in ("min_contrast", "min_sharpness", "max_pages", "max_hosts"):
             if not getattr(self, name) >= 0:

@@ -94,7 +94,7 @@ def run_ours(scratch: Path, urls: Path, size: int, count: int) -> Cost:
             "delay_s": 0,
             "response_time_multiple": 0,
         },
-        "images": {"size": size, "encoding": "jpeg", "near_duplicates": "keep", "filters": asdict(NO_FILTERS)},
+        "images": {"size": size, "encoding": "jpeg", "near_duplicates": "ignore", "filters": asdict(NO_FILTERS)},
     }
     (scratch / "recipe.yaml").write_text(json.dumps(recipe))
     out = scratch / "ours"
