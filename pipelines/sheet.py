@@ -1,6 +1,7 @@
-"""The contact sheet of the images stage: a fair draw of what was kept, and of what was turned away, by reason.
+"""The contact sheet of the pictures: a fair draw of what was kept, and of what was turned away, by reason.
 
-What was turned away is read back from the WARC files of the crawl, through its ledger.
+Where they were scored, what the score turned away is among the latter. It is read back from the WARC files of the
+crawl, through its ledger.
 """
 
 import hashlib
@@ -45,29 +46,41 @@ def save_sheet(out: Path, path: Path, count: int) -> None:
     manifest = current_manifest(out, "images")
     if manifest is None:
         raise StageError(f"{out}: no pictures were cleaned there; run 'seedbed build RECIPE --out {out}'")
-    sections = [_kept(out, manifest, count), *_turned_away(out, manifest, count)]
+    scored = _scored(out, manifest)
+    sections = [_kept(out, manifest, scored, count), *_turned_away(out, manifest, scored, count)]
     path.parent.mkdir(parents=True, exist_ok=True)
     draw_sheet(out.resolve().name, sections).save(path, format="PNG")
 
 
-def _kept(out: Path, manifest: Manifest, count: int) -> Section:
+def _scored(out: Path, images: Manifest) -> Manifest | None:
+    """The scores of these pictures, where there are any."""
+    scored = current_manifest(out, "score")
+    inputs = {entry.stage: entry.fingerprint for entry in scored.inputs} if scored else {}
+    return scored if inputs.get("images") == images.fingerprint else None
+
+
+def _kept(out: Path, manifest: Manifest, scored: Manifest | None, count: int) -> Section:
     folder = out / "images" / manifest.fingerprint
-    rows = _draw(_rows(folder, manifest, "images-", ("key", "url", "part", "offset", "length")), count)
+    found = _rows(folder, manifest, "images-", ("key", "url", "part", "offset", "length"))
+    if scored is not None:
+        keys = {row["key"] for row in _rows(out / "score" / scored.fingerprint, scored, "scores-", ("key",))}
+        found = (row for row in found if row["key"] in keys)
+    rows = _draw(found, count)
     tiles = []
     with OpenFiles() as files:
         for row in rows:
             picture = read_picture(files, folder / row["part"], row["offset"], row["length"])
             pixels = picture.pixels if picture.pixels.shape[2] == 3 else picture.pixels[:, :, 0]
             tiles.append(Tile(Image.fromarray(pixels), picture.caption or _name(row["url"]), ""))
-    return Section("kept", manifest.counts.kept, tiles)
+    return Section("kept", (scored or manifest).counts.kept, tiles)
 
 
-def _turned_away(out: Path, manifest: Manifest, count: int) -> Iterator[Section]:
+def _turned_away(out: Path, manifest: Manifest, scored: Manifest | None, count: int) -> Iterator[Section]:
     """A section for each reason, the most frequent first."""
     by_reason: defaultdict[str, list[Row]] = defaultdict(list)
-    folder = out / "images" / manifest.fingerprint
-    for row in _rows(folder, manifest, "rejects-", ("key", "reason", "detail")):
-        by_reason[row["reason"]].append(row)
+    for stage in filter(None, (manifest, scored)):
+        for row in _rows(out / stage.stage / stage.fingerprint, stage, "rejects-", ("key", "reason", "detail")):
+            by_reason[row["reason"]].append(row)
     drawn = {reason: _draw(rows, count if reason != GONE else 0) for reason, rows in by_reason.items()}
     crawl = out / "crawl" / next(entry.fingerprint for entry in manifest.inputs if entry.stage == "crawl")
     places = _places(crawl, [row["key"] for rows in drawn.values() for row in rows])

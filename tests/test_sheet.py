@@ -18,13 +18,14 @@ def bars(sheet: Image.Image, colour: str) -> int:
 
 
 def test_a_section_stands_for_each_fate_of_the_demo(built: Path, tmp_path: Path):
-    counts = manifest_of(built, "images").counts
+    images, scored = (manifest_of(built, stage).counts for stage in ("images", "score"))
+    assert set(scored.rejected) == {"not_the_topic"}
     done = seedbed("sheet", built, "-o", tmp_path / "sheets" / "sheet.png", "--count", "12")
     assert (done.returncode, done.stderr) == (0, "")
     with Image.open(tmp_path / "sheets" / "sheet.png") as sheet:
         assert sheet.width == 2 * MARGIN + COLUMNS * (TILE + GAP) - GAP
         assert bars(sheet, KEPT) == 1
-        assert bars(sheet, TURNED_AWAY) == len(counts.rejected) + len(counts.failed)
+        assert bars(sheet, TURNED_AWAY) == len(images.rejected) + len(images.failed) + 1
 
 
 def test_the_same_build_gives_the_same_sheet(built: Path, tmp_path: Path):
