@@ -182,14 +182,17 @@ def stats(
 @app.command()
 def explain(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="folder of a build")],
-    url: Annotated[str, typer.Argument(metavar="URL", help="of a page or picture")],
+    name: Annotated[
+        str, typer.Argument(metavar="URL", help="of a page or picture; or key of a window, document, picture or sample")
+    ],
+    is_whole: Annotated[bool, typer.Option("--all", help="tell of every link, sample and window")] = False,
 ) -> None:
-    """Tell the story of a URL: found where, robots, opt-outs, attempts, what became of it; exit with 1 if unknown."""
+    """Tell the story of a URL, from where it was found to samples or windows, or of a key; exit with 1 if unknown."""
     from rich.console import Console  # noqa: PLC0415
 
     from pipelines.story import tell  # noqa: PLC0415
 
-    raise typer.Exit(0 if tell(out, url, Console(highlight=False)) else 1)
+    raise typer.Exit(0 if tell(out, name, Console(highlight=False), is_whole) else 1)
 
 
 @app.command()

@@ -1,54 +1,74 @@
-"""The whole story of one URL: where it was found, what was asked and answered, and what became of it downstream."""
+"""The whole story of one URL: where it was found, what was asked and answered, and what became of it downstream.
 
-import json
+What has a key is followed back to its URL: a window by its documents, a document, picture or sample by its page.
+"""
+
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from rich.console import Console
 from rich.text import Text
 
 from crawl.urls import canonical_url, without_parameters
 from pipelines.errors import StageError
+from pipelines.facts import Fact, Row, find_rows
 from pipelines.folders import committed_folders, current_manifest
+from pipelines.window_story import window_told, windows_told
 from shards.committed import Committed
 from shards.shard import Shard, list_shards
 from shards.triplet import parse_triplet_key
 
-Row = dict[str, Any]
-
 MAX_TOLD = 5
-"""Links, redirects and samples told of, each; the rest is counted."""
+"""Links, samples and windows told of, each, unless all are asked for; the rest is counted."""
 
-
+_KEY = re.compile(r"(?P<item>[0-9a-f]{32})(-k\d+-d\d+)?")
 _ELSEWHERE = ("file:", "list:", "archive:")
 """Begins of what the ledger calls things that are not on the web."""
 
 
-class Fact(NamedTuple):
-    """One line of a story: what it is about, and what there is to say."""
+def tell(out: Path, name: str, console: Console, is_whole: bool = False) -> bool:
+    """Prints the story of a URL, or of what has a key, in the build in `out`; returns whether there is one.
 
-    about: str
-    said: str
-
-
-def tell(out: Path, url: str, console: Console) -> bool:
-    """Prints the story of `url` in the build in `out`; returns whether there is one.
+    Args:
+        out: the build's folder.
+        name: URL, or key of a window, document, picture or sample.
+        console: to print on.
+        is_whole: whether every link, sample and window is told of, however many there are.
 
     Raises:
-        StageError: nothing was crawled there, or `url` is no address.
+        StageError: nothing was crawled there, or `name` is neither an address nor a key.
     """
-    known = False
-    for fact in story(out, url):
-        known = known or fact.about in ("found on", "asked")
+    known, most = False, None if is_whole else MAX_TOLD
+    key = _KEY.fullmatch(name)
+    for fact in key_story(out, key["item"], most) if key else story(out, name, most):
+        known = known or fact.about in ("found on", "asked", "window")
         console.print(Text.assemble((f"{fact.about:>11}  ", "bold"), fact.said), soft_wrap=True)
     return known
 
 
-def story(out: Path, url: str) -> Iterator[Fact]:
-    """Yields what is known of `url`, in the order in which it happened.
+def key_story(out: Path, key: str, most: int | None = MAX_TOLD) -> Iterator[Fact]:
+    """Yields what is in the window with a key, or else the story of the page or picture that was kept under it.
+
+    Raises:
+        StageError: nothing was crawled there.
+    """
+    told = False
+    for fact in window_told(out, key):
+        told = True
+        yield fact
+    for stage, prefix in (("text", "documents-"), ("images", "images-")):
+        manifest = current_manifest(out, stage)
+        folder = out / stage / manifest.fingerprint if manifest else None
+        for record in find_rows(folder, prefix, "key", key) if folder else ():
+            told = True
+            yield from story(out, record["url"], most)
+    if not told:
+        yield Fact("never met", "no window, document, picture or sample here has that key")
+
+
+def story(out: Path, url: str, most: int | None = MAX_TOLD) -> Iterator[Fact]:
+    """Yields what is known of `url`, in the order in which it happened; of much alike the first `most`, or all.
 
     Raises:
         StageError: nothing was crawled there, or `url` is no address.
@@ -61,14 +81,14 @@ def story(out: Path, url: str) -> Iterator[Fact]:
         raise StageError(f"{url!r} is no address; write it as https://example.org/page")
     folder = out / "crawl" / crawl.fingerprint
     yield Fact("URL", address)
-    links = list(_rows(folder, "links-", "to_url", address))
+    links = list(find_rows(folder, "links-", "to_url", address))
     known_as = without_parameters(address, tuple(crawl.configuration.get("drop_parameters", ())))
     if not links and known_as != address:
         yield Fact("known as", known_as)
-        address, links = known_as, list(_rows(folder, "links-", "to_url", known_as))
-    yield from _links_told(links)
-    yield from _redirects_told(_rows(folder, "ledger-", "final_url", address), address)
-    rows = list(_rows(folder, "ledger-", "url", address))
+        address, links = known_as, list(find_rows(folder, "links-", "to_url", known_as))
+    yield from _links_told(links, most)
+    yield from _redirects_told(find_rows(folder, "ledger-", "final_url", address), address)
+    rows = list(find_rows(folder, "ledger-", "url", address))
     if not rows and not links:
         yield Fact("never met", "no page and no source of this crawl leads there")
     elif not rows:
@@ -76,20 +96,20 @@ def story(out: Path, url: str) -> Iterator[Fact]:
     for row in rows:
         yield from _ledger_told(row, folder)
         if row["fate"] == "kept":
-            yield from _downstream_told(out, row)
+            yield from _downstream_told(out, row, most)
 
 
-def _links_told(links: list[Row]) -> Iterator[Fact]:
+def _links_told(links: list[Row], most: int | None) -> Iterator[Fact]:
     links.sort(key=lambda link: (link["depth"], link["from_url"]))
-    for link in links[:MAX_TOLD]:
+    for link in links[:most]:
         where = link["from_url"] or "nowhere: the source begins with it"
         what = f"{link['kind']}, depth {link['depth']}, source {link['source']}"
         caption = f", {link['caption_source']} {link['caption']!r}" if link["caption"] else ""
         licence = f", licence {link['licence']} ({link['licence_url']})" if link["licence"] != "unknown" else ""
         extra = f", {link['extra']}" if link["extra"] != "{}" else ""
         yield Fact("found on", f"{where} ({what}{caption}{licence}{extra})")
-    if len(links) > MAX_TOLD:
-        yield Fact("", f"and on {len(links) - MAX_TOLD:,} more")
+    if len(links) > len(links[:most]):
+        yield Fact("", f"and on {len(links[most:]):,} more")
 
 
 def _redirects_told(rows: Iterable[Row], address: str) -> Iterator[Fact]:
@@ -131,24 +151,29 @@ def _fate_told(row: Row) -> str:
     return f"{row['fate']}{reason}"
 
 
-def _downstream_told(out: Path, row: Row) -> Iterator[Fact]:
+def _downstream_told(out: Path, row: Row, most: int | None) -> Iterator[Fact]:
     """What the later stages made of a URL that was kept."""
-    stage, prefix, dataset = (
-        ("images", "images-", "triplets") if row["kind"] == "image" else ("text", "documents-", "windows")
-    )
+    stage, prefix = ("images", "images-") if row["kind"] == "image" else ("text", "documents-")
     manifest = current_manifest(out, stage)
     if manifest is None:
         yield Fact(stage, "not built")
         return
     folder = out / stage / manifest.fingerprint
-    for reject in _rows(folder, "rejects-", "key", row["url"]):
+    for reject in find_rows(folder, "rejects-", "key", row["url"]):
         yield Fact(stage, _fate_told(reject))
-    for record in _rows(folder, prefix, "url", row["url"]):
-        place = f"{folder / record['part']}, offset {record['offset']}" if stage == "images" else str(folder)
-        yield Fact(stage, f"kept as {record['key']}, split {record['split']}, in {place}")
+        if reject["reason"] == "near_duplicate":
+            twins = find_rows(folder, prefix, "key", reject["detail"].partition(",")[0])
+            yield from (Fact("instead", twin["url"]) for twin in twins)
+    for record in find_rows(folder, prefix, "url", row["url"]):
         if stage == "images":
+            place = f"{folder / record['part']}, offset {record['offset']}"
+            yield Fact(stage, f"kept as {record['key']}, split {record['split']}, in {place}")
             yield from _score_told(out, row["url"])
-        yield from _samples_told(out, dataset, record["key"])
+            yield from _samples_told(out, record["key"], most)
+        else:
+            what = f"{record['num_words']:,} words, language {record['language']}"
+            yield Fact(stage, f"kept as {record['key']}, split {record['split']}, {what}, in {folder}")
+            yield from windows_told(out, record["key"], most)
 
 
 def _score_told(out: Path, url: str) -> Iterator[Fact]:
@@ -156,40 +181,27 @@ def _score_told(out: Path, url: str) -> Iterator[Fact]:
     if manifest is None:
         return
     folder = out / "score" / manifest.fingerprint
-    for reject in _rows(folder, "rejects-", "key", url):
+    for reject in find_rows(folder, "rejects-", "key", url):
         yield Fact("score", _fate_told(reject))
-    for scored in _rows(folder, "scores-", "url", url):
+    for scored in find_rows(folder, "scores-", "url", url):
         yield Fact("score", f"kept: {manifest.configuration['topic']} {scored['score']:.4f}, model {scored['model']}")
 
 
-def _samples_told(out: Path, stage: str, key: str) -> Iterator[Fact]:
-    if current_manifest(out, stage) is None:
-        yield Fact(stage, "not built")
+def _samples_told(out: Path, picture: str, most: int | None) -> Iterator[Fact]:
+    if current_manifest(out, "triplets") is None:
+        yield Fact("triplets", "not built")
         return
-    (committed,) = committed_folders(str(out / stage))
-    places = list(_samples(committed, key))
-    told = ", ".join(f"{sample} in {shard}" for shard, sample in places[:MAX_TOLD])
-    more = f" and {len(places) - MAX_TOLD:,} more" if len(places) > MAX_TOLD else ""
-    yield Fact(stage, f"{len(places):,} samples: {told}{more}" if places else "no sample")
+    (committed,) = committed_folders(str(out / "triplets"))
+    places = list(_samples(committed, picture))
+    told = ", ".join(f"{sample} in {shard}" for shard, sample in places[:most])
+    more = f" and {len(places[most:]):,} more" if len(places) > len(places[:most]) else ""
+    yield Fact("triplets", f"{len(places):,} samples: {told}{more}" if places else "no sample")
 
 
-def _samples(committed: Committed, item: str) -> Iterator[tuple[str, str]]:
-    """The shard and the key of each sample made of a picture, or of a document."""
-    for split in committed.manifest.splits:
-        for files in list_shards(committed.store.where, committed.manifest, split):
-            shard = Shard(committed.store, files)
-            is_window = "tokens.npy" in shard.index.extensions
-            for row, key in enumerate(shard.index.keys.astype(str).tolist()):
-                if item in _documents(shard, row) if is_window else parse_triplet_key(key)[0] == item:
+def _samples(committed: Committed, picture: str) -> Iterator[tuple[str, str]]:
+    """The shard and the key of each sample made of a picture."""
+    for split, count in committed.manifest.splits.items():
+        for files in list_shards(committed.store.where, committed.manifest, split) if count else ():
+            for key in Shard(committed.store, files).index.keys.astype(str).tolist():
+                if parse_triplet_key(key)[0] == picture:
                     yield files.tar.path, key
-
-
-def _documents(shard: Shard, row: int) -> set[str]:
-    return {piece["key"] for piece in json.loads(shard.read(row, "json"))["documents"]}
-
-
-def _rows(folder: Path, prefix: str, column: str, value: str) -> Iterator[Row]:
-    """The rows of a stage's tables that have a value in a column; only that column is read of the others."""
-    for path in sorted(folder.glob(f"{prefix}*.parquet")):
-        if pc.any(pc.equal(pq.read_table(path, columns=[column])[column], value)).as_py():
-            yield from pq.read_table(path, filters=[(column, "=", value)]).to_pylist()

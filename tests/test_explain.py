@@ -1,19 +1,26 @@
 """`seedbed explain` tells of every URL what the build knows of it."""
 
+import hashlib
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.builds import seedbed
+from crawl.warc import read_record
+from shards import open_dataset
+from tests.builds import manifest_of, seedbed, table_rows
 
 HOME = "http://arboretum.example"
 PICTURES = "http://pictures.example"
 
 
-def _told(out: Path, url: str, status: int = 0) -> list[tuple[str, str]]:
+WINDOW = r"(\w{32}) in (\w+-\d{6}\.tar): tokens (\d+) to (\d+) of the document, at (\d+) of the window"
+
+
+def _told(out: Path, url: str, *options: str, status: int = 0) -> list[tuple[str, str]]:
     """What is said, line by line: about what, and the words."""
-    done = seedbed("explain", out, url)
+    done = seedbed("explain", out, url, *options)
     assert done.returncode == status, done.stdout + done.stderr
     return [(line[:11].strip(), line[13:]) for line in done.stdout.splitlines()]
 
@@ -52,10 +59,72 @@ def test_whatever_became_of_a_url_is_said(built: Path, url: str, about: str, sai
     assert (about, said) in _told(built, url)
 
 
-def test_a_page_is_followed_to_its_windows(built: Path):
-    facts = dict(_told(built, f"{HOME}/trees/weeping-willow/story.html"))
-    assert facts["text"].startswith("kept as ")
-    assert re.match(r"\d+ samples: [0-9a-f]{32} in \w+-\d{6}\.tar", facts["windows"])
+def test_a_page_is_followed_to_every_window_that_holds_it(built: Path):
+    url = f"{HOME}/trees/weeping-willow/story.html"
+    told = _told(built, url, "--all")
+    facts = dict(told)
+    (row,) = (row for row in table_rows(built, "text", "documents-") if row["url"] == url)
+    split = row["split"]
+    assert facts["text"].startswith(f"kept as {row['key']}, split {split}, {row['num_words']} words, language en, in ")
+    dataset = open_dataset(built / "windows", split)
+    held = {}
+    for number in range(len(dataset)):
+        sample = dataset[number]
+        for piece in (piece for piece in sample["meta"]["documents"] if piece["key"] == row["key"]):
+            last = piece["start"] + piece["length"] - 1
+            held[sample["key"]] = (piece["start"], last, piece["offset"])
+    found = [re.fullmatch(WINDOW, said) for about, said in told if about == "window"]
+    assert {each[1]: tuple(map(int, each.groups()[2:])) for each in found if each} == held
+    assert [int(each[3]) for each in found if each] == sorted(start for start, _, _ in held.values())
+    last = max(last for _, last, _ in held.values())
+    assert facts["windows"] == f"{len(held)} hold its tokens 0 to {last}, <eos> included"
+    few = _told(built, url)
+    assert few[-1] == ("", f"and {len(held) - 5} more; --all tells them")
+    assert [said for about, said in few if about == "window"] == [s for about, s in told if about == "window"][:5]
+
+
+def test_a_window_is_followed_back_to_the_bytes_of_its_pages(built: Path):
+    dataset = open_dataset(built / "windows", "train")
+    sample = next(
+        sample for sample in (dataset[n] for n in range(len(dataset))) if len(sample["meta"]["documents"]) > 1
+    )
+    told = _told(built, sample["key"])
+    meta = sample["meta"]
+    what = f"{meta['length']} tokens from {meta['position']} of the split train on"
+    assert told[0] == ("window", f"{sample['key']}: {what}")
+    assert told[1][0] == "stored"
+    tar, _, offset = told[1][1].partition(", offset ")
+    with Path(tar).open("rb") as file:
+        file.seek(int(offset))
+        assert np.array_equal(np.load(file), sample["tokens"])
+    pages = [said.partition(", offset ") for about, said in told if about == "page"]
+    urls = [said for about, said in told if about == "URL"]
+    assert urls == [piece["url"] for piece in meta["documents"]]
+    for (warc, _, offset), url in zip(pages, urls, strict=True):
+        assert read_record(warc, int(offset)).url == url
+
+
+def test_the_key_of_a_document_a_picture_or_a_sample_tells_the_story_of_its_url(built: Path):
+    for stage, prefix, more in (("text", "documents-", ""), ("images", "images-", ""), ("images", "images-", "-k2-d0")):
+        row = table_rows(built, stage, prefix)[0]
+        assert _told(built, row["key"] + more) == _told(built, row["url"])
+    assert _told(built, 32 * "0", status=1) == [
+        ("never met", "no window, document, picture or sample here has that key")
+    ]
+
+
+def test_every_window_of_a_build_leads_by_its_documents_to_the_bytes_of_their_pages(built: Path):
+    rows = {row["key"]: row for row in table_rows(built, "text", "documents-")}
+    crawl = built / "crawl" / manifest_of(built, "crawl").fingerprint
+    met = set()
+    for split in manifest_of(built, "windows").splits:
+        dataset = open_dataset(built / "windows", split)
+        for sample in (dataset[number] for number in range(len(dataset))):
+            met |= {(piece["key"], piece["url"], split) for piece in sample["meta"]["documents"]}
+    assert met == {(key, row["url"], row["split"]) for key, row in rows.items()}
+    for row in rows.values():
+        record = read_record(crawl / row["warc_file"], row["warc_offset"])
+        assert (record.url, hashlib.sha256(record.payload).hexdigest()) == (row["url"], row["sha256"])
 
 
 def test_a_url_that_was_never_met_is_said_to_be_so(built: Path):

@@ -1,0 +1,24 @@
+"""What a story is made of: facts, and the rows of a stage's tables that hold them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+Row = dict[str, Any]
+
+
+class Fact(NamedTuple):
+    """One line of a story: what it is about, and what there is to say."""
+
+    about: str
+    said: str
+
+
+def find_rows(folder: Path, prefix: str, column: str, value: str) -> Iterator[Row]:
+    """The rows of a stage's tables that have a value in a column; only that column is read of the others."""
+    for path in sorted(folder.glob(f"{prefix}*.parquet")):
+        if pc.any(pc.equal(pq.read_table(path, columns=[column])[column], value)).as_py():
+            yield from pq.read_table(path, filters=[(column, "=", value)]).to_pylist()
