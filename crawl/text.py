@@ -29,6 +29,7 @@ from crawl.visible_text import visible_text
 # Bytes that no text has. Source: MIME Sniffing standard, sections 3 (binary data byte) and 5 (resource header).
 BINARY_BYTES = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 NUM_HEADER_BYTES = 1445
+AT_A_QUICK_LOOK = "at a quick look"
 # Source: BCP 47, section 2.1.
 LANGUAGE_TAG = re.compile(r"[a-z]{2,8}(-[a-z0-9]{1,8})*")
 
@@ -102,7 +103,7 @@ def _judge_quickly(text: str, declared: str, settings: TextSettings) -> Verdict 
     rules = settings.rules.lenient()
     found = judge_text(text, UNKNOWN, rules)
     if isinstance(found, Verdict):
-        return replace(found, detail=f"{found.detail} at a quick look")
+        return replace(found, detail=f"{found.detail} {AT_A_QUICK_LOOK}")
     quality = rules.gopher_quality
     measured = measure(text)
     lacks_words = quality and any(judge_stop_words(measured, each, quality) for each in quality.stop_words)

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from crawl.image_settings import EXTENSIONS
 from pipelines.errors import StageError
 from pipelines.folders import STAGE_NAMES, current_manifest
+from pipelines.prose_report import gather_prose
 from pipelines.show import ShownWindow, save_strips, shown_split, windows
 from shards.index import decode_index
 from shards.manifest import Manifest, atomic_write
@@ -71,13 +72,15 @@ def write_report(out: Path) -> Path:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pipelines"), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters |= {"exp": math.exp, "verdict": verdict}
+    environment.filters |= {"exp": math.exp, "verdict": verdict, "thousands": "{:,}".format}
+    environment.filters["chart_length"] = lambda bar: bar.kept + bar.away
     page = environment.get_template("report.html").render(
         manifests=manifests,
         widest=max((manifest.counts.records_in for manifest in manifests), default=1),
         reasons={manifest.stage: list(_reasons(out, manifest)) for manifest in manifests},
         pictures=_save_pictures(out, report / "pictures"),
         strips=_save_strips(out, report),
+        prose=gather_prose(out),
         windows=_windows(out),
         runs=list(_runs(out, report)),
     )
