@@ -80,6 +80,9 @@ def look_alikes() -> Iterator[str]:
         yield f"It grew from {year}-{a % 12 + 1:02}-{b % 28 + 1:02} to {b % 28 + 1:02}.{a % 12 + 1:02}.{year}."
         yield f"ISBN 978-0-{number(2)}-{number(6)}-{a % 10}, pages {number(3)}-{number(3)}, order {number(10)}."
         yield f"In {year}/{year + 1}, {number(3)} {number(3)} trees and {number(1)},{number(3)},{number(3)} shrubs."
+        yield f"{a}.{b}.{c}.{d}. The oaks of chapter {a}"
+        yield f"-rw-r--r-- root/root         0 {year}-{a % 12 + 1:02}-{b % 28 + 1:02} {a % 24:02}:{b:02} ./oaks.txt"
+        yield f"tmpfs        {number(7)}         0   {number(7)}   0% /run"
         yield f"It stands at 47.{number(6)}, 8.{number(6)}, {number(3)} m up, at {a % 24:02}:{b:02}:{c:02}."
         yield f"git checkout {''.join(draw.choices('0123456789abcdef', k=40))} and std::vector<Oak>::iterator"
         yield f"Thank @oak_{number(4)} and npm install oak@{a}.{b}.{c}; ![](leaf@2x.png)"
@@ -107,7 +110,7 @@ def test_what_is_private_is_found_and_nothing_else() -> None:
         num_missed = sum(missed_kind == kind for missed_kind, _, _ in missed)
         assert found[kind] >= 0.95 * (found[kind] + num_missed), [line for line in missed if line[0] == kind]
     assert found.total() >= 0.95 * (found.total() + len(wrong)), wrong
-    assert len(wrong) <= 0.01 * 40 * 14, wrong
+    assert len(wrong) <= 0.01 * 40 * 17, wrong
 
 
 @pytest.mark.parametrize(
@@ -120,17 +123,27 @@ def test_what_is_private_is_found_and_nothing_else() -> None:
         ("(212) 555-2368 or 212-555-2368 or 01 42 68 53 00", "<phone> or <phone> or <phone>"),
         ("2125552368 and 4111111111111112", "2125552368 and 4111111111111112"),
         ("call 2125552368", "call <phone>"),
+        ("N° vert 0 800 123 456, 0  01 42 68 53 00", "N° vert <phone>, 0  <phone>"),
+        ("drwxr-xr-x root/root         0 2021-07-25 20:43 ./", None),
+        ("udev   8108516         0   8108516   0% /dev", None),
+        ("_sips._tcp  IN SRV    0 1 5061 sip", None),
+        ("le bogue numéro 1234567", None),
         ("4111 1111 1111 1111, 378282246310005, 5555-5555-5555-4444", "<card>, <card>, <card>"),
         ("4111 11111111 1111", "4111 11111111 1111"),
         ("DE89370400440532013000 GB82 WEST 1234 5698 7654 32", "<iban> <iban>"),
         ("DE89370400440532013001", "DE89370400440532013001"),
         ("8.8.8.8 2001:4860:4860::8888, v8.8.8.8 fe80::1", "<ip_address> <ip_address>, v8.8.8.8 fe80::1"),
+        ("8.8.8.8. is asked, and 8.8.4.4. It answers", "8.8.8.8. is asked, and <ip_address>. It answers"),
+        ("8.8.8.8 answers\n8.8.4.4\n1.1.1.1, too", "<ip_address> answers\n<ip_address>\n<ip_address>, too"),
+        ("It ends.\n\n14.5.3.2. Managing Oaks\n- 3.2.1.1.\u00a0Ash", None),
+        ("see chapitre 1.2.3.4 and Abschnitt 5.6.7.8", None),
         ("-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQ\n-----END PRIVATE KEY-----", "<key>"),
         ("password: aaaaaaaaaaaaaaaa1", "password: aaaaaaaaaaaaaaaa1"),
     ],
 )
-def test_each_kind_is_told_by_its_own_rules(text: str, expected: str) -> None:
-    assert redact(text).text == expected
+def test_each_kind_is_told_by_its_own_rules(text: str, expected: str | None) -> None:
+    """None stands for the text itself: nothing in it is private."""
+    assert redact(text).text == (text if expected is None else expected)
 
 
 def test_only_the_kinds_asked_for_are_replaced() -> None:

@@ -5,20 +5,23 @@ from collections.abc import Iterator
 
 import phonenumbers
 
-# Digits in groups, as people write them. Plain digits are no number unless a plus or a word says so.
+# Digits in groups, as people write them: two blanks part columns. Plain digits are no number unless a plus or a word
+# says so.
 NUMBER = re.compile(
-    r"(?<![\w.,:/@#+(-])(?:\+|00)?(?:\(\+?\d{1,6}\)[ \u00a0-]?)?\d(?:[ \u00a0./()\u2010-\u2015-]{0,3}\d){4,16}"
+    r"(?<![\w.,:/@#+(-])(?:\+|00)?(?:\(\+?\d{1,6}\)[ \u00a0-]?)?\d(?:(?!  )[ \u00a0./()\u2010-\u2015-]{0,3}\d){4,16}"
     r"(?: ?(?:x|ext\.?) ?\d{1,6})?(?![\w@]|[.,:/-]\d)"
 )
 NAMED = re.compile(
     r"(?:\b(?:tel|telephone|telefon|téléphone|teléfono|telefono|phone|fon|call|mobile|mobil|handy|cell|portable|fax|"
-    r"whatsapp|sms|hotline|ring|numéro|móvil|contact)\w{0,2}\b|☎|📞)[^\w\n+(]{0,4}(?:(?:us|me|at|on|no|nr)\b[^\w\n+(]{0,3}){0,2}$",
+    r"whatsapp|sms|hotline|ring|móvil|contact)\w{0,2}\b|☎|📞)[^\w\n+(]{0,4}(?:(?:us|me|at|on|no|nr)\b[^\w\n+(]{0,3}){0,2}$",
     re.IGNORECASE,
 )
 CONTEXT_CHARACTERS = 24
-# Dates, and fractions such as 0.51769849.
-NO_NUMBER = re.compile(r"\d[.,]\d+|\d{4}([-./])\d{1,2}\1\d{1,2}|\d{1,2}([-./])\d{1,2}\2\d{2,4}")
-GROUPED = re.compile(r"[ \u00a0().\u2010-\u2015/-]")
+# Dates, fractions such as 0.51769849, and what ends in a date, as the size and date of a file do.
+NO_NUMBER = re.compile(r"\d[.,]\d+|(?:.*[^\d.-])?\d{4}([-./])\d{1,2}\1\d{1,2}|\d{1,2}([-./])\d{1,2}\2\d{2,4}")
+MIN_DIGITS_AFTER_0 = 9
+"""Of a number that begins with a 0 on its own, the 0 included: 0 800 123 456 is one, 0 1 5061 are three."""
+
 # Whose way of writing a number without a country code is known: the first whose plan has it decides nothing but that.
 REGIONS = ("US", "GB", "DE", "FR", "ES", "IT", "NL", "AU", "IN", "BR", "JP")
 
@@ -44,7 +47,8 @@ def _is_written_as_one(written: str) -> bool:
         return True
     groups = [group for group in re.split(r"\D+", written) if group]
     if written.startswith(("(", "0")):
-        return len(groups) > 1
+        is_counted = groups[0] == "0" and written[0] == "0" and sum(map(len, groups)) < MIN_DIGITS_AFTER_0
+        return len(groups) > 1 and not is_counted
     return [len(group) for group in groups] in ([3, 3, 4], [1, 3, 3, 4])
 
 
