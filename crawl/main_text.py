@@ -10,7 +10,7 @@ from collections import Counter
 
 from lxml import etree, html
 
-from crawl.page_tree import BLANK_MARK, BULLET_MARK, LINE_MARK, PARAGRAPH_MARK, SPACE_MARK
+from crawl.page_tree import BLANK_MARK, BLOCK_MARK, BULLET_MARK, LINE_MARK, PARAGRAPH_MARK, SPACE_MARK
 from crawl.text_blocks import read_blocks
 from crawl.visible_text import visible_text
 
@@ -81,7 +81,10 @@ def tidy(text: str) -> str:
     """Return the text in NFC, marks turned back, without invisible characters and without blanks that show nothing."""
     text = text.replace(BLANK_MARK, " ")
     text = re.sub(r"[^\S\n]+", " ", visible_text(text))
-    text = re.sub(f"({BULLET_MARK}[\\s{PARAGRAPH_MARK}]*)+", "- ", text)  # a paragraph begins beside its bullet
+    text = re.sub(
+        f"({BULLET_MARK}[\\s{PARAGRAPH_MARK}{BLOCK_MARK}]*)+", "- ", text
+    )  # a paragraph begins beside its bullet
+    text = re.sub(f"\\s*{BLOCK_MARK}[\\s{BLOCK_MARK}]*", "\n", text)
     text = re.sub(f"\\s*{PARAGRAPH_MARK}[\\s{PARAGRAPH_MARK}]*", PARAGRAPH_MARK, text)
     text = re.sub(r" *\n[ \n]*", "\n", text)
     text = re.sub(f"(^|[\n{PARAGRAPH_MARK}])\\| ", r"\1", text)  # bars part cells, rows do not begin with one

@@ -5,12 +5,15 @@ import re
 from lxml import etree, html
 
 # What white space would not survive folding stands as private-use characters until the end: line breaks and indentation
-# of preformatted text, the bullet of an item, the end of a paragraph, the blank between a word and marked-up words.
+# of preformatted text, the bullet of an item, the end of a paragraph, the blank between a word and marked-up words, and
+# the break between blocks that would be joined.
 LINE_MARK, SPACE_MARK, BULLET_MARK, PARAGRAPH_MARK, BLANK_MARK = "\ue000", "\ue001", "\ue002", "\ue003", "\ue004"
-MARKS = re.compile(r"[\ue000-\ue004]")
+BLOCK_MARK = "\ue005"
+MARKS = re.compile(r"[\ue000-\ue005]")
 # What HTML itself sets apart from the text; where trafilatura finds little, it would take these along.
 NO_TEXT_TAGS = ("nav", "select", "button", "video", "audio", "iframe")
 INLINE_TAGS = ("a", "abbr", "b", "cite", "code", "dfn", "em", "i", "kbd", "q", "samp", "small", "span", "strong", "var")
+ITEM_TAGS = ("li", "dd")
 BLOCK_TAGS = re.compile(
     "article|blockquote|details|div|dl|fieldset|figure|footer|form|h[1-6]|header|hr|iframe|input|li|main|ol|p|pre|section|"
     "table|textarea|ul"
@@ -41,6 +44,7 @@ def parse_page(text: str) -> html.HtmlElement | None:
         element.drop_tree()
     for block in tree.iter("pre"):
         _mark_element(block)
+    _mark_blocks(tree)
     _mark_blanks(tree)
     _rename_anchors(tree)
     _turn_divs_into_paragraphs(tree)
@@ -54,6 +58,28 @@ def _mark_element(block: html.HtmlElement) -> None:
         element.text = _mark_breaks(element.text)
         if element is not block:
             element.tail = _mark_breaks(element.tail)
+
+
+def _mark_blocks(tree: html.HtmlElement) -> None:
+    """Keep the paragraphs of an item, and what an empty block parts, from running into one another.
+
+    trafilatura joins the text of blocks within an item, and drops what is empty.
+    """
+    num_items_open = 0
+    for event, element in etree.iterwalk(tree, events=("start", "end")):
+        if element.tag in ITEM_TAGS:
+            num_items_open += 1 if event == "start" else -1
+        elif event == "end" and element.tag in ("p", "div"):
+            _mark_block(element, num_items_open > 0)
+
+
+def _mark_block(block: html.HtmlElement, is_in_item: bool) -> None:
+    parent, is_empty = block.getparent(), len(block) == 0 and not (block.text or "").strip()
+    is_first = block.getprevious() is None and (parent is None or not (parent.text or "").strip())
+    if is_in_item and not is_empty and not is_first:
+        block.text = BLOCK_MARK + (block.text or "").lstrip()
+    if (is_in_item or is_empty) and (block.tail or "").strip():
+        block.tail = BLOCK_MARK + block.tail.lstrip()
 
 
 def _mark_blanks(tree: html.HtmlElement) -> None:

@@ -99,6 +99,21 @@ def test_list_items_stand_on_lines_of_their_own() -> None:
     assert text == f"{PROSE}\n\n- oak\n- ash tree\n- fir\n- Nordmann fir\n\n{PROSE} Again."
 
 
+def test_paragraphs_of_an_item_and_what_an_empty_block_parts_stand_on_lines_of_their_own() -> None:
+    oak = "<li><div>Oaks grow.</div><a id='x'></a><div>They are old. <b>Very</b> old.</div> And wide.</li>"
+    ash = "<li><div class='para'><div class='title'>Ash.</div> It is <i>tall</i>.</div></li>"
+    fir = "<li><img src='fir.png'><p>Fir</p></li>"
+    parted = f"<p>{PROSE}<div class='break'></div>It goes on.</p>"
+    text = cleaned(page(f"<article>{parted}<ul>{oak}{ash}{fir}</ul><p>{PROSE} Again.</p></article>")).text
+    items = "- Oaks grow.\nThey are old. Very old.\nAnd wide.\n- Ash.\nIt is tall.\n- Fir"
+    assert text == f"{PROSE}\n\nIt goes on.\n\n{items}\n\n{PROSE} Again."
+
+
+def test_what_an_empty_block_parts_within_a_block_stands_on_lines_of_its_own() -> None:
+    parted = f"<div>{PROSE}<div class='break'></div>It goes on.</div>"
+    assert cleaned(page(f"<article>{parted}</article>")).text == f"{PROSE}\nIt goes on."
+
+
 def test_words_stay_apart_at_the_seams_of_markup() -> None:
     owner = "<li><p>its owner (called <code>u</code> as in <i>user</i>);</p></li>"
     items = f"<ul>{owner}<li>H<sub>2</sub>O <b>is</b> wet</li></ul>"
