@@ -16,6 +16,7 @@ from pipelines.prose_stats import (
     count_prose,
     fate_bars,
     length_bars,
+    score_bars,
     split_lines,
 )
 
@@ -59,6 +60,7 @@ def gather_prose(out: Path) -> Prose | None:
         "What became of the pages": fate_bars(manifest.counts),
         "Words a document": length_bars(stats.lengths),
         "Languages": amount_bars(stats.languages, NUM_LANGUAGES, "unknown"),
+        "Quality": score_bars(stats.scores),
         "Hosts": amount_bars(stats.hosts, NUM_HOSTS, "no host"),
     }
     return Prose(

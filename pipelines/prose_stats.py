@@ -54,6 +54,7 @@ class ProseStats:
         hosts: By host, "" for what came from none.
         splits: By split.
         lengths: Documents by the bits of their number of words: those of 64 to 127 words under 7.
+        scores: Documents by the tenth that their quality score lies in: those of 0.7 to 0.8 under 7.
         private_data: Placeholders by kind.
     """
 
@@ -62,6 +63,7 @@ class ProseStats:
     hosts: defaultdict[str, Amount] = field(default_factory=lambda: defaultdict(Amount))
     splits: defaultdict[str, Amount] = field(default_factory=lambda: defaultdict(Amount))
     lengths: Counter[int] = field(default_factory=Counter)
+    scores: Counter[int] = field(default_factory=Counter)
     private_data: Counter[str] = field(default_factory=Counter)
 
     def add_document(self, row: Row) -> None:
@@ -71,6 +73,7 @@ class ProseStats:
             amount.documents += 1
             amount.words += row["num_words"]
         self.lengths[row["num_words"].bit_length()] += 1
+        self.scores[min(9, int(10 * row["quality_score"]))] += 1
         self.private_data.update(json.loads(row["private_data"]))
 
     def add_reject(self, row: Row) -> None:
@@ -119,6 +122,16 @@ def length_bars(lengths: Mapping[int, int]) -> list[Bar]:
     return [Bar(f"{1 << each >> 1:,} – {(1 << each) - 1:,}", lengths.get(each, 0)) for each in bits]
 
 
+def score_bars(scores: Mapping[int, int]) -> list[Bar]:
+    """A line for each tenth; none where no document has a score above 0.1, as where none were scored.
+
+    >>> [bar[:2] for bar in score_bars({8: 3, 9: 1})][-2:], score_bars({0: 4})
+    ([('0.8 – 0.9', 3), ('0.9 – 1.0', 1)], [])
+    """
+    tenths = range(10) if any(scores) else ()
+    return [Bar(f"{each / 10} – {(each + 1) / 10}", scores.get(each, 0)) for each in tenths]
+
+
 def amount_bars(amounts: Mapping[str, Amount], most: int, nameless: str) -> list[Bar]:
     """A line for each of the largest, and one for all others."""
     ordered = sorted(amounts.items(), key=lambda item: (-item[1].documents, -item[1].away, item[0]))
@@ -144,7 +157,7 @@ def split_lines(out: Path, stats: ProseStats) -> list[SplitLine]:
 def count_prose(folder: Path, manifest: Manifest) -> ProseStats:
     """The text stage in a folder, counted."""
     stats = ProseStats()
-    columns = ("url", "num_words", "language", "private_data", "split")
+    columns = ("url", "num_words", "language", "private_data", "quality_score", "split")
     for row in stage_rows(folder, manifest, "documents-", columns):
         stats.add_document(row)
     for row in stage_rows(folder, manifest, "rejects-", ("key",)):

@@ -17,6 +17,7 @@ import jinja2
 import pyarrow.parquet as pq
 
 from crawl.image_settings import EXTENSIONS
+from pipelines.drawn import GONE
 from pipelines.errors import StageError
 from pipelines.folders import STAGE_NAMES, current_manifest
 from pipelines.prose_report import gather_prose
@@ -118,7 +119,7 @@ def _examples(folder: Path, manifest: Manifest) -> dict[str, list[tuple[str, str
         names = ["key" if file.path.startswith("rejects-") else "url", "reason", "detail"]
         columns = pq.read_table(folder / file.path, columns=names)
         for url, reason, detail in zip(*(columns[name].to_pylist() for name in names), strict=True):
-            if reason and len(found.setdefault(reason, [])) < NUM_REJECTS:
+            if reason and reason != GONE and len(found.setdefault(reason, [])) < NUM_REJECTS:
                 found[reason].append((url, detail))
     return found
 

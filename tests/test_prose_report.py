@@ -198,10 +198,14 @@ def test_without_the_crawl_the_rest_is_shown(out: Path, tmp_path: Path):
 
 def test_a_forgotten_page_is_shown_no_more(out: Path, tmp_path: Path):
     shutil.copytree(out, tmp_path / "out")
-    assert LONG in _report(tmp_path / "out").text
+    before = _report(tmp_path / "out").text
+    assert LONG in before
+    assert "onerror%3D" in before
     sha256 = hashlib.sha256((out.parent / "texts" / NAMED).read_bytes()).hexdigest()
     assert seedbed("forget", tmp_path / "out", "--sha256", sha256).returncode == 0
-    assert LONG not in _report(tmp_path / "out").text
+    text = _report(tmp_path / "out").text
+    assert LONG not in text
+    assert "onerror%3D" not in text
 
 
 def _twin(out: Path) -> dict[str, Any]:
