@@ -124,6 +124,7 @@ def test_what_is_private_is_found_and_nothing_else() -> None:
         ("2125552368 and 4111111111111112", "2125552368 and 4111111111111112"),
         ("call 2125552368", "call <phone>"),
         ("N° vert 0 800 123 456, 0  01 42 68 53 00", "N° vert <phone>, 0  <phone>"),
+        ("监督电话：13611778776", "监督电话：<phone>"),
         ("drwxr-xr-x root/root         0 2021-07-25 20:43 ./", None),
         ("udev   8108516         0   8108516   0% /dev", None),
         ("_sips._tcp  IN SRV    0 1 5061 sip", None),

@@ -13,7 +13,7 @@ NUMBER = re.compile(
 )
 NAMED = re.compile(
     r"(?:\b(?:tel|telephone|telefon|téléphone|teléfono|telefono|phone|fon|call|mobile|mobil|handy|cell|portable|fax|"
-    r"whatsapp|sms|hotline|ring|móvil|contact)\w{0,2}\b|☎|📞)[^\w\n+(]{0,4}(?:(?:us|me|at|on|no|nr)\b[^\w\n+(]{0,3}){0,2}$",
+    r"whatsapp|sms|hotline|ring|móvil|contact)\w{0,2}\b|☎|📞|电话|手机|传真|電話|전화)[^\w\n+(]{0,4}(?:(?:us|me|at|on|no|nr)\b[^\w\n+(]{0,3}){0,2}$",
     re.IGNORECASE,
 )
 CONTEXT_CHARACTERS = 24
