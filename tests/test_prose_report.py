@@ -87,21 +87,23 @@ def _write_texts(folder: Path) -> None:
     (folder / NAMED).write_text(60 * f"{LONG} ")
 
 
-@pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("prose")
+def _build(root: Path, stages: tuple[str, ...], **text: object) -> Path:
     _write_texts(root / "texts")
     data = {
         "name": "prose",
         "contact": "gardener@example.org",
         "crawl": {"sources": {"texts": {"source": "folder", "path": str(root / "texts")}}},
-        "text": {"min_sentences": 0, "gopher_repetition": None},
+        "text": {"min_sentences": 0, "gopher_repetition": None, **text},
         "windows": {"context": 16, "packing": "best_fit"},
         "split": {"train": 0.4, "val": 0.3, "test": 0.3},
     }
-    recipe = check_recipe(data, "prose.yaml")
-    build(recipe, root / "out", recipe.stages(), 1, Console(quiet=True))
+    build(check_recipe(data, "prose.yaml"), root / "out", stages, 1, Console(quiet=True))
     return root / "out"
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _build(tmp_path_factory.mktemp("prose"), ("crawl", "text", "windows"))
 
 
 def _report(out: Path) -> Page:
@@ -194,6 +196,12 @@ def test_without_the_crawl_the_rest_is_shown(out: Path, tmp_path: Path):
     text = _report(tmp_path).text
     assert "4 documents of 9 pages" in text
     assert "rejected 27 > 10 (its record is gone) no text" in text
+
+
+def test_where_nothing_was_kept_the_page_says_so(tmp_path: Path):
+    text = _report(_build(tmp_path, ("crawl", "text"), gopher_quality={"min_words": 5000})).text
+    assert "0 documents of 9 pages: 0 words in 0 languages, from 1 host." in text
+    assert text.count("nothing was kept") == 3
 
 
 def test_a_forgotten_page_is_shown_no_more(out: Path, tmp_path: Path):

@@ -129,7 +129,7 @@ def test_the_handbook_gives_exactly_these_counts(handbook: Built):
     rejected = {"duplicate_5_grams": 2, "near_duplicate": 11, "too_few_words": 6, "same_text": 7}
     assert handbook.counts("text") == Counts(254, 228, rejected, {})
     assert handbook.splits("triplets") == {"train": 35, "val": 5}
-    assert handbook.splits("windows") == {"train": 4554, "val": 359, "test": 188}
+    assert handbook.splits("windows") == {"train": 4451, "val": 328, "test": 315}
     away = [link for link in handbook.rows("crawl", "links-") if urlsplit(link["to_url"]).hostname != handbook.host]
     assert (len(away), len({link["to_url"] for link in away})) == (2 * 526, 269)
     assert {link["kind"] for link in away} == {"page"}
