@@ -172,7 +172,16 @@ class HostVisits:
             answer, earlier = await self._ask(target, None), None
             asked = Asked(asked.attempts + answer.attempts, rule, timestamp(), site_signals)
             visit = self._judge(target, answer, asked, earlier)
-        return visit if earlier is None else unchanged(visit, earlier)
+        return unchanged(visit, earlier) if earlier is not None and self._is_held(earlier, visit) else visit
+
+    def _is_held(self, earlier: Earlier, visit: Visit) -> bool:
+        """Return whether what a visit brought can be read in an earlier snapshot."""
+        if visit.row.status == 304:
+            return True  # it has just been read there
+        try:
+            return visit.row.sha256 == earlier.sha256 and self._around.recall(earlier).payload == visit.payload
+        except (WarcError, OSError):
+            return False
 
     async def _ask(self, target: Target, earlier: Earlier | None) -> Answer:
         """Ask for a URL, where an earlier snapshot has it on the condition that it has changed."""
