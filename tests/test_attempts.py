@@ -12,7 +12,7 @@ import pytest
 from crawl.host import Surroundings
 from crawl.records import Target, Visit
 from crawl.visit import Asked, unasked
-from pipelines import crawl
+from pipelines import crawl, lanes
 from pipelines.attempts import begin_attempt, committed, end_attempts, finish_attempt, segment_name
 from pipelines.fates import Fates
 from pipelines.leases import LeaseLostError
@@ -116,15 +116,15 @@ def _job(folder: Path) -> Job:
 
 def test_a_lane_that_is_begun_again_asks_for_nothing_that_was_settled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     web = SimulatedWeb({f"h{host}.example": Host(f"{host}", response_s=0) for host in range(NUM_HOSTS)})
-    monkeypatch.setattr(crawl, "Surroundings", partial(Surroundings, fetcher=web))
+    monkeypatch.setattr(lanes, "Surroundings", partial(Surroundings, fetcher=web))
     job = _job(tmp_path)
     finish_part(job.folder, f"{SEEDS}-list", partial(find_seeds, job, "list"))
     ((lane, run),) = [found for batch in enumerate(crawl._batches(job)) for found in crawl._split(batch, job, 1)]
     few = job.recipe.crawl.model_copy(update={"max_urls_per_host": 4})
     first = Job(**{**vars(job), "recipe": job.recipe.model_copy(update={"crawl": few})})
-    crawl.fetch_lane((lane, [run]), first, 1)
+    lanes.fetch_lane((lane, [run]), first, 1)
     assert crawl.round_totals(job, 1) == crawl.RoundTotals(found=30, due=30, asked=12)
-    crawl.fetch_lane((lane, [run]), job, 1)
+    lanes.fetch_lane((lane, [run]), job, 1)
     asked = Counter((request.host, request.path) for request in web.log if request.path != "/robots.txt")
     assert len(asked) == asked.total() == NUM_HOSTS * NUM_PICTURES
     settled = _settled(job.folder)
