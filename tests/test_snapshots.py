@@ -189,6 +189,18 @@ def test_what_a_budget_left_out_is_asked_for_by_the_next_snapshot(tmp_path: Path
     assert {path: _ledger(tmp_path)[path]["fate"] for path in left_out} == {"/elm": "kept", "/gone": "failed"}
 
 
+def test_what_failed_is_asked_for_again_by_the_next_snapshot_and_not_before(tmp_path: Path):
+    unwell = {**FIRST, "/elm": Answer(503, {"Content-Type": "text/plain"}, b"later")}
+    with serve(pages(unwell)) as site:
+        _build(site, tmp_path, "first", max_attempts=1)
+    assert _ledger(tmp_path)["/elm"]["reason"] == "http_503"
+    with serve(pages({**FIRST, "/": _page("", "home-2")})) as site:
+        _build(site, tmp_path, "first", max_attempts=1)
+        assert site.requests == []  # it is committed, and stays as it is
+        _build(site, tmp_path, "second", max_attempts=1)
+    assert _ledger(tmp_path)["/elm"]["fate"] == "kept"  # though no page leads there any more
+
+
 def test_what_is_forgotten_goes_from_all_snapshots_and_the_rest_still_reads(later: dict[str, Answer], tmp_path: Path):
     _snapshots(later, tmp_path)
     forget(tmp_path, [("url", f"{HOME}/oak")])
