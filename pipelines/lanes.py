@@ -26,7 +26,10 @@ from pipelines.tables import in_batches
 from pipelines.tombstones import FILE as TOMBSTONES
 
 MAX_MOVED = 1_000
-"""Hosts of a lane whose robots.txt has moved to a host of another one, and that are visited in one round."""
+"""Hosts of a lane whose robots.txt has moved to a host of another one, and that are visited in one round…"""
+
+MAX_MOVED_URLS = 10_000
+"""…as long as there are no more than so many URLs on them."""
 
 ASKED = f"{WORK}/asked"
 """Stands in the folder of a crawl as soon as it may have asked anybody."""
@@ -98,7 +101,7 @@ async def _visit(
             is_asked_before=is_asked_before,
             recall=functools.partial(_recall, job.folder),
             is_ours=lambda host: slot_of(host) in slots,
-            put_off=lambda work: None if len(moved) >= MAX_MOVED else moved.append(work),
+            put_off=functools.partial(_keep, moved),
         )
         limits = (config.records_per_segment, config.segment_time_s)
         with SegmentWriter(job.folder, name, *limits, leases.check, num_before) as segments:
@@ -106,6 +109,13 @@ async def _visit(
             async for visit in visit_lane(work, settings, around):
                 segments.add(visit)
         return segments
+
+
+def _keep(moved: list[HostWork], work: HostWork) -> None:
+    """Keeps what is to do on a host for later, if there is room; else it stays due."""
+    num_urls = sum(len(each.targets) + len(each.known) for each in moved)
+    if len(moved) < MAX_MOVED and num_urls < MAX_MOVED_URLS:
+        moved.append(work)
 
 
 @asynccontextmanager

@@ -4,16 +4,23 @@ import itertools
 import threading
 import time
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
 from rich.console import Console
 
+from crawl.host import Surroundings
+from pipelines import crawl, lanes
 from pipelines.build import build
 from pipelines.frontier import slot_of
 from pipelines.load_recipe import check_recipe
-from tests.builds import table_rows
+from pipelines.receipts import finish_part, receipt_names
+from pipelines.seeds import SEEDS, find_seeds
+from tests.builds import list_job, table_rows
 from tests.loopback import NOT_FOUND, Answer, serve
+from tests.simulated_web import Host, SimulatedWeb
 
 WORKERS = 2
 DELAY_S = 0.05
@@ -71,8 +78,27 @@ def test_a_robots_txt_in_another_lane_is_asked_for_while_nobody_else_asks_there(
         assert refused == [ruling]
 
 
+def test_of_many_hosts_whose_robots_txt_moved_some_stay_due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    moved = {host: Host(host, robots_at=ELSEWHERE[0], response_s=0) for host in HOME}
+    web = SimulatedWeb({**moved, ELSEWHERE[0]: Host(ELSEWHERE[0], response_s=0)})
+    monkeypatch.setattr(lanes, "Surroundings", partial(Surroundings, fetcher=web))
+    monkeypatch.setattr(lanes, "MAX_MOVED_URLS", 3)
+    job = list_job(tmp_path, [f"http://{host}/{number}.png" for host in HOME for number in range(2)], WORKERS)
+    finish_part(job.folder, f"{SEEDS}-list", partial(find_seeds, job, "list"))
+    for number, asked in ((1, 4), (2, 2)):
+        batches = enumerate(crawl._batches(job))
+        runs = [run for batch in batches for lane, run in crawl._split(batch, job, number) if lane == 0]
+        lanes.fetch_lane((0, runs), job, number)
+        totals = crawl.round_totals(job, number)
+        assert (totals.found, totals.due, totals.asked) == (6, 6 if number == 1 else 2, asked)
+    pictures = [(request.host, request.path) for request in web.log if request.path != "/robots.txt"]
+    assert sorted(pictures) == sorted((host, f"/{number}.png") for host in HOME for number in range(2))
+    segments = [name for name in receipt_names(job.folder) if name[0].isdigit()]
+    assert segments == ["001-00-00000", "002-00-00000"]
+
+
 def _crawl(out: Path, port: int, hosts: list[str]) -> None:
-    crawl: dict[str, Any] = {
+    section: dict[str, Any] = {
         "sources": {"grove": {"source": "site", "seeds": [f"http://{host}/" for host in hosts]}},
         "allow_hosts": hosts,
         "connect_to": dict.fromkeys(hosts, f"127.0.0.1:{port}"),
@@ -80,5 +106,5 @@ def _crawl(out: Path, port: int, hosts: list[str]) -> None:
         "response_time_multiple": 0,
         "site_opt_outs": False,
     }
-    data = {"name": "grove", "contact": "gardener@example.org", "crawl": crawl}
+    data = {"name": "grove", "contact": "gardener@example.org", "crawl": section}
     build(check_recipe(data, "grove.yaml"), out, ("crawl",), WORKERS, Console(quiet=True))
