@@ -52,7 +52,7 @@ def test_only_what_slots_are_held_is_read_and_compacted(tmp_path: Path, now: lis
 
 
 def test_the_files_stay_small_however_long_a_crawl_goes_on(tmp_path: Path, now: list[float]):
-    for _ in range(50):
+    for _ in range(12):
         pauses = PausesFile(tmp_path, ALL)
         for number in range(20):
             for until in range(5):
