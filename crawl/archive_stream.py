@@ -7,12 +7,14 @@ from typing import BinaryIO, NamedTuple
 PIECE_BYTES = 16 * 1024
 """Compressed bytes inflated at a time: at most 1,032 times as many come out. Source: zlib's technical details."""
 
+GZIP_WINDOW = 16 + zlib.MAX_WBITS
+"""For zlib: gzip members, and nothing else."""
+
 MAX_LINE_BYTES = 64 * 1024
 """Of a header line."""
 
 _SEARCH_BYTES = 1024 * 1024
 _MAGIC = b"\x1f\x8b\x08"
-_GZIP_WINDOW = 16 + zlib.MAX_WBITS
 _SCHEME = rb"(?:https?|ftp|dns|filedesc|warcinfo|metadata)"
 _WARC_START = rb"WARC/[0-9]+\.[0-9]+\r?\n"
 _ARC_START = _SCHEME + rb":[^\r\n]{0,8192} [0-9]{1,9}\r?\n"
@@ -141,7 +143,7 @@ class ArchiveStream:
 
     def _begin_member(self) -> None:
         self._member, self._inner = self._raw_offset, 0
-        self._inflate = zlib.decompressobj(_GZIP_WINDOW)
+        self._inflate = zlib.decompressobj(GZIP_WINDOW)
 
     def _begin_next_member(self) -> bool:
         """Go on to the next member of a gzipped archive; return whether there is one."""

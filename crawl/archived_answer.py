@@ -55,8 +55,11 @@ def http_headers(block_start: bytes) -> tuple[int, tuple[tuple[str, str], ...], 
     status = _STATUS_LINE.match(block_start)
     if status is None:
         return None
-    ends = [(found, len(end)) for end in (b"\r\n\r\n", b"\n\n") if (found := block_start.find(end)) >= 0]
-    end, blank = min(ends, default=(len(block_start), 0))
+    end, blank = block_start.find(b"\r\n\r\n"), 4
+    if (bare := block_start.find(b"\n\n", 0, end if end >= 0 else len(block_start))) >= 0:
+        end, blank = bare, 2
+    if end < 0:
+        end, blank = len(block_start), 0
     lines = block_start[:end].replace(b"\r\n", b"\n").split(b"\n")[1:]
     pairs = (line.decode("latin-1").partition(":") for line in lines)
     headers = tuple((name.strip().lower(), value.strip()) for name, colon, value in pairs if colon)

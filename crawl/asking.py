@@ -27,6 +27,10 @@ class AskingOverError(Exception):
     """No further request may begin; whatever was due stays due."""
 
 
+class NotOursError(Exception):
+    """What is to be asked next is another's host, for now; the message names it."""
+
+
 class Fetcher(Protocol):
     """Whoever makes requests: `crawl.http.Client`, or a simulated web."""
 
@@ -69,6 +73,7 @@ class Asker:
         pauses: what hosts have asked for.
         may_ask: says before each request whether it may still begin.
         is_asked_before: whether another process may have asked these hosts a moment ago.
+        is_ours: tells which hosts nobody else asks meanwhile.
     """
 
     def __init__(
@@ -79,9 +84,10 @@ class Asker:
         may_ask: Callable[[], bool] = lambda: True,
         *,
         is_asked_before: bool = False,
+        is_ours: Callable[[str], bool] = lambda host: True,
     ) -> None:
         self._fetcher, self._settings, self._pauses, self._may_ask = fetcher, settings, pauses, may_ask
-        self._is_asked_before = is_asked_before
+        self._is_asked_before, self._is_ours = is_asked_before, is_ours
         self._gates: dict[str, Gate] = {}
         self._left: list[str] = []
         self._robots: dict[str, tuple[float, Robots | FetchError]] = {}
@@ -137,6 +143,7 @@ class Asker:
 
         Raises:
             AskingOverError: as `ask`.
+            NotOursError: it has moved to a host that is not ours to ask.
         """
         origin, now = origin_of(url), _now()
         asked_at, robots = self._robots.get(origin, (float("-inf"), None))
@@ -184,6 +191,11 @@ class Asker:
 
     async def _ask_robots(self, url: str) -> Robots | FetchError:
         for _ in range(MAX_ROBOTS_REDIRECTS + 1):
+            if not self._is_ours(host_of(url)):
+                raise NotOursError(host_of(url))
+            held_s = self.held_s(host_of(url))
+            if held_s > max(self._settings.delay_s, self._settings.max_delay_s):
+                return FetchError("retry_after_too_long", f"robots.txt: {host_of(url)} asks for {held_s:.0f} s")
             answer = await self.ask(
                 url,
                 accept="text/plain,*/*;q=0.5",

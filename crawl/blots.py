@@ -6,7 +6,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO
 
-from crawl.warc import GZIP_WINDOW, WarcError, record_id
+from crawl.archive_stream import GZIP_WINDOW
+from crawl.warc import WarcError, record_id
 
 _PIECE_BYTES = 64 * 1024
 _GZIP_COMMENTED = bytes([0x1F, 0x8B, 8, 0x10, 0, 0, 0, 0, 0, 255])

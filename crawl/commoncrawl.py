@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from crawl.api import ApiAnswer, Params
+from crawl.archive_stream import GZIP_WINDOW
 from crawl.damage import Damage, damage
 from crawl.http import FetchError
 from crawl.urls import canonical_url, origin_of
@@ -28,7 +29,6 @@ GetRange = Callable[[str, int, int], bytes]
 _FIELDS = "url,timestamp,status,mime,digest,filename,offset,length"
 _FILENAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*\.gz")
 _DIGITS = re.compile(r"\d{1,18}")
-_GZIP_WINDOW = 16 + zlib.MAX_WBITS
 _PIECE_BYTES = 1024 * 1024
 
 
@@ -228,7 +228,7 @@ def _record(line: bytes, number: int, source: str, settings: CommonCrawlSettings
 
 def _member_fault(data: bytes) -> str:
     """Return why bytes are not exactly one gzip member, "" where they are; what it holds is not kept."""
-    inflate = zlib.decompressobj(_GZIP_WINDOW)
+    inflate = zlib.decompressobj(GZIP_WINDOW)
     try:
         while data and not inflate.eof:
             inflate.decompress(data, _PIECE_BYTES)

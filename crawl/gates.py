@@ -25,7 +25,8 @@ class Pause(NamedTuple):
     Attributes:
         delay_s: seconds between two requests.
         until: seconds since 1970 before which it is not to be asked.
-        gap_s: the longest pause that any request so far has called for, in seconds.
+        gap_s: the longest pause that any request so far has called for, in seconds; 0 where all those are over at
+            `until`.
     """
 
     delay_s: float = 0.0
@@ -59,7 +60,9 @@ class Gate:
         now = _now()
         self._ended_at = now if is_asked_before else float("-inf")
         self._held_until = max(now + known.until - wall_clock(), now + known.gap_s if is_asked_before else now)
-        self._longest_s = max(settings.delay_s, known.gap_s)
+        self._longest_s = max(self._delay_s, known.gap_s)
+        if known.delay_s > known.gap_s:  # it says nothing of requests that follow
+            self._note()
 
     @property
     def gap_s(self) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from crawl.asking import Answer, Asker, AskingOverError, Fetcher, is_host_down
+from crawl.asking import Answer, Asker, AskingOverError, Fetcher, NotOursError, is_host_down
 from crawl.gates import Pauses
 from crawl.http import FetchError
 from crawl.records import Earlier, LinkRow, Target, Visit, link_of, target_of
@@ -76,6 +76,8 @@ class Surroundings:
         may_ask: says before each request whether it may still begin.
         is_asked_before: whether another process may have asked these hosts a moment ago: each then begins with a pause.
         recall: reads what an earlier snapshot has of a URL.
+        is_ours: tells which hosts nobody else asks meanwhile: a robots.txt may have moved to any.
+        put_off: takes what is left to do on a host whose robots.txt has moved to one that is not ours.
     """
 
     fetcher: Fetcher | None = None
@@ -84,12 +86,15 @@ class Surroundings:
     may_ask: Callable[[], bool] = lambda: True
     is_asked_before: bool = False
     recall: Callable[[Earlier], StoredResponse] = _recall_nothing
+    is_ours: Callable[[str], bool] = lambda host: True
+    put_off: Callable[[HostWork], None] = lambda work: None
 
 
 class HostVisits:
     """What is due on one host, and how far we are with it."""
 
     def __init__(self, work: HostWork, asker: Asker, settings: FetchSettings, around: Surroundings) -> None:
+        self._work = work
         self._name, self._known, self._earlier, self._carried = work.host, work.known, work.earlier, work.carried
         self._asker, self._settings, self._around = asker, settings, around
         self._site_files = SiteFiles(asker, settings)
@@ -127,12 +132,22 @@ class HostVisits:
                 visit = await self._visit(target)
             except AskingOverError:
                 return
+            except NotOursError:
+                self._around.put_off(self._left(target))
+                return
             if self._sitemaps:
                 visit, self._sitemaps = replace(visit, links=(*self._sitemaps, *visit.links)), ()
             self._follow(target, visit)
             if target.url in self._carried:
                 visit = replace(visit, links=(link_of(target, target.url), *visit.links))
             await emit(visit)
+
+    def _left(self, target: Target) -> HostWork:
+        """Return what is left to do, from a target on."""
+        targets = [target, *self._due.values()]
+        known = {*self._known, *self._seen} - {each.url for each in targets}
+        spent = HostSpent(self._spent["page"], self._spent["image"])
+        return self._work._replace(targets=targets, known=known, spent=spent)
 
     def _may_go_on(self, deadline: float) -> bool:
         return (
@@ -172,7 +187,16 @@ class HostVisits:
             answer, earlier = await self._ask(target, None), None
             asked = Asked(asked.attempts + answer.attempts, rule, timestamp(), site_signals)
             visit = self._judge(target, answer, asked, earlier)
-        return visit if earlier is None else unchanged(visit, earlier)
+        return unchanged(visit, earlier) if earlier is not None and self._is_held(earlier, visit) else visit
+
+    def _is_held(self, earlier: Earlier, visit: Visit) -> bool:
+        """Return whether what a visit brought can be read in an earlier snapshot."""
+        if visit.row.status == 304:
+            return True  # it has just been read there
+        try:
+            return visit.row.sha256 == earlier.sha256 and self._around.recall(earlier).payload == visit.payload
+        except (WarcError, OSError):
+            return False
 
     async def _ask(self, target: Target, earlier: Earlier | None) -> Answer:
         """Ask for a URL, where an earlier snapshot has it on the condition that it has changed."""

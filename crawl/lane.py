@@ -43,7 +43,14 @@ async def visit_lane(
         fetcher = around.fetcher
         if fetcher is None:
             fetcher = await stack.enter_async_context(Client(settings))
-        asker = Asker(fetcher, settings, around.pauses, around.may_ask, is_asked_before=around.is_asked_before)
+        asker = Asker(
+            fetcher,
+            settings,
+            around.pauses,
+            around.may_ask,
+            is_asked_before=around.is_asked_before,
+            is_ours=around.is_ours,
+        )
         runner = asyncio.create_task(_visit_hosts(work, asker, settings, around, emit))
         runner.add_done_callback(lambda _: visits.put_nowait(None))
         try:

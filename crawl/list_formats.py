@@ -97,10 +97,8 @@ def rows_of_json(file: BinaryIO, columns: Sequence[str], name: str) -> Iterator[
     return _rows_of_columns(table, columns, name)
 
 
-def rows_of_parquet(
-    file: BinaryIO, columns: Sequence[str], name: str, row_groups: Sequence[int] | None = None
-) -> Iterator[Row | BadRow]:
-    """Yield the columns of each row of some row groups, of all if None; no other column is read.
+def rows_of_parquet(file: BinaryIO, columns: Sequence[str], name: str) -> Iterator[Row | BadRow]:
+    """Yield the columns of each row; no other column is read.
 
     Raises:
         ListError: a column is missing or there twice, or the file is damaged.
@@ -108,24 +106,11 @@ def rows_of_parquet(
     try:
         table = pq.ParquetFile(file, buffer_size=2**20, pre_buffer=False, page_checksum_verification=True)
         _check_columns(columns, table.schema_arrow.names, name)
-        for batch in table.iter_batches(_BATCH_ROWS, row_groups=row_groups, columns=list(columns)):
+        for batch in table.iter_batches(_BATCH_ROWS, columns=list(columns)):
             yield from _without_nanoseconds(batch).to_pylist()
     except ListError:
         raise
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-        raise ListError(f"{name} cannot be read as Parquet: {_one_line(error)}") from error
-
-
-def row_group_sizes(file: BinaryIO, name: str) -> list[int]:
-    """Return the number of rows of each row group of a Parquet file.
-
-    Raises:
-        ListError: the file is damaged.
-    """
-    try:
-        metadata = pq.read_metadata(file)
-        return [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
-    except (pa.ArrowException, OSError, ValueError) as error:
         raise ListError(f"{name} cannot be read as Parquet: {_one_line(error)}") from error
 
 

@@ -14,7 +14,7 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any, BinaryIO, Literal, NamedTuple, cast
 from urllib.parse import urlsplit
@@ -25,7 +25,6 @@ from crawl.damage import Damage, damage
 from crawl.list_formats import (
     BadRow,
     Row,
-    row_group_sizes,
     rows_of_csv,
     rows_of_json,
     rows_of_json_lines,
@@ -55,7 +54,6 @@ class ListSettings:
         hash_column: column of what the payloads must hash to, in hexadecimal digits or bytes, None where there is none.
         hash_algorithm: what those hashes are.
         extra_columns: columns carried along.
-        storage_options: what fsspec's file system for the list takes, such as keys and an endpoint.
     """
 
     url_column: str = "url"
@@ -63,7 +61,6 @@ class ListSettings:
     hash_column: str | None = None
     hash_algorithm: HashAlgorithm = "sha256"
     extra_columns: tuple[str, ...] = ()
-    storage_options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -90,34 +87,6 @@ class ListedUrl(NamedTuple):
     row: int
 
 
-class Part(NamedTuple):
-    """A share of a list, for one worker.
-
-    Attributes:
-        path: the file.
-        row_group: which row group of a Parquet file, None for the whole of any other.
-        first_row: number of its first row, as in `ListedUrl`.
-    """
-
-    path: str
-    row_group: int | None
-    first_row: int
-
-
-def plan_parts(path: str, storage_options: Mapping[str, Any] | None = None) -> list[Part]:
-    """Return the parts of a list that can be read apart: the row groups of a Parquet file, else the whole.
-
-    Raises:
-        ListError: the file is of another kind, or damaged.
-        OSError: it cannot be opened.
-    """
-    if _format_of(path) != ("parquet", False):
-        return [Part(path, None, 1)]
-    with _opened(path, storage_options or {}) as file:
-        sizes = row_group_sizes(file, path)
-    return [Part(path, group, 1 + sum(sizes[:group])) for group in range(len(sizes))]
-
-
 def read_url_list(path: str, settings: ListSettings) -> Iterator[ListedUrl | Damage]:
     """Yield each row of a list, in order: its URL with all that stands beside it, or why there is none.
 
@@ -127,14 +96,9 @@ def read_url_list(path: str, settings: ListSettings) -> Iterator[ListedUrl | Dam
         ListError: the list cannot be read, or has not all the columns; the message says where and what would do.
         OSError: the file cannot be opened.
     """
-    return read_part(Part(path, None, 1), settings)
-
-
-def read_part(part: Part, settings: ListSettings) -> Iterator[ListedUrl | Damage]:
-    """Yield the rows of one part; see `read_url_list`."""
-    with _opened(part.path, settings.storage_options) as file:
-        for number, row in enumerate(_rows(file, part, settings.columns), part.first_row):
-            yield _listed(row, number, part.path, settings)
+    with _opened(path) as file:
+        for number, row in enumerate(_rows(file, path, settings.columns), 1):
+            yield _listed(row, number, path, settings)
 
 
 def _format_of(path: str) -> tuple[str, bool]:
@@ -152,14 +116,14 @@ def _format_of(path: str) -> tuple[str, bool]:
 
 
 @contextmanager
-def _opened(path: str, storage_options: Mapping[str, Any]) -> Iterator[BinaryIO]:
+def _opened(path: str) -> Iterator[BinaryIO]:
     """Give the file, its gzip undone.
 
     Raises:
         ListError: it is not gzip, though its name says so, or damaged.
     """
     ending, is_gzipped = _format_of(path)
-    with fsspec.open(path, "rb", **storage_options) as stored:
+    with fsspec.open(path, "rb") as stored:
         # Files of fsspec have a readline that cannot be told where to stop; Parquet is read in large pieces anyway.
         file = stored if ending == "parquet" else io.BufferedReader(stored)
         if not is_gzipped:
@@ -172,18 +136,17 @@ def _opened(path: str, storage_options: Mapping[str, Any]) -> Iterator[BinaryIO]
             raise ListError(f"{path}: no whole gzip, as its name says: {error}") from error
 
 
-def _rows(file: BinaryIO, part: Part, columns: Sequence[str]) -> Iterator[Row | BadRow]:
-    ending = _format_of(part.path)[0]
+def _rows(file: BinaryIO, path: str, columns: Sequence[str]) -> Iterator[Row | BadRow]:
+    ending = _format_of(path)[0]
     if ending == "txt":
-        return rows_of_text(file, columns, part.path)
+        return rows_of_text(file, columns, path)
     if ending == "json":
-        return rows_of_json(file, columns, part.path)
+        return rows_of_json(file, columns, path)
     if ending == "jsonl":
-        return rows_of_json_lines(file, columns, part.path)
+        return rows_of_json_lines(file, columns, path)
     if ending == "parquet":
-        groups = None if part.row_group is None else [part.row_group]
-        return rows_of_parquet(file, columns, part.path, groups)
-    return rows_of_csv(file, columns, part.path, "\t" if ending == "tsv" else ",")
+        return rows_of_parquet(file, columns, path)
+    return rows_of_csv(file, columns, path, "\t" if ending == "tsv" else ",")
 
 
 def _listed(row: Row | BadRow, number: int, path: str, settings: ListSettings) -> ListedUrl | Damage:

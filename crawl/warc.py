@@ -15,17 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from crawl.archive_stream import GZIP_WINDOW, ArchiveError, ArchiveStream, Place
+from crawl.archived_answer import http_headers
 from crawl.records import Visit
 from crawl.response import charset_of
 from crawl.settings import PRODUCT
+from crawl.warc_reader import read_head
 
 _COMPRESSED_MEDIA = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif", "image/avif"})
 _RENAMED_HEADERS = (b"content-length", b"content-encoding", b"transfer-encoding")
 _HTTP_RESPONSE = "application/http; msgtype=response"
-_PIECE_BYTES = 64 * 1024
 _BLANK_LINE = b"\r\n\r\n"
-GZIP_WINDOW = 16 + zlib.MAX_WBITS
-"""For zlib: gzip members, and nothing else."""
 
 
 class WarcError(Exception):
@@ -152,56 +152,21 @@ def read_record(source: Path | str | BinaryIO, offset: int) -> StoredResponse:
         with Path(source).open("rb") as file:
             return read_record(file, offset)
     name = f"{getattr(source, 'name', 'WARC file')} at offset {offset}"
-    source.seek(offset)
     try:
-        member = _read_member(source)
-    except zlib.error as error:
+        stream = ArchiveStream(source, Place(offset), gzipped=True)
+        record = read_head(stream)
+        block = stream.read(record.num_bytes)
+        stream.skip_line_ends()  # and so to the member's end, which tells whether it is whole
+    except ArchiveError as error:
         raise WarcError(f"{name}: {error}; fetch it again") from error
-    head, begin = _head_at(member, 0, len(member))
-    fields = _fields(head)
-    end = begin + int(fields.get("content-length", "0"))
-    headers: tuple[tuple[str, str], ...] = (("content-type", fields.get("content-type", "")),)
-    kind = fields.get("warc-type")
-    if kind == "response":
-        http_head, begin = _head_at(member, begin, end)
-        headers = _header_lines(http_head)
-    payload = member[begin:end]
-    if kind not in ("response", "resource") or fields.get("warc-payload-digest") != _digest(payload):
+    headers: tuple[tuple[str, str], ...] = (("content-type", record.content_type),)
+    begin = 0
+    if record.kind == "response" and (http := http_headers(block)) is not None:
+        _, headers, begin = http
+    payload = block[begin:]
+    if record.kind not in ("response", "resource") or record.headers.get("warc-payload-digest") != _digest(payload):
         raise WarcError(f"{name}: no record with an intact payload; fetch it again")
-    return StoredResponse(fields.get("warc-target-uri", ""), payload, headers)
-
-
-def _head_at(data: bytes, begin: int, end: int) -> tuple[bytes, int]:
-    """Return what stands before the first empty line, and where what follows it begins; no copy of that is made."""
-    found = data.find(_BLANK_LINE, begin, end)
-    return (data[begin:end], end) if found < 0 else (data[begin:found], found + len(_BLANK_LINE))
-
-
-def _read_member(file: BinaryIO) -> bytes:
-    """Return the gzip member that begins where the file stands.
-
-    Raises:
-        zlib.error: it is damaged or ends early.
-    """
-    inflate = zlib.decompressobj(GZIP_WINDOW)
-    pieces = []
-    while not inflate.eof:
-        data = file.read(_PIECE_BYTES)
-        if not data:
-            raise zlib.error("the file ends inside the record")
-        pieces.append(inflate.decompress(data))
-    return b"".join(pieces)
-
-
-def _fields(head: bytes) -> dict[str, str]:
-    """Return the header fields after a first line, names in lower case; the first of a name counts."""
-    return dict(reversed(_header_lines(head)))
-
-
-def _header_lines(head: bytes) -> tuple[tuple[str, str], ...]:
-    """Return the header fields after a first line in their order, names in lower case."""
-    lines = (line.decode("latin-1").partition(":") for line in head.split(b"\r\n")[1:])
-    return tuple((name.strip().lower(), value.strip()) for name, _, value in lines)
+    return StoredResponse(record.url, payload, headers)
 
 
 def _stored_head(head: bytes, payload_bytes: int) -> bytes:

@@ -271,6 +271,11 @@ def batched(items: Iterable[_Item], count: int) -> Iterator[list[_Item]]:
         yield batch
 
 
+def slot_of(host: str) -> int:
+    """The slot that a host is in, with and without "www.": robots.txt of the one often has moved to the other."""
+    return _order_of(host) % SLOTS
+
+
 @lru_cache(maxsize=10_000)
 def _order_of(host: str) -> int:
-    return int.from_bytes(hashlib.sha256(host.encode()).digest()[:8], "big")
+    return int.from_bytes(hashlib.sha256(host.removeprefix("www.").encode()).digest()[:8], "big")

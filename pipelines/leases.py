@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import psutil
 
@@ -59,6 +59,13 @@ class Holder:
             return True
 
 
+class _Seen(NamedTuple):
+    """A slot's newest lease and when it was renewed by its holder's clock; since when it is that, by ours."""
+
+    state: tuple[Path | None, int]
+    since: float
+
+
 class SlotLeases:
     """The leases of some slots, held from the beginning of a `with` block to its end.
 
@@ -74,22 +81,37 @@ class SlotLeases:
     ) -> None:
         self._folder, self._slots, self._lease_s, self._clock = folder / FOLDER, sorted(slots), lease_s, clock
         self._held: dict[int, Path] = {}
+        self._seen: dict[int, _Seen] = {}
         self._renewed = clock()
 
     def __enter__(self) -> Self:
-        """Waits for each slot in turn, in one order for everybody, so that no two wait for each other."""
+        """Waits for each slot in turn, in one order for everybody, so that no two wait for each other.
+
+        Raises:
+            LeaseLostError: this process was away for too long while it waited.
+        """
         self._folder.mkdir(parents=True, exist_ok=True)
-        for slot in self._slots:
-            self._held[slot] = self._claim(slot)
-        self._renewed = self._clock()
+        try:
+            while waiting := [slot for slot in self._slots if slot not in self._held]:
+                self.renew()
+                self._watch(waiting)
+                if not all(map(self._take, waiting)):
+                    time.sleep(_POLL_S)
+        except LeaseLostError:
+            self._let_go()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Lets the slots go: whoever waits need not wait for the leases to end."""
-        for path in self._held.values():
-            if _newest(path.parent, _slot_of(path)) == path:
+        self._let_go()
+
+    def _let_go(self) -> None:
+        newest = _newest(self._folder)
+        for slot, path in self._held.items():
+            if newest[slot] == path:
                 path.write_text("")
 
     def seconds_left(self) -> float:
@@ -113,32 +135,33 @@ class SlotLeases:
         """
         if self.seconds_left() > self._lease_s * 2 / 3:
             return
-        began = self._clock()
+        began, newest = self._clock(), _newest(self._folder)
         for slot, path in self._held.items():
-            if self.seconds_left() <= 0 or _newest(self._folder, slot) != path:
+            if self.seconds_left() <= 0 or newest[slot] != path:
                 raise LeaseLostError(f"slot {slot} is another's: this process was away for too long")
             os.utime(path)
         self._renewed = began
 
-    def _claim(self, slot: int) -> Path:
-        """Waits until a slot is free, and takes it."""
-        seen: tuple[Path, int] | None = None
-        since = self._clock()
-        while True:
-            newest = _newest(self._folder, slot)
-            if newest is None or _is_free(newest):
-                taken = _create(self._folder, slot, newest)
-                if taken is not None:
-                    return taken
-                continue
-            state = (newest, newest.stat().st_mtime_ns)
-            if state != seen:
-                seen, since = state, self._clock()
-            elif self._clock() - since > self._lease_s:
-                taken = _create(self._folder, slot, newest)
-                if taken is not None:
-                    return taken
-            time.sleep(_POLL_S)
+    def _watch(self, waiting: Iterable[int]) -> None:
+        """Looks at the leases of all slots that are waited for, so that those of one holder end at one time."""
+        found = _newest(self._folder)
+        for slot in waiting:
+            newest = found.get(slot)
+            state = (newest, 0 if newest is None else newest.stat().st_mtime_ns)
+            if slot not in self._seen or self._seen[slot].state != state:
+                self._seen[slot] = _Seen(state, self._clock())
+
+    def _take(self, slot: int) -> bool:
+        """Whether a slot was free, and is ours now."""
+        seen = self._seen[slot]
+        newest = seen.state[0]
+        is_over = self._clock() - seen.since > self._lease_s
+        if newest is None or is_over or _is_free(newest):
+            taken = _create(self._folder, slot, newest)
+            if taken is not None:
+                self._held[slot] = taken
+                return True
+        return False
 
 
 def _create(folder: Path, slot: int, newest: Path | None) -> Path | None:
@@ -158,8 +181,9 @@ def _is_free(path: Path) -> bool:
     return not text or Holder(**json.loads(text)).is_gone()
 
 
-def _newest(folder: Path, slot: int) -> Path | None:
-    return max(folder.glob(f"slot-{slot:02d}.*"), default=None)
+def _newest(folder: Path) -> dict[int, Path]:
+    """The newest lease of each slot that ever had one."""
+    return {_slot_of(path): path for path in sorted(folder.glob("slot-??.*"))}
 
 
 def _slot_of(path: Path) -> int:

@@ -6,17 +6,20 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from pipelines.errors import RecipeError
 from pipelines.recipe import Recipe
 from pipelines.source_recipes import Source
+from pipelines.yaml_text import YamlError, load_yaml, shown
 
 _SOURCES: dict[str, type[BaseModel]] = {
     get_args(model.model_fields["source"].annotation)[0]: model for model in get_args(get_args(Source)[0])
 }
 """The section of each kind of source."""
+
+_MAX_PROBLEMS = 20
+"""Problems of a recipe that get a line; of more it is told how many there are."""
 
 
 def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
@@ -27,9 +30,9 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     """
     name, text = _read(Path(path))
     try:
-        data = yaml.load(text, Loader=_UniqueKeyLoader)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise RecipeError(f"{name}: not YAML: {' '.join(str(error).split())}") from error
+        data = load_yaml(text)
+    except YamlError as error:
+        raise RecipeError(f"{name}: not YAML: {error}") from error
     if not isinstance(data, dict):
         raise RecipeError(f"{name}: a recipe is a YAML mapping (name: …, crawl: …), this is {type(data).__name__}")
     for override in overrides:
@@ -47,32 +50,14 @@ def check_recipe(data: dict[str, Any], name: str) -> Recipe:
         return Recipe.model_validate(data)
     except ValidationError as error:
         lines = [f"{name}: {_explain(problem)}" for problem in error.errors(include_url=False)]
-        raise RecipeError("\n".join(lines)) from error
+        more = [f"{name}: and {len(lines) - _MAX_PROBLEMS} more"] if len(lines) > _MAX_PROBLEMS else []
+        raise RecipeError("\n".join([*lines[:_MAX_PROBLEMS], *more])) from error
 
 
 def bundled_recipes() -> dict[str, str]:
     """The recipes that come with Seedbed, by name."""
     folder = resources.files("pipelines") / "recipes"
     return {Path(f.name).stem: f.read_text("utf-8") for f in folder.iterdir() if f.name.endswith(".yaml")}
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """Plain YAML, but a key that stands twice is an error: one of its two values would be lost unnoticed."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """The mapping in `node`.
-
-        Raises:
-            ConstructorError: a key stands twice.
-        """
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                continue
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"'{key.value}' stands twice", key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
 
 
 def _read(path: Path) -> tuple[str, str]:
@@ -91,7 +76,7 @@ def _override(data: dict[str, Any], override: str) -> None:
     """Sets `a.b=value` in `data`; the value is YAML, so that numbers and lists keep their types."""
     dotted, equals, value = override.partition("=")
     if not equals or not all(dotted.split(".")):
-        raise RecipeError(f"--set {override}: write it as section.key=value, as in images.size=64")
+        raise RecipeError(f"--set {shown(override)}: write it as section.key=value, as in images.size=64")
     *parents, last = dotted.split(".")
     place = data
     for parent in parents:
@@ -99,11 +84,11 @@ def _override(data: dict[str, Any], override: str) -> None:
             place[parent] = {}
         place = place[parent]
         if not isinstance(place, dict):
-            raise RecipeError(f"--set {override}: '{parent}' holds a value, not a section")
+            raise RecipeError(f"--set {shown(override)}: '{parent}' holds a value, not a section")
     try:
-        place[last] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"--set {override}: the value is not YAML") from error
+        place[last] = load_yaml(value)
+    except YamlError as error:
+        raise RecipeError(f"--set {shown(override)}: the value is not YAML: {error}") from error
 
 
 def _explain(problem: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails is a loose TypedDict
@@ -115,14 +100,14 @@ def _explain(problem: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails is 
     if problem["type"] == "missing":
         return f"{place}: missing; {_needed_by(problem['loc'])} needs it"
     if problem["type"] in ("union_tag_not_found", "union_tag_invalid"):
-        kinds = ", ".join(sorted(_SOURCES))
-        return f"{place}.source: {problem['input'].get('source')!r} is no kind of source; it may be one of: {kinds}"
+        named, kinds = shown(repr(problem["input"].get("source"))), ", ".join(sorted(_SOURCES))
+        return f"{place}.source: {named} is no kind of source; it may be one of: {kinds}"
     if problem["type"] in ("model_type", "model_attributes_type"):
-        return f"{place}: {problem['input']!r} will not do: should be a section, as in {place}: {{}}"
+        return f"{place}: {shown(repr(problem['input']))} will not do: should be a section, as in {place}: {{}}"
     message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if isinstance(problem["input"], dict):
         return f"{place}: {message}" if place else message
-    return f"{place}: {problem['input']!r} will not do: {message}"
+    return f"{place}: {shown(repr(problem['input']))} will not do: {message}"
 
 
 def _place(loc: Sequence[str | int]) -> tuple[list[str], type[BaseModel]]:

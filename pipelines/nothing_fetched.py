@@ -1,4 +1,4 @@
-"""What to tell of a crawl that got nothing at all: for each seed what happened, and what would do."""
+"""What to tell of a crawl that got nothing at all, or no answer of an API: what happened, and what would do."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -7,10 +7,13 @@ MAX_TOLD = 5
 """Seeds told of, at most."""
 
 _WOULD_DO = {
+    "api_error": "check what the source asks for",
     "address_refused": "if that machine is yours, name the host under crawl.allow_hosts",
+    "bad_json": "check the address of its API",
     "connection_failed": "is the server up? run again when it is",
     "crawl_delay_too_long": "raise crawl.max_delay_s",
     "dns_failed": "check the spelling, and the network",
+    "http_429": "it is asked for too much; run again later",
     "redirected": "put the address it leads to under the seeds",
     "robots_disallowed": "the site asks not to be crawled; choose another",
     "timeout": "run again later, or raise crawl.timeout_s",
@@ -18,6 +21,7 @@ _WOULD_DO = {
     "too_many_header_bytes": "raise crawl.max_header_bytes",
     "expands_too_much": "it looks like a decompression bomb; if it is none, raise crawl.max_expansion",
     "bad_host_name": "check the spelling",
+    "unknown_crawl": "name one of those under crawls",
     "unwanted_type": "a crawl begins at an HTML page",
 }
 
@@ -31,10 +35,13 @@ def what_happened(rows: Iterable[Mapping[str, Any]]) -> str:
 
 def _tell(row: Mapping[str, Any]) -> str:
     detail = row["final_url"] if row["reason"] == "redirected" else row["detail"]
-    return f"{row['url']}: {row['reason']}{f': {detail}' if detail else ''} ({_would_do(row['reason'])})"
+    return f"{row['url']}: {row['reason']}{f': {detail}' if detail else ''} ({would_do(row['reason'])})"
 
 
-def _would_do(reason: str) -> str:
+def would_do(reason: str) -> str:
+    """What a person can do about a URL that could not be had for a reason."""
+    if reason in _WOULD_DO:
+        return _WOULD_DO[reason]
     if reason.startswith("http_5"):
         return "the server is unwell; run again later"
     if reason.startswith("http_4"):
@@ -43,4 +50,4 @@ def _would_do(reason: str) -> str:
         return "its certificate does not hold; check the address, and the clock"
     if reason.startswith("opted_out"):
         return "the site asks not to be used; choose another"
-    return _WOULD_DO.get(reason, "run again later, or begin elsewhere")
+    return "run again later, or begin elsewhere"

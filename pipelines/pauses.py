@@ -2,36 +2,71 @@
 
 import json
 from collections import UserDict
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from crawl import gates
 from crawl.gates import Pause
+from pipelines.frontier import slot_of
 from pipelines.receipts import WORK
+from shards.manifest import atomic_write
 
 FOLDER = f"{WORK}/pauses"
 
 
 class PausesFile(UserDict[str, Pause]):
-    """Pauses by host, those of all lanes before; what is set is on disk before anything else is asked.
+    """Pauses by host; what is set is on disk before anything else is asked.
+
+    There is a file for each slot, and only who holds the lease of a slot opens it. Nobody asks a host of the slot at
+    that moment, so that a pause between two requests becomes a time until which the host is left alone. What was such
+    a time already and has passed is over: it goes, and the file grows no longer than what two openings noted.
 
     Args:
         folder: the crawl's folder.
-        name: of the file that is written here, and by nobody else.
+        slots: whose lease is held.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, slots: Iterable[int]) -> None:
         super().__init__()
-        (folder / FOLDER).mkdir(parents=True, exist_ok=True)
-        for path in (folder / FOLDER).glob("*.jsonl"):
-            for line in path.read_text().splitlines():
-                with suppress(ValueError):  # cut off by a crash: it was not acted upon
-                    host, *found = json.loads(line)
-                    known = self.data.get(host, Pause())
-                    self.data[host] = Pause(*map(max, known, found))
-        self._path = folder / FOLDER / f"{name}.jsonl"
+        self._folder = folder / FOLDER
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for path in map(self._path, slots):
+            if path.exists():
+                kept = {host: _from_now(pause) for host, pause in _read(path).items() if not _is_over(pause)}
+                self.data.update(kept)
+                if kept:
+                    atomic_write(path, "".join(_line(host, pause) for host, pause in kept.items()).encode())
+                else:
+                    path.unlink()
 
     def __setitem__(self, host: str, pause: Pause) -> None:
         """Remembers a pause."""
         super().__setitem__(host, pause)
-        with self._path.open("a") as file:
-            file.write(json.dumps([host, *pause]) + "\n")
+        with self._path(slot_of(host)).open("a") as file:
+            file.write(_line(host, pause))
+
+    def _path(self, slot: int) -> Path:
+        return self._folder / f"slot-{slot:02d}.jsonl"
+
+
+def _read(path: Path) -> dict[str, Pause]:
+    pauses: dict[str, Pause] = {}
+    for line in path.read_text().splitlines():
+        with suppress(ValueError):  # cut off by a crash: it was not acted upon
+            host, *found = json.loads(line)
+            pauses[host] = Pause(*map(max, pauses.get(host, Pause()), found))
+    return pauses
+
+
+def _is_over(pause: Pause) -> bool:
+    return not pause.gap_s and pause.until <= gates.wall_clock()
+
+
+def _from_now(pause: Pause) -> Pause:
+    """A pause as it is where no request has followed on it and none is under way."""
+    return Pause(pause.delay_s, max(pause.until, gates.wall_clock() + pause.gap_s), 0.0)
+
+
+def _line(host: str, pause: Pause) -> str:
+    return json.dumps([host, *pause]) + "\n"

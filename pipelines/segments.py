@@ -29,12 +29,14 @@ class SegmentWriter:
         max_records: a segment is committed when it holds this many visits…
         max_seconds: …or when it has been open this long, and at the end.
         check: raises an error where a segment must not be committed.
+        num_before: segments of this name that stand already.
 
     Raises:
         LeaseLostError: another attempt has begun; what is not committed is another's to fetch.
 
     Attributes:
         num_added: visits stored so far.
+        num_committed: segments of this name that stand.
     """
 
     def __init__(
@@ -44,11 +46,11 @@ class SegmentWriter:
         max_records: int,
         max_seconds: float,
         check: Callable[[], None] = lambda: None,
+        num_before: int = 0,
     ) -> None:
         self._folder, self._name, self._check = folder, name, check
-        self.num_added = 0
+        self.num_added, self.num_committed = 0, num_before
         self._max_records, self._max_seconds = max_records, max_seconds
-        self._number = 0
         self._noted = 0.0
         self._begin()
 
@@ -83,9 +85,8 @@ class SegmentWriter:
             self._begin()
 
     def _begin(self) -> None:
-        self._segment = segment_name(self._name, self._number)
+        self._segment = segment_name(self._name, self.num_committed)
         self._warc_name = f"crawl-{self._segment}.warc.gz"
-        self._number += 1
         self._open = ExitStack()
         self._file: BinaryIO | None = None
         self._rows: list[dict[str, Any]] = []
@@ -106,6 +107,7 @@ class SegmentWriter:
             self._check()
             if not create_receipt(self._folder, self._segment, self._finish()):
                 raise LeaseLostError(f"{self._segment}: another has begun the same work")
+            self.num_committed += 1
 
     def _finish(self) -> Receipt:
         self._open.close()

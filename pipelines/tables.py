@@ -20,6 +20,10 @@ ROWS_AT_A_TIME = 256
 """Of a table whose rows are taken one by one."""
 
 
+BATCH_ROWS = 5_000
+"""Rows of tables that are worked on together in memory."""
+
+
 def write_file(folder: Path, name: str, data: bytes, records: int) -> FileEntry:
     """Writes `folder/name` whole or not at all; `records` is how many rows or samples it holds."""
     atomic_write(folder / name, data)
@@ -50,6 +54,21 @@ def read_rows(path: str, columns: tuple[str, ...] | None = None) -> Iterator[dic
     with pq.ParquetFile(path) as table:
         for batch in table.iter_batches(ROWS_AT_A_TIME, columns=None if columns is None else list(columns)):
             yield from batch.to_pylist()
+
+
+def in_batches(folder: Path, names: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    """The names of tables, as many together as have `BATCH_ROWS` rows, or one that has more."""
+    batch: list[str] = []
+    num_rows = 0
+    for name in names:
+        rows = pq.read_metadata(folder / name).num_rows
+        if batch and num_rows + rows > BATCH_ROWS:
+            yield tuple(batch)
+            batch, num_rows = [], 0
+        batch.append(name)
+        num_rows += rows
+    if batch:
+        yield tuple(batch)
 
 
 def rows_at(folder: Path, refs: Iterable[tuple[str, int]]) -> dict[tuple[str, int], dict[str, Any]]:

@@ -18,6 +18,9 @@ import pytest
 from pipelines.cli import app
 from pipelines.failures import exit_status
 from pipelines.folders import current_manifest
+from pipelines.load_recipe import check_recipe
+from pipelines.stages import Job
+from pipelines.tombstones import Tombstones
 from shards.manifest import Manifest
 
 SEEDBED = str(Path(sys.executable).with_name("seedbed"))
@@ -44,6 +47,15 @@ def start_seedbed(*arguments: str | Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [SEEDBED, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
+
+
+def list_job(folder: Path, urls: Sequence[str], workers: int = 1) -> Job:
+    """The job of crawling a list of pictures, without any pause."""
+    (folder / "list.txt").write_text("\n".join(urls))
+    settings: dict[str, Any] = {"delay_s": 0, "response_time_multiple": 0, "site_opt_outs": False}
+    sources = {"list": {"source": "urls", "files": [str(folder / "list.txt")]}}
+    recipe = {"name": "list", "contact": "gardener@example.org", "crawl": {"sources": sources, **settings}}
+    return Job("crawl", check_recipe(recipe, "list.yaml"), folder, "0" * 12, {}, Tombstones(), workers)
 
 
 def manifest_of(out: Path, stage: str) -> Manifest:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 PIECE = 1024
 
@@ -68,7 +68,7 @@ def serve_files(folder: Path) -> Iterator[FileServer]:
             self._answer(with_body=True)
 
         def _answer(self, with_body: bool) -> None:
-            path = unquote(self.path).lstrip("/")
+            path = unquote(urlsplit(self.path).path).lstrip("/")
             file = state.folder / path
             whole = file.read_bytes() if file.is_file() else b""
             served = Served(path, 0, 200 if file.is_file() else 404, whole)

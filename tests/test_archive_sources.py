@@ -188,7 +188,19 @@ def test_common_crawl_is_looked_up_and_only_its_records_are_read(common_crawl: C
 
 def test_an_index_that_cannot_be_had_is_said_in_one_line(common_crawl: CommonCrawl, tmp_path: Path):
     source = {"source": "commoncrawl", "urls": ["wikipedia.org"], "index": f"{common_crawl.url}/none.json"}
-    with pytest.raises(StageError, match="Common Crawl's index: http_404"):
+    with pytest.raises(StageError, match=r"Common Crawl's index: http_404.*; check the address"):
         crawl(tmp_path, {**source, "data": f"{common_crawl.url}/data/"})
     with pytest.raises(RecipeError, match=r"crawl\.sources\.archive"):
         crawl(tmp_path, {**source, "match": "everything"})
+
+
+@pytest.mark.parametrize(
+    ("host", "detail"),
+    [("127.0.0.1", "127.0.0.1 is at 127.0.0.1 (loopback)"), ("index.example:8080", "port 8080 of index.example")],
+)
+def test_an_index_that_must_not_be_asked_names_the_setting_that_would_allow_it(host: str, detail: str, tmp_path: Path):
+    source = {"source": "commoncrawl", "urls": ["wikipedia.org"], "index": f"http://{host}/list.json"}
+    with pytest.raises(StageError) as error:
+        crawl(tmp_path, source, settings={"allow_hosts": []})
+    assert f"Common Crawl's index: address_refused: {detail}" in str(error.value)
+    assert str(error.value).endswith("if that machine is yours, name the host under crawl.allow_hosts")

@@ -5,24 +5,22 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from crawl.host import Surroundings
 from crawl.records import Target, Visit
 from crawl.visit import Asked, unasked
-from pipelines import crawl
+from pipelines import crawl, lanes
 from pipelines.attempts import begin_attempt, committed, end_attempts, finish_attempt, segment_name
 from pipelines.fates import Fates
 from pipelines.leases import LeaseLostError
-from pipelines.load_recipe import check_recipe
 from pipelines.receipts import Receipt, all_receipts, create_receipt, finish_part, receipt_names
 from pipelines.seeds import SEEDS, find_seeds
 from pipelines.segments import SegmentWriter, ledger_tables
 from pipelines.stages import Job
 from pipelines.tables import read_table
-from pipelines.tombstones import Tombstones
+from tests.builds import list_job
 from tests.simulated_web import Host, SimulatedWeb
 
 LANE = "001-00"
@@ -105,26 +103,18 @@ def test_work_that_is_finished_leaves_nothing_to_end(tmp_path: Path):
     assert begin_attempt(tmp_path, "002-00") == "002-00.1"
 
 
-def _job(folder: Path) -> Job:
-    urls = [f"http://h{host}.example/{number}.png" for host in range(NUM_HOSTS) for number in range(NUM_PICTURES)]
-    (folder / "list.txt").write_text("\n".join(urls))
-    settings: dict[str, Any] = {"delay_s": 0, "response_time_multiple": 0, "site_opt_outs": False}
-    sources = {"list": {"source": "urls", "files": [str(folder / "list.txt")]}}
-    recipe = {"name": "list", "contact": "gardener@example.org", "crawl": {"sources": sources, **settings}}
-    return Job("crawl", check_recipe(recipe, "list.yaml"), folder, "0" * 12, {}, Tombstones())
-
-
 def test_a_lane_that_is_begun_again_asks_for_nothing_that_was_settled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     web = SimulatedWeb({f"h{host}.example": Host(f"{host}", response_s=0) for host in range(NUM_HOSTS)})
-    monkeypatch.setattr(crawl, "Surroundings", partial(Surroundings, fetcher=web))
-    job = _job(tmp_path)
+    monkeypatch.setattr(lanes, "Surroundings", partial(Surroundings, fetcher=web))
+    urls = [f"http://h{host}.example/{number}.png" for host in range(NUM_HOSTS) for number in range(NUM_PICTURES)]
+    job = list_job(tmp_path, urls)
     finish_part(job.folder, f"{SEEDS}-list", partial(find_seeds, job, "list"))
     ((lane, run),) = [found for batch in enumerate(crawl._batches(job)) for found in crawl._split(batch, job, 1)]
     few = job.recipe.crawl.model_copy(update={"max_urls_per_host": 4})
     first = Job(**{**vars(job), "recipe": job.recipe.model_copy(update={"crawl": few})})
-    crawl.fetch_lane((lane, [run]), first, 1)
+    lanes.fetch_lane((lane, [run]), first, 1)
     assert crawl.round_totals(job, 1) == crawl.RoundTotals(found=30, due=30, asked=12)
-    crawl.fetch_lane((lane, [run]), job, 1)
+    lanes.fetch_lane((lane, [run]), job, 1)
     asked = Counter((request.host, request.path) for request in web.log if request.path != "/robots.txt")
     assert len(asked) == asked.total() == NUM_HOSTS * NUM_PICTURES
     settled = _settled(job.folder)

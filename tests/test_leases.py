@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -144,3 +145,39 @@ def test_a_lease_that_ended_is_not_renewed(tmp_path: Path):
         assert leases.seconds_left() < 0
         with pytest.raises(LeaseLostError):
             leases.renew()
+
+
+def test_all_slots_of_a_machine_that_is_gone_come_free_at_once(tmp_path: Path):
+    folder = tmp_path / FOLDER
+    folder.mkdir(parents=True)
+    for slot in range(5):
+        (folder / f"slot-{slot:02d}.000001").write_text('{"machine": "elsewhere", "pid": 1, "started": 0.0}')
+    began = time.monotonic()
+    with SlotLeases(tmp_path, range(5), LEASE_S):
+        assert LEASE_S <= time.monotonic() - began < 2 * LEASE_S
+
+
+def test_what_is_held_stays_held_while_another_slot_is_waited_for(tmp_path: Path):
+    theirs = tmp_path / FOLDER / "slot-02.000001"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text('{"machine": "elsewhere", "pid": 1, "started": 0.0}')
+    entered: list[str] = []
+
+    def enter(name: str, slots: list[int]) -> None:
+        with SlotLeases(tmp_path, slots, LEASE_S) as leases:
+            entered.append(name)
+            leases.check()
+            time.sleep(0.3)
+
+    with ThreadPoolExecutor() as pool:
+        both = pool.submit(enter, "both", [1, 2])
+        wait_for((tmp_path / FOLDER / "slot-01.000001").exists, "the first slot")
+        one = pool.submit(enter, "one", [1])
+        for _ in range(30):  # three times as long as a lease
+            os.utime(theirs)
+            time.sleep(LEASE_S / 10)
+        assert not entered
+        theirs.write_text("")
+        both.result(30)
+        one.result(30)
+    assert entered == ["both", "one"]

@@ -183,6 +183,40 @@ def test_a_host_that_asks_for_a_long_pause_is_not_asked_for_its_other_files_eith
     assert [request.path for request in web.log] == ["/robots.txt", "/.well-known/tdmrep.json"]
 
 
+def test_a_host_that_asked_for_a_long_pause_before_a_crash_is_not_waited_for(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("crawl.gates.wall_clock", lambda: asyncio.get_running_loop().time())
+    web = SimulatedWeb({"a.example": Host("a"), "b.example": Host("b", robots_at="a.example")})
+    works = [HostWork(host, _targets(host, 2)) for host in web.hosts]
+    around = Surroundings(web, {"a.example": Pause(1.0, 86_400.0, 1.0)}, is_asked_before=True)
+
+    async def crawl() -> tuple[list[Visit], float]:
+        visits = [visit async for visit in visit_lane(works, SETTINGS, around)]
+        return visits, asyncio.get_running_loop().time()
+
+    visits, seconds = virtual_time.run(crawl())
+    assert Counter(visit.row.reason for visit in visits) == {"retry_after_too_long": 6}
+    assert {visit.row.fate for visit in visits} == {"failed"}
+    assert [(request.host, request.path) for request in web.log] == [("b.example", "/robots.txt")]
+    assert seconds < 60
+
+
+def test_a_host_whose_robots_txt_moved_out_of_reach_is_put_off_with_all_that_is_left():
+    hosts = {"a.example": Host("a"), "b.example": Host("b", robots_at="c.example"), "c.example": Host("c")}
+    web, left = SimulatedWeb(hosts), list[HostWork]()
+    works = [HostWork(host, _targets(host, 3), {f"http://{host}/x"}) for host in ("a.example", "b.example")]
+    around = Surroundings(web, is_ours=lambda host: host != "c.example", put_off=left.append)
+
+    async def crawl(works: list[HostWork], around: Surroundings) -> list[str]:
+        return [visit.row.url async for visit in visit_lane(works, SETTINGS, around)]
+
+    urls = virtual_time.run(crawl(works, around))
+    assert [target.url for target in works[0].targets] == urls
+    assert left == [works[1]]
+    assert [request.path for request in web.log if request.host != "a.example"] == ["/robots.txt"]
+    assert virtual_time.run(crawl(left, Surroundings(web))) == [target.url for target in works[1].targets]
+    assert [request.path for request in web.log if request.host == "c.example"] == ["/robots.txt"]
+
+
 def test_robots_txt_is_asked_for_again_after_a_day():
     web = SimulatedWeb({"a.example": Host("a")})
     settings = FetchSettings(

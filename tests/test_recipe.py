@@ -1,6 +1,7 @@
 """Recipes: what is accepted, what is refused and in which words, and what makes a stage out of date."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,13 @@ def test_every_problem_gets_its_line(recipe_file: Path):
         ("crawl: {sources: {walk: {source: site, seeds: [https://example.org/]}}}", "name: missing"),
         (MINIMAL + "images: {size: 32}", "not YAML: 'images' stands twice in .* line 9"),
         ("[" * 5000, "not YAML: maximum recursion depth"),
+        (MINIMAL + "published: 2026-13-01", "not YAML: month must be in 1..12"),
+        (
+            MINIMAL + "split: {train: " + "9" * 5000 + "}",
+            "not YAML: a number of 5000 characters; at most 100 may be in .* line 9",
+        ),
+        ("name: &a [*a]", "not YAML: it stands for more than 100000 values"),
+        ("x" * (2**20 + 1), "not YAML: 1048577 characters; at most 1048576 may be"),
     ],
 )
 def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path, text: str, message: str):
@@ -108,6 +116,34 @@ def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path, text: str, message:
     path.write_text(text)
     with pytest.raises(RecipeError, match=message):
         load_recipe(path)
+
+
+@pytest.mark.parametrize(
+    ("first", "ten"),
+    [("[lol]", "[{}]"), ("{lol: 1}", "{{<<: [{}]}}")],
+    ids=["aliases", "merged"],
+)
+def test_a_few_lines_that_stand_for_a_thousand_million_values_are_refused_at_once(
+    recipe_file: Path, first: str, ten: str
+):
+    lines = [f"l0: &l0 {first}"]
+    for level in range(1, 20):
+        lines.append(f"l{level}: &l{level} " + ten.format(", ".join([f"*l{level - 1}"] * 10)))
+    recipe_file.write_text("\n".join([*lines, "name: *l19"]))
+    began = time.process_time()
+    with pytest.raises(RecipeError, match="it stands for more than 100000 values") as error:
+        load_recipe(recipe_file)
+    assert len(str(error.value)) < 500
+    assert time.process_time() - began < 2
+
+
+def test_what_a_message_shows_of_values_and_problems_is_bounded(recipe_file: Path):
+    with pytest.raises(RecipeError) as error:
+        load_recipe(recipe_file, [f"name={'x' * 100_000}", f"crawl.allow_ports=[{'0,' * 5_000}0]"])
+    lines = str(error.value).splitlines()
+    assert len(lines) == 21
+    assert lines[-1] == f"{recipe_file}: and 4982 more"
+    assert max(map(len, lines)) < 500
 
 
 def test_hosts_are_known_as_urls_name_them(recipe_file: Path):

@@ -189,6 +189,18 @@ def test_what_a_budget_left_out_is_asked_for_by_the_next_snapshot(tmp_path: Path
     assert {path: _ledger(tmp_path)[path]["fate"] for path in left_out} == {"/elm": "kept", "/gone": "failed"}
 
 
+def test_what_failed_is_asked_for_again_by_the_next_snapshot_and_not_before(tmp_path: Path):
+    unwell = {**FIRST, "/elm": Answer(503, {"Content-Type": "text/plain"}, b"later")}
+    with serve(pages(unwell)) as site:
+        _build(site, tmp_path, "first", max_attempts=1)
+    assert _ledger(tmp_path)["/elm"]["reason"] == "http_503"
+    with serve(pages({**FIRST, "/": _page("", "home-2")})) as site:
+        _build(site, tmp_path, "first", max_attempts=1)
+        assert site.requests == []  # it is committed, and stays as it is
+        _build(site, tmp_path, "second", max_attempts=1)
+    assert _ledger(tmp_path)["/elm"]["fate"] == "kept"  # though no page leads there any more
+
+
 def test_what_is_forgotten_goes_from_all_snapshots_and_the_rest_still_reads(later: dict[str, Answer], tmp_path: Path):
     _snapshots(later, tmp_path)
     forget(tmp_path, [("url", f"{HOME}/oak")])
@@ -204,20 +216,24 @@ def test_what_is_forgotten_goes_from_all_snapshots_and_the_rest_still_reads(late
     assert site.requests == []
 
 
+def _damage(out: Path, path: str) -> None:
+    row = _ledger(out)[path]
+    archive = _folder(out) / row["warc_file"]
+    damaged = bytearray(archive.read_bytes())
+    damaged[row["warc_offset"] + 60] ^= 0x55
+    archive.write_bytes(damaged)
+
+
 def test_what_has_not_changed_from_a_damaged_record_is_fetched_anew(tmp_path: Path):
     with serve(pages(FIRST)) as site:
         _build(site, tmp_path, "first")
-        row = _ledger(tmp_path)["/oak"]
-        archive = _folder(tmp_path) / row["warc_file"]
-        damaged = bytearray(archive.read_bytes())
-        damaged[row["warc_offset"] + 60] ^= 0x55
-        archive.write_bytes(damaged)
+        _damage(tmp_path, "/oak")
+        _damage(tmp_path, "/elm")  # it has no ETag: fetched anyhow, the same bytes as before
         _build(site, tmp_path, "second")
     rows = _ledger(tmp_path)
-    assert {path: (rows[path]["status"], bool(rows[path]["unchanged_since"])) for path in ("/", "/oak")} == {
-        "/": (304, True),
-        "/oak": (200, False),
-    }
-    assert rows["/oak"]["attempts"] == 2
-    stored = read_record(_folder(tmp_path) / rows["/oak"]["warc_file"], rows["/oak"]["warc_offset"])
-    assert stored.payload == FIRST["/oak"].body
+    found = {path: (rows[path]["status"], bool(rows[path]["unchanged_since"])) for path in ("/", "/oak", "/elm")}
+    assert found == {"/": (304, True), "/oak": (200, False), "/elm": (200, False)}
+    assert (rows["/oak"]["attempts"], rows["/elm"]["attempts"]) == (2, 1)
+    for path in ("/oak", "/elm"):
+        stored = read_record(_folder(tmp_path) / rows[path]["warc_file"], rows[path]["warc_offset"])
+        assert stored.payload == FIRST[path].body

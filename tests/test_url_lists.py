@@ -26,8 +26,6 @@ from crawl.url_lists import (
     ENDINGS,
     ListedUrl,
     ListSettings,
-    plan_parts,
-    read_part,
     read_url_list,
 )
 from tests.file_server import serve_files
@@ -251,17 +249,6 @@ def test_only_the_wanted_columns_of_parquet_are_read(tmp_path: Path):
         _read(path, ListSettings(extra_columns=("big",)))
 
 
-def test_the_parts_of_a_list_are_the_list(tmp_path: Path):
-    rows = [{"url": f"http://trees.example/{number}"} for number in range(7)]
-    for ending, num_parts in (("parquet", 4), ("jsonl", 1)):
-        path = str(_write(tmp_path, f"list.{ending}", FORMATS[ending](rows)))
-        parts = plan_parts(path)
-        assert len(parts) == num_parts
-        assert [row for part in parts for row in read_part(part, ListSettings())] == list(
-            read_url_list(path, ListSettings())
-        )
-
-
 def test_lists_are_read_from_other_stores(tmp_path: Path):
     for ending, write in FORMATS.items():
         _write(tmp_path, f"list.{ending}", write(ROWS))
@@ -269,7 +256,8 @@ def test_lists_are_read_from_other_stores(tmp_path: Path):
             listed = read_url_list(f"{server.url}/list.{ending}", SETTINGS)
             found = [item for item in listed if isinstance(item, ListedUrl)]
             assert found == FOUND[:2], ending
-    assert plan_parts("https://trees.example/list.csv?part=1") == [("https://trees.example/list.csv?part=1", None, 1)]
+            named = list(read_url_list(f"{server.url}/list.{ending}?part=1", SETTINGS))
+            assert [item for item in named if isinstance(item, ListedUrl)] == FOUND[:2], ending
     memory = fsspec.filesystem("memory")
     memory.pipe({f"/lists/{name}.txt": b"http://a/" for name in "ba"})
     assert [row.row for row in read_url_list("memory:///lists/a.txt", ListSettings())] == [1]

@@ -17,6 +17,7 @@ from crawl.warc_reader import iso_of_digits
 from pipelines.archives import Archive, Listed, RecordError, unreadable
 from pipelines.errors import StageError
 from pipelines.fetching import fetch_settings
+from pipelines.nothing_fetched import would_do
 from pipelines.source_recipes import CommonCrawlSource
 from pipelines.stages import Job
 
@@ -37,8 +38,7 @@ def open_archive(source: CommonCrawlSource, job: Job) -> Archive:
                 else:
                     yield _listed(found)
         except FetchError as error:
-            what = f"Common Crawl's index: {error.reason}: {error.detail}"
-            raise StageError(f"crawl: {what}; run again later, or name another crawl") from error
+            raise StageError(f"crawl: Common Crawl's index: {error}; {would_do(error.reason)}") from error
 
     def read(place: str) -> Response:
         record = IndexedRecord(*json.loads(place))

@@ -9,6 +9,7 @@ from crawl.records import LinkRow
 from crawl.wikimedia import WikimediaSettings, discover
 from pipelines.errors import StageError
 from pipelines.fetching import fetch_settings
+from pipelines.nothing_fetched import would_do
 from pipelines.source_recipes import WikimediaSource
 from pipelines.stages import Job
 
@@ -26,7 +27,7 @@ def links(source: WikimediaSource, job: Job) -> Iterator[LinkRow]:
             num_found += 1
             yield link
     except FetchError as error:
-        raise StageError(f"crawl: {wanted.api}: {error}; see that it can be reached, and run again") from error
+        raise StageError(f"crawl: {wanted.api}: {error}; {would_do(error.reason)}") from error
     if not num_found:
         categories = ", ".join(wanted.categories)
         raise StageError(f"crawl: {wanted.api} lists no picture under {categories}; check the source's categories")

@@ -102,13 +102,13 @@ def frontier(data: Path) -> Iterator[int]:
 
 def _run_stage(folder: Path, size: int) -> None:
     """Runs what the stage consists of, but for two rounds only."""
-    from pipelines import crawl, due_again, engine, forked_workers  # noqa: PLC0415 - Beam takes its time
+    from pipelines import crawl, due_again, engine, forked_workers, lanes  # noqa: PLC0415 - Beam takes its time
     from pipelines.receipts import finish_part  # noqa: PLC0415
     from pipelines.seeds import SEEDS, find_seeds  # noqa: PLC0415
 
     num_hosts = size // (PAGES + PICTURES)
     _write_lists(folder, num_hosts)
-    vars(crawl)["Surroundings"] = partial(Surroundings, fetcher=Web(num_hosts))  # which the workers find, forked
+    vars(lanes)["Surroundings"] = partial(Surroundings, fetcher=Web(num_hosts))  # which the workers find, forked
     forked_workers.open_nursery()
     job = _job(folder)
     for name in job.recipe.crawl.sources:

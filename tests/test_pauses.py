@@ -1,0 +1,103 @@
+"""Pauses on disk: what hosts asked for outlasts a crash, and what is over goes."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from crawl.gates import Pause
+from crawl.host import HostWork, Surroundings
+from crawl.lane import visit_lane
+from crawl.records import Target
+from crawl.settings import FetchSettings, Scope
+from pipelines.frontier import SLOTS, slot_of
+from pipelines.pauses import FOLDER, PausesFile
+from tests import virtual_time
+from tests.simulated_web import Host, SimulatedWeb
+
+ALL = range(SLOTS)
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    time = [1_000.0]
+    monkeypatch.setattr("crawl.gates.wall_clock", lambda: time[0])
+    return time
+
+
+def _num_lines(folder: Path) -> int:
+    return sum(len(path.read_text().splitlines()) for path in (folder / FOLDER).glob("*"))
+
+
+def test_a_pause_between_requests_becomes_a_time_when_whoever_made_them_is_gone(tmp_path: Path, now: list[float]):
+    pauses = PausesFile(tmp_path, ALL)
+    pauses["a.example"] = Pause(3.0, 990.0, 7.5)
+    pauses["b.example"] = Pause(1.0, 2_000.0, 1.0)
+    assert dict(PausesFile(tmp_path, ALL)) == {
+        "a.example": Pause(3.0, 1_007.5, 0.0),
+        "b.example": Pause(1.0, 2_000.0, 0.0),
+    }
+    now[0] = 1_007.5
+    assert dict(PausesFile(tmp_path, ALL)) == {"b.example": Pause(1.0, 2_000.0, 0.0)}
+
+
+def test_only_what_slots_are_held_is_read_and_compacted(tmp_path: Path, now: list[float]):
+    PausesFile(tmp_path, ALL).update({"a.example": Pause(1.0, 0.0, 5.0), "c.example": Pause(1.0, 0.0, 5.0)})
+    ours = slot_of("a.example")
+    assert ours != slot_of("c.example")
+    assert list(PausesFile(tmp_path, [ours])) == ["a.example"]
+    now[0] += 60
+    assert list(PausesFile(tmp_path, [ours])) == []
+    assert dict(PausesFile(tmp_path, ALL)) == {"c.example": Pause(1.0, 1_065.0, 0.0)}
+
+
+def test_the_files_stay_small_however_long_a_crawl_goes_on(tmp_path: Path, now: list[float]):
+    for _ in range(12):
+        pauses = PausesFile(tmp_path, ALL)
+        for number in range(20):
+            for until in range(5):
+                pauses[f"h{number}.example"] = Pause(1.0, now[0] + until, 2.0)
+        now[0] += 60
+        assert _num_lines(tmp_path) <= 20 * 5 + 20
+    for _ in range(2):
+        PausesFile(tmp_path, ALL)
+        now[0] += 60
+    assert _num_lines(tmp_path) == 0
+    assert list((tmp_path / FOLDER).glob("*")) == []
+
+
+def test_what_a_crash_cut_off_is_left_out(tmp_path: Path, now: list[float]):
+    PausesFile(tmp_path, ALL)["a.example"] = Pause(1.0, now[0] + 9, 1.0)
+    (path,) = (tmp_path / FOLDER).glob("*")
+    with path.open("a") as file:
+        file.write('["a.example", 1.0, 99')
+    assert dict(PausesFile(tmp_path, ALL)) == {"a.example": Pause(1.0, now[0] + 9, 0.0)}
+
+
+def test_no_gap_is_shorter_than_promised_however_often_a_crawl_is_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The host asks for 9 s, which is known from the first run on; each run is cut off a moment after its first ask."""
+    web = SimulatedWeb({"a.example": Host("a", response_s=0.1, crawl_delay_s=9)})
+    settings = FetchSettings(contact="x", scopes={"": Scope(None)}, round_time_s=10**9, site_opt_outs=False)
+    targets = [Target(f"http://a.example/{number}.png", "image", 0, "", "") for number in range(9)]
+
+    async def crawl(seconds: float) -> None:
+        around = Surroundings(web, PausesFile(tmp_path, ALL), is_asked_before=bool(web.log))
+        lane = visit_lane([HostWork("a.example", targets)], settings, around)
+        try:
+            async with asyncio.timeout(seconds):
+                async for _ in lane:
+                    continue
+        except TimeoutError:
+            await lane.aclose()
+
+    async def crawl_often() -> None:
+        monkeypatch.setattr("crawl.gates.wall_clock", lambda: asyncio.get_running_loop().time())
+        for seconds in (0.5, 9.5, 9.05, 30, 3, 3, 9.5, 30):
+            await crawl(seconds)
+
+    virtual_time.run(crawl_often())
+    gaps = [after.begin - before.end for before, after in zip(web.log, web.log[1:], strict=False)]
+    assert len(gaps) >= 6
+    assert min(gaps) >= 9 - 1e-6
