@@ -89,6 +89,14 @@ def clean_plain_text(payload: bytes, charset: str | None, settings: TextSettings
     return _judged(title, text, UNKNOWN, settings)
 
 
+def judge_rest(text: str, language: str, settings: TextSettings) -> str | Verdict:
+    """Return what the rules leave of a clean text that has lost lines since, in a language that is known by now."""
+    kept, quality = judge_text(text, UNKNOWN, settings.rules), settings.rules.gopher_quality
+    if isinstance(kept, Verdict) or not quality:
+        return kept
+    return judge_stop_words(measure(kept), language, quality) or kept
+
+
 def _judge_bytes(payload: bytes, settings: TextSettings) -> Verdict | None:
     if len(payload) > settings.max_bytes:
         return Verdict("rejected", "too_many_bytes", f"{len(payload)} > {settings.max_bytes}")

@@ -68,9 +68,18 @@ def finish_clean_part(part: tuple[str, Iterable[Fetched]], job: Job, clean: Clea
         job: the stage's.
         clean: judges and cleans one record.
     """
+    yield from cleaned_records(*clean_part(part, job, clean))
+
+
+def clean_part(part: tuple[str, Iterable[Fetched]], job: Job, clean: CleanRecord) -> tuple[str, Receipt]:
+    """As `finish_clean_part`, but returns the name of the staging file, and its receipt."""
     table, records = part
     name = table.replace("ledger-", "clean-").removesuffix(".parquet")
-    receipt = finish_part(job.folder, name, lambda: _clean_part(name, records, job, clean))
+    return name, finish_part(job.folder, name, lambda: _clean_part(name, records, job, clean))
+
+
+def cleaned_records(name: str, receipt: Receipt) -> Iterator[Cleaned]:
+    """The records that are set aside in the staging file called `name`, by its receipt."""
     for key, url, (offset, *lengths) in receipt.notes["cleaned"]:
         yield Cleaned(key, url, name, offset, tuple(lengths))
 

@@ -45,12 +45,15 @@ def identities(stage: str, recipe: Recipe) -> dict[str, str]:
     if stage == "score" and recipe.score is not None:
         return model_identity(recipe.score)
     named: dict[str, list[str]] = {}
-    if stage == "text" and recipe.text is not None and recipe.text.decontaminate:
+    if stage == "text" and recipe.text is not None:
         named["decontaminate"] = recipe.text.decontaminate
+        named["quality"] = [recipe.text.quality.head] if recipe.text.quality else []
     if stage == "windows" and recipe.windows is not None and recipe.windows.tokenizer_file:
         named["tokenizer_file"] = [recipe.windows.tokenizer_file]
     try:
-        return {key: _digest(_sha256(path) for path in find_files(files, stage)) for key, files in named.items()}
+        return {
+            key: _digest(_sha256(path) for path in find_files(files, stage)) for key, files in named.items() if files
+        }
     except OSError as error:
         raise StageError(f"{stage}: {error}; check the files that the recipe names") from error
 

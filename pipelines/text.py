@@ -1,31 +1,32 @@
 """The text stage: from fetched pages to documents, each once, with where it came from.
 
-Of pages with the same bytes one goes on; its main text is taken out, judged and set aside; of documents with the same
-text one goes on, and of those nearly the same the longest, into `documents-*.parquet`.
+Of pages with the same bytes one goes on; its main text is taken out, judged and set aside; it loses what its host
+repeats in most documents, and is judged again and scored; of documents with the same text one goes on, and of those
+nearly the same the longest, into `documents-*.parquet`.
 """
 
 import functools
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
+from apache_beam.pvalue import AsList, TaggedOutput
 
-from crawl.contamination import find_contamination
-from crawl.minhash import hash_shingles
+from crawl.host_lines import line_rows
 from crawl.records import UNKNOWN
 from crawl.text import CleanText, clean_page, clean_plain_text
 from crawl.verdict import Verdict
 from crawl.visit import LOCAL_TEXT_TYPES
 from crawl.warc import read_record
-from pipelines.cleaning import Clean, Cleaned, finish_clean_part
-from pipelines.duplicates import REJECTS, keep_first, keep_first_remembered
+from pipelines.cleaning import Clean, clean_part
+from pipelines.duplicates import REJECTS, keep_first_remembered
 from pipelines.engine import run_pipeline
-from pipelines.evaluations import evaluations
-from pipelines.fates import Fates
-from pipelines.ledger import FROM_LEDGER, Fetched, count_fetched, crawl_tables, read_fetched
+from pipelines.fates import Fates, Reject
+from pipelines.finished_texts import finish_texts, read_quality_head, text_columns
+from pipelines.host_lines import FindCommonLines
+from pipelines.ledger import FROM_LEDGER, Fetched, RowRef, count_fetched, crawl_tables, read_fetched
 from pipelines.receipts import Receipt
 from pipelines.rejects import WriteRejects
 from pipelines.sink import WriteShards
@@ -51,6 +52,7 @@ DOCUMENT_SCHEMA: pa.Schema = pa.schema(
             ("language", _TEXT),
             ("private_data", _TEXT),
             ("quality_score", _SCORE),
+            ("num_boilerplate_lines", _COUNT),
             ("licence", _TEXT),
             ("licence_url", _TEXT),
             ("author", _TEXT),
@@ -69,6 +71,9 @@ DOCUMENT_SCHEMA: pa.Schema = pa.schema(
 
 def run(job: Job) -> Outcome:
     """Runs the stage; see the module."""
+    assert job.recipe.text is not None
+    if job.recipe.text.quality is not None:
+        read_quality_head(job.recipe.text.quality.head)  # what is no head is said before any work
     run_pipeline(functools.partial(build, job=job), job.workers)
     return Outcome(records_in=count_fetched(job, "page"))
 
@@ -81,21 +86,30 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         pipeline
         | "Ledgers" >> beam.Create(crawl_tables(job, "ledger-"))
         | "ReadLedgers" >> beam.FlatMap(read_fetched, job, "page")
-        | "KeyByFile" >> beam.Map(lambda fetched: (fetched.sha256, fetched))
-        # (sha256, Fetched)
+        | "KeyByFile" >> beam.Map(lambda fetched: (fetched.sha256, (fetched.url, *fetched.ref)))
+        # (sha256, (URL, ledger table, row))
         | "GroupByFile" >> beam.GroupByKey()
         | "OneOfEachFile" >> beam.FlatMap(one_of_each_file, job).with_outputs(REJECTS, main="kept")
+        # (ledger table, row)
     )
-    cleaned = (
+    parts = (
         once.kept
-        | "KeyByLedger" >> beam.Map(lambda fetched: (fetched.ref.table, fetched))
         | "GroupByLedger" >> beam.GroupByKey()
-        # (ledger table, [Fetched])
-        | "Clean" >> beam.FlatMap(finish_clean_part, job, clean_document)
-        # Cleaned
-        | "KeyByText" >> beam.Map(lambda cleaned: (cleaned.key, cleaned))
+        # (ledger table, [row])
+        | "Clean" >> beam.Map(clean_documents, job)
+        # staging file
+    )
+    counted: Any = ()
+    if config.common_lines:
+        counted = AsList(parts | "FindCommonLines" >> FindCommonLines(job.folder, config.common_lines))
+    cleaned = (
+        parts
+        | "Finish" >> beam.FlatMap(finish_texts, job, counted)
+        | "KeyByText" >> beam.Map(lambda cleaned: (cleaned.key, (cleaned.url, cleaned.part, cleaned.offset)))
+        # (key, (URL, staging file, offset))
         | "GroupByText" >> beam.GroupByKey()
         | "OneOfEachText" >> beam.FlatMapTuple(one_of_each_text).with_outputs(REJECTS, main="kept")
+        # (staging file, offset)
     )
     alike = Alike(job.folder, config.min_similarity, config.near_duplicates == "keep", config.buckets)
     distinct = cleaned.kept | "NearDuplicates" >> RejectNearDuplicates(alike)
@@ -109,20 +123,32 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
     )
 
 
-def one_of_each_file(copies: tuple[str, Iterable[Fetched]], job: Job) -> Iterator[Any]:
-    """Of the copies of one page, the one with the smallest URL; the rest are rejected."""
-    return keep_first_remembered(copies[1], lambda fetched: fetched.url, "exact_duplicate", job.tombstones)
+def one_of_each_file(file: tuple[str, Iterable[tuple[Any, ...]]], job: Job) -> Iterator[Any]:
+    """Of the copies of one page, the ledger row of the one with the smallest URL; the rest are rejected."""
+    sha256, copies = file
+    fetched = (Fetched(url, sha256, RowRef(table, row)) for url, table, row in copies)
+    for each in keep_first_remembered(fetched, lambda fetched: fetched.url, "exact_duplicate", job.tombstones):
+        yield tuple(each.ref) if isinstance(each, Fetched) else each
 
 
-def one_of_each_text(_: str, copies: Iterable[Cleaned]) -> Iterator[Any]:
+def clean_documents(part: tuple[str, Iterable[int]], job: Job) -> str:
+    """Cleans the pages of some rows of a ledger table, unless an earlier run has; returns the staging file's name."""
+    table, rows = part
+    wanted = set(rows)
+    fetched = (each for each in read_fetched(table, job, "page") if each.ref.row in wanted)
+    return clean_part((table, fetched), job, clean_document)[0]
+
+
+def one_of_each_text(_: str, copies: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
     """Of the documents with the same text, one, by where it is set aside; the rest are rejected."""
-    kept, *rejects = keep_first(copies, lambda cleaned: cleaned.url, "same_text")
-    yield kept.part, kept.offset
-    yield from rejects
+    first, *others = sorted(copies)
+    yield first[1:]
+    for url, *_place in others:
+        yield TaggedOutput(REJECTS, Reject(url, "rejected", "same_text", first[0]))
 
 
 def clean_document(fetched: Fetched, rows: Sequence[dict[str, Any]], job: Job) -> Clean | Verdict:
-    """The document as it is set aside (JSON, shingles), or why there is none."""
+    """The document as it is set aside (JSON, hashes of its lines), or why there is none."""
     assert job.recipe.text is not None
     settings = job.recipe.text.settings
     crawl = job.input_folder("crawl")
@@ -134,32 +160,26 @@ def clean_document(fetched: Fetched, rows: Sequence[dict[str, Any]], job: Job) -
         text = clean_page(stored.payload, fetched.url, stored.charset, settings)
     if isinstance(text, Verdict):
         return text
-    shared = find_contamination(text.text, evaluations(tuple(job.recipe.text.decontaminate)))
-    if shared is not None:
-        return Verdict("rejected", "contaminated", shared)
     document = make_document(text, row, job)
-    pieces = (json.dumps(document, ensure_ascii=False).encode(), hash_shingles(text.text).astype("<u8").tobytes())
-    return Clean(document["key"], pieces)
+    lines = line_rows(text.text, fetched.url, text.language, document["key"])
+    return Clean(document["key"], (json.dumps(document, ensure_ascii=False).encode(), lines.tobytes()))
 
 
 def make_document(text: CleanText, row: dict[str, Any], job: Job) -> dict[str, Any]:
-    """A row of `documents-*.parquet`; its key is 32 hex digits of the text's SHA-256."""
+    """A row of `documents-*.parquet`, as far as it is known by now."""
     assert job.recipe.text is not None
-    key = hashlib.sha256(text.text.encode()).hexdigest()[:32]
     known = {
         **{name: row[name] for name in FROM_LEDGER},
-        "key": key,
+        **text_columns(text.text),
         "title": text.title,
-        "text": text.text,
-        "num_words": text.num_words,
         "language": text.language,
         "private_data": json.dumps(dict(sorted(text.private_data.items()))),
         "quality_score": 0.0,
+        "num_boilerplate_lines": 0,
         "licence": UNKNOWN,
         "licence_url": UNKNOWN,
         "author": UNKNOWN,
-        "cluster": key,
-        "split": draw_split(key, job.recipe.split),
+        "split": "",
         "filters": ",".join(_filters(job.recipe.text)),
     }
     return {name: known[name] for name in DOCUMENT_SCHEMA.names}
@@ -169,7 +189,9 @@ def _filters(config: TextConfig) -> tuple[str, ...]:
     """What every document has passed."""
     languages = ("languages",) if config.languages else ()
     near_duplicate = ("near_duplicate",) if config.near_duplicates == "reject" else ()
-    return (*languages, *config.settings.rules.names(), "exact_duplicate", "same_text", *near_duplicate)
+    lines, quality = ("host_lines",) if config.host_lines else (), ("quality",) if config.quality else ()
+    rules = config.settings.rules.names()
+    return (*languages, *rules, *lines, *quality, "exact_duplicate", "same_text", *near_duplicate)
 
 
 def write_documents(job: Job, name: str, samples: Iterable[SampleRef]) -> Receipt:

@@ -2,13 +2,14 @@
 
 from dataclasses import asdict
 from functools import cached_property
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator
 
+from crawl.host_lines import HostLines
 from crawl.text_rules import C4, FineWeb, GopherQuality, GopherRepetition, RuleSettings
 from crawl.text_settings import Extractor, TextSettings
-from pipelines.section import MEBIBYTE, Section, section_of
+from pipelines.section import MEBIBYTE, TRANSPORT, Section, section_of
 
 PrivateData = Literal["email", "iban", "card", "ip_address", "key", "phone"]
 
@@ -16,6 +17,18 @@ GopherQualityConfig = section_of(GopherQuality, __name__)
 GopherRepetitionConfig = section_of(GopherRepetition, __name__)
 C4Config = section_of(C4, __name__)
 FineWebConfig = section_of(FineWeb, __name__)
+HostLinesConfig = section_of(HostLines, __name__)
+
+
+class QualityConfig(Section):
+    """How good a text must be, by a head trained on good and bad ones."""
+
+    head: str = Field(
+        min_length=1,
+        description="head.json that 'seedbed train classifier' wrote of texts",
+        json_schema_extra=TRANSPORT,  # what stands in the file decides, not where it lies
+    )
+    at_least: float = Field(0.5, ge=0, le=1, description="probability that a text is good; 0 keeps all, with scores")
 
 
 class TextConfig(Section):
@@ -30,6 +43,10 @@ class TextConfig(Section):
     gopher_repetition: GopherRepetitionConfig | None = GopherRepetitionConfig()  # type: ignore[valid-type]
     c4: C4Config | None = Field(None, description="paper, common, or a section")  # type: ignore[valid-type]
     fineweb: FineWebConfig | None = None  # type: ignore[valid-type]
+    host_lines: HostLinesConfig | None = Field(  # type: ignore[valid-type]
+        HostLinesConfig(), description="lines in most documents of a host are left out; null leaves them in"
+    )
+    quality: QualityConfig | None = Field(None, description="a trained head, as {head: good.json, at_least: 0.5}")
     private_data: list[PrivateData] = Field(
         list(get_args(PrivateData)), description="kinds replaced by <email> and the like; [] replaces none"
     )
@@ -48,6 +65,16 @@ class TextConfig(Section):
         if isinstance(value, str) and value not in named:
             raise ValueError(f"the variants are {', '.join(named)}; or give a section")
         return asdict(named[value]()) if isinstance(value, str) else value
+
+    def configuration(self) -> dict[str, Any]:
+        """See `Section`."""
+        quality = self.quality and self.quality.configuration()
+        return {**super().configuration(), "quality": quality}
+
+    @cached_property
+    def common_lines(self) -> HostLines | None:
+        """How common a line of a host must be to be left out; None leaves none out."""
+        return self.host_lines and HostLines(**self.host_lines.model_dump())
 
     @cached_property
     def settings(self) -> TextSettings:
