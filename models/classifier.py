@@ -1,7 +1,7 @@
 """Train a classifier on sorted examples: how likely is it that a picture shows a tree, or that a text is good?
 
     python -m models.classifier PHOTOS --topic tree --out RUN       PHOTOS/tree/*.jpg against all other folders
-    python -m models.classifier TEXTS --topic good --out RUN        TEXTS/good/*.txt or TEXTS/good.jsonl, likewise
+    python -m models.classifier TEXTS --topic good --out RUN        TEXTS/good/*.txt, TEXTS/good.jsonl or .parquet
     python -m models.classifier judge RUN/head.json PICTURE…        what a trained one says, one line each
 
 This is logistic regression. An example has features x, a row of D numbers of which the last is always 1, and a label:
@@ -66,7 +66,7 @@ POWER_STEPS = 30
 class Settings:
     """What `python -m models.classifier` takes."""
 
-    folder: Annotated[Path, "with a folder of examples, or a .jsonl file, for each label"]
+    folder: Annotated[Path, "with a folder of examples, or a .jsonl or .parquet file, for each label"]
     topic: Annotated[str, "the label to tell from all others"] = "tree"
     out: Annotated[Path, "folder of this run"] = Path("runs/classifier")
     features: Annotated[str, "efficientnet-lite0, pixels or ngrams; auto: the first of pictures, the last of texts"] = (
@@ -113,7 +113,8 @@ def _train_once(settings: Settings, argv: Sequence[str]) -> None:
     for split in ("train", "held_out"):
         told = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in results[split].items())
         print(f"{split.replace('_', ' '):>8}: {told}")
-    print(f"{run.path / HEAD}: the trained head; a recipe takes it as score.model", flush=True)
+    key = "text.quality.head" if results["features"] == "ngrams" else "score.model"
+    print(f"{run.path / HEAD}: the trained head; a recipe takes it as {key}", flush=True)
 
 
 def configuration(settings: Settings, examples: Sequence[Example]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Examples that a person has sorted: a folder for each label, of pictures or of texts.
 
     FOLDER/tree/*.jpg     FOLDER/good/*.txt     FOLDER/good.jsonl     one JSON object a line, with a `text`
-    FOLDER/other/*.jpg    FOLDER/bad/*.txt      FOLDER/bad.jsonl
+    FOLDER/other/*.jpg    FOLDER/bad/*.txt      FOLDER/bad.parquet    a table with a column `text`
 
 One label is the topic; all others together are what it is not.
 """
@@ -16,12 +16,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from pyarrow.parquet import ParquetFile
 from torch import Tensor
 
 from models.runs import RunError
 
 PICTURES = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-TEXTS = (".jsonl", ".txt")
+TABLES = (".jsonl", ".parquet")
+TEXTS = (*TABLES, ".txt")
 
 COMPARED_TOGETHER = 512
 """Examples compared with all others at a time, when looking for near duplicates."""
@@ -31,7 +33,7 @@ class Example(NamedTuple):
     """One example.
 
     Attributes:
-        name: its path in the folder, with the line in a file of many.
+        name: its path in the folder, with the line or row in a file of many.
         is_topic: whether it has the label that is the topic.
         digest: hex SHA-256 of the file, or of the line's text.
         path: the file.
@@ -55,7 +57,7 @@ def find_examples(folder: Path, topic: str) -> list[Example]:
     if not folder.is_dir():
         raise RunError(f"{folder}: no such folder; give one with a folder of examples for each label")
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (*PICTURES, *TEXTS) and path.is_file())
-    files = [path for path in found if path.parent != folder or path.suffix.lower() == ".jsonl"]
+    files = [path for path in found if path.parent != folder or path.suffix.lower() in TABLES]
     if len({path.suffix.lower() in PICTURES for path in files}) > 1:
         raise RunError(f"{folder}: holds pictures and texts; give a folder with one of them")
     examples = [example for path in files for example in _read(folder, path, topic)]
@@ -123,19 +125,35 @@ def held_out(examples: Sequence[Example], first: NDArray[np.int64], fraction: fl
 
 def _read(folder: Path, path: Path, topic: str) -> Iterator[Example]:
     name, is_topic = path.relative_to(folder).as_posix(), _label(folder, path) == topic
-    content = path.read_bytes()
     if path.suffix.lower() not in TEXTS:
-        yield Example(name, is_topic, hashlib.sha256(content).hexdigest(), path)
+        yield Example(name, is_topic, hashlib.sha256(path.read_bytes()).hexdigest(), path)
         return
     try:
-        text = content.decode()
-        texts = [(name, text)] if path.suffix.lower() == ".txt" else list(_lines(name, text))
+        texts = list(_texts(name, path))
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(
             f"{path}: cannot be read ({type(error).__name__}: {error}); take it out of the folder"
         ) from error
     for place, told in texts:
         yield Example(place, is_topic, hashlib.sha256(told.encode()).hexdigest(), path, told)
+
+
+def _texts(name: str, path: Path) -> Iterator[tuple[str, str]]:
+    """The texts in a file, each with its place."""
+    if path.suffix.lower() == ".parquet":
+        yield from _rows(name, path)
+    elif path.suffix.lower() == ".jsonl":
+        yield from _lines(name, path.read_bytes().decode())
+    else:
+        yield name, path.read_bytes().decode()
+
+
+def _rows(name: str, path: Path) -> Iterator[tuple[str, str]]:
+    with ParquetFile(path) as table:
+        for number, told in enumerate(table.read(columns=["text"])["text"].to_pylist(), 1):
+            if not isinstance(told, str):
+                raise TypeError(f"row {number}: its text is no string")
+            yield f"{name}:{number}", told
 
 
 def _lines(name: str, text: str) -> Iterator[tuple[str, str]]:
@@ -148,6 +166,6 @@ def _lines(name: str, text: str) -> Iterator[tuple[str, str]]:
 
 
 def _label(folder: Path, path: Path) -> str:
-    """The label of a file: the first folder on its way, or its own name in front of `.jsonl`."""
+    """The label of a file: the first folder on its way, or its own name in front of `.jsonl` or `.parquet`."""
     first, *rest = path.relative_to(folder).parts
     return first if rest else path.stem
