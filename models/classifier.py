@@ -1,7 +1,7 @@
 """Train a classifier on sorted examples: how likely is it that a picture shows a tree, or that a text is good?
 
     python -m models.classifier PHOTOS --topic tree --out RUN       PHOTOS/tree/*.jpg against all other folders
-    python -m models.classifier TEXTS --topic good --out RUN        TEXTS/good/*.txt, TEXTS/good.jsonl or .parquet
+    python -m models.classifier TEXTS --topic good --out RUN --penalty 1e-4    TEXTS/good/*.txt or good.jsonl, .parquet
     python -m models.classifier judge RUN/head.json PICTURE…        what a trained one says, one line each
 
 This is logistic regression. An example has features x, a row of D numbers of which the last is always 1, and a label:
@@ -73,7 +73,9 @@ class Settings:
         "auto"
     )
     side: Annotated[int, "side in pixels that pictures are scaled to; 0: 224 for the network, 32 for pixels"] = 0
-    penalty: Annotated[float, "λ: how much long weights cost"] = 0.01
+    penalty: Annotated[float, "λ: how much long weights cost; texts, whose features are many and small, take 1e-4"] = (
+        0.01
+    )
     tolerance: Annotated[float, "how far above the lowest possible loss is near enough"] = 1e-7
     max_steps: Annotated[int, "steps down the gradient, if it takes so many"] = 100_000
     held_out: Annotated[float, "share of the examples to judge by, near duplicates together"] = 0.2
