@@ -20,7 +20,7 @@ from tests.shuffles import measured_shuffles
 MOST = {
     "images": (2_600, 700),
     "score": (10, 500),
-    "text": (900, 1_000),
+    "text": (600, 1_000),
     "triplets": (300, 5_000),
     "windows": (500, 5_000),
 }
