@@ -83,7 +83,7 @@ def finish_text(document: Document, job: Job) -> Document | Verdict:
     shared = find_contamination(rest["text"], evaluations(tuple(config.decontaminate)))
     if shared is not None:
         return Verdict("rejected", "contaminated", shared)
-    return _scored(rest, config)
+    return _scored(rest, job) if config.quality else rest
 
 
 def _without_lines(document: Document, config: TextConfig, folder: Path) -> Document | Verdict:
@@ -108,22 +108,28 @@ def text_columns(text: str) -> Mapping[str, Any]:
     return {"key": key, "text": text, "num_words": len(text.split()), "cluster": key}
 
 
-def _scored(document: Document, config: TextConfig) -> Document | Verdict:
-    if config.quality is None:
-        return document
-    score = score_text(document["text"], read_quality_head(config.quality.head))
-    if score < config.quality.at_least:
-        return Verdict("rejected", "low_quality_score", f"{score:.4f} < {config.quality.at_least:g}")
+def _scored(document: Document, job: Job) -> Document | Verdict:
+    assert job.recipe.text is not None
+    assert job.recipe.text.quality is not None
+    score, at_least = score_text(document["text"], quality_head(job)), job.recipe.text.quality.at_least
+    if score < at_least:
+        return Verdict("rejected", "low_quality_score", f"{score:.4f} < {at_least:g}")
     return {**document, "quality_score": score}
 
 
-@functools.lru_cache(maxsize=1)
-def read_quality_head(path: str) -> QualityHead:
-    """The head in a file, read once a worker.
+def quality_head(job: Job) -> QualityHead:
+    """The head that a job's texts are scored by, read once a worker.
 
     Raises:
         StageError: it cannot be read, or is none of texts.
     """
+    assert job.recipe.text is not None
+    assert job.recipe.text.quality is not None
+    return _read_head(job.recipe.text.quality.head, job.files["quality"])
+
+
+@functools.lru_cache(maxsize=1)
+def _read_head(path: str, _identity: str) -> QualityHead:
     try:
         with fsspec.open(path, "rb") as file:
             return parse_head(file.read())

@@ -24,7 +24,7 @@ from pipelines.cleaning import Clean, clean_part
 from pipelines.duplicates import REJECTS, keep_first_remembered
 from pipelines.engine import run_pipeline
 from pipelines.fates import Fates, Reject
-from pipelines.finished_texts import finish_texts, read_quality_head, text_columns
+from pipelines.finished_texts import finish_texts, quality_head, text_columns
 from pipelines.host_lines import FindCommonLines
 from pipelines.ledger import FROM_LEDGER, Fetched, RowRef, count_fetched, crawl_tables, read_fetched
 from pipelines.receipts import Receipt
@@ -73,7 +73,7 @@ def run(job: Job) -> Outcome:
     """Runs the stage; see the module."""
     assert job.recipe.text is not None
     if job.recipe.text.quality is not None:
-        read_quality_head(job.recipe.text.quality.head)  # what is no head is said before any work
+        quality_head(job)  # what is no head is said before any work
     run_pipeline(functools.partial(build, job=job), job.workers)
     return Outcome(records_in=count_fetched(job, "page"))
 

@@ -2,6 +2,8 @@
 
 import itertools
 import random
+import tarfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +13,8 @@ import pytest
 from rich.console import Console
 
 from crawl.host_lines import HostLines, Remaining, find_common_lines, line_rows, remove_lines
+from crawl.text import CleanText, clean_page
+from crawl.text_settings import TextSettings
 from pipelines import text
 from pipelines.build import build, make_job
 from pipelines.load_recipe import check_recipe
@@ -19,6 +23,7 @@ from pipelines.recipe import Recipe
 from pipelines.tombstones import Tombstones
 from tests.builds import manifest_of, table_rows
 
+TRAILS = Path(__file__).parents[2] / "shared" / "data" / "sites" / "greeneville-walks.tar.gz"
 COOKIES = "We use cookies. By going on you agree."
 MENU = "Home\nTrees\nContact us"
 
@@ -127,6 +132,20 @@ def test_no_order_of_documents_changes_what_is_common():
         found.add(find_common_lines(np.concatenate(rows), HostLines()).tobytes())
     assert len(found) == 1
     assert len(found.pop()) == 16 * (1 + 3 + 3)  # cookies and the menu here, the menu there
+
+
+@pytest.mark.skipif(not TRAILS.exists(), reason="needs ../shared/data/sites")
+def test_of_a_real_site_templates_go_and_no_prose():
+    with tarfile.open(TRAILS) as tar:
+        files = ((member.name, tar.extractfile(member)) for member in tar if member.name.endswith((".php", ".html")))
+        found = [(name, clean_page(file.read(), "", None, TextSettings())) for name, file in files if file]
+    texts = [(name, page.text, page.language) for name, page in found if isinstance(page, CleanText)]
+    pages = [Page(text, f"https://walks.example/{name}", language) for name, text, language in texts]
+    gone: Counter[str] = Counter()
+    for page, each in zip(pages, _removed(pages), strict=True):
+        gone.update(Counter(page.text.split("\n\n")) - Counter(each.text.split("\n\n")))
+    assert len(pages) == 15
+    assert gone == {"Coming Soon!!! Check back for updates!": 26, "Music": 13, "General": 12, "Literature": 12}
 
 
 WORDS = [f"{first}{last}" for first in ("alder", "beech", "cedar", "elm", "fir") for last in ("wood", "leaf", "bark")]
