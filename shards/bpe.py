@@ -54,19 +54,19 @@ class BpeTokenizer:
             raise TokenizerError(f"not a tokenizer of Hugging Face's ({error})") from error
         return tokenizer
 
-    @property
+    @cached_property
     def vocab_size(self) -> int:
         """How many ids there are: one more than the highest, added tokens included."""
         return max(self._tokenizer.get_vocab(with_added_tokens=True).values()) + 1
 
-    @property
+    @cached_property
     def eos_id(self) -> int:
         """The id of the token that closes a document."""
         token_id = self._tokenizer.token_to_id(self.end)
         assert token_id is not None
         return int(token_id)
 
-    @property
+    @cached_property
     def dtype(self) -> str:
         """`<u2` where every id fits into 16 bits, `<u4` else."""
         return smallest_dtype(self.vocab_size)
