@@ -156,11 +156,12 @@ def _encode(
     files: OpenFiles, folder: Path, totals: Totals, spec: WindowSpec, samples: Iterable[SampleRef]
 ) -> Iterator[tuple[str, dict[str, bytes]]]:
     streams: dict[str, Stream] = {}
+    path_of = functools.cache(lambda name: folder / staged_name(name))
     for sample in samples:
         if sample.split not in streams:
             streams[sample.split] = Stream(files, folder, sample.split, totals, spec.dtype)
         name, offset, record_length, runs_length = sample.source
-        staged = files.read(folder / staged_name(name), offset, record_length + runs_length)
+        staged = files.read(path_of(name), offset, record_length + runs_length)
         runs = np.frombuffer(staged, np.int64, offset=record_length).reshape(-1, 2).tolist()
         tokens = np.concatenate([streams[sample.split].read(*run) for run in runs])
         yield sample.key, window_members(spec, tokens, staged[:record_length])

@@ -1,5 +1,6 @@
 """The bytes of a `.npy` file, the same under every numpy version."""
 
+import math
 from functools import cache
 
 import numpy as np
@@ -33,4 +34,4 @@ def npy_bytes(array: NDArray[np.generic]) -> bytes:
 
 def npy_length(dtype: str, shape: tuple[int, ...]) -> int:
     """Return how many bytes `npy_bytes` makes of such an array."""
-    return len(npy_header(dtype, shape)) + int(np.prod(shape)) * np.dtype(dtype).itemsize
+    return len(npy_header(dtype, shape)) + math.prod(shape) * np.dtype(dtype).itemsize

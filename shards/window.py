@@ -9,7 +9,7 @@ of such a window is that of its first token in the stream.
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -177,7 +177,7 @@ def window_record(spec: WindowSpec, split: str, position: int, pieces: Sequence[
         "position": position,
         "length": length,
         "tokenizer_sha256": spec.tokenizer_sha256,
-        "documents": [asdict(piece) for piece in pieces],
+        "documents": [dict(vars(piece)) for piece in pieces],
     }
 
 

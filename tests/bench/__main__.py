@@ -17,6 +17,7 @@ from tests.bench.peers import PeersError, peers_python, write_material
 from tests.bench.photographs import MissingError, unpack_photographs
 from tests.bench.prose_costs import TITLE as PROSE_TITLE
 from tests.bench.prose_costs import measure_prose
+from tests.bench.prose_material import make_prose
 from tests.bench.text_duplicates import PLANTED as PLANTED_TEXTS
 from tests.bench.whole_runs import print_ratios
 
@@ -57,6 +58,7 @@ def main() -> int:
     make_material(data)
     has_photographs = _has_photographs(data, console)
     wanted = comparisons(_peers(data, console)) + (cleaning() if has_photographs else [])
+    wanted += encoding() if _has_prose(data, console) else []
     findings = list(_findings(data, rounds, wanted, console))
     print_table(findings, console)
     ratios = measure(FOLDER, chosen.crawls, console) if chosen.crawls else []
@@ -76,15 +78,17 @@ def main() -> int:
 def comparisons(peers: str | None) -> list[Comparison]:
     """Everything that is measured; without the peers' Python only what stands alone."""
     ours = {name: Side("ours", "tests.bench.reading", name) for name in ("materialised", "virtual", "windows")}
+    windows = Side("ours", "tests.bench.tokens", "windows")
     writing, order = Side("ours", "tests.bench.writing", "write"), Side("ours", "tests.bench.writing", "resume")
     alone = [
         Comparison("virtual 64×64 triplets, noise and mix", "samples", 1, ours["virtual"], None, 6_000),
         Comparison("writing materialised triplets", "MB", 1e6, writing, None, 200),
+        Comparison("making windows of 1,024 tokens", "M tokens", 1e6, windows, None, 20),
         Comparison("resuming at position 10⁹", "times", 1, order, None, 1),
     ]
     if peers is None:
         return alone
-    triplets, windows = "materialised 64×64 triplets, shuffled", "windows of 1,024 tokens, int64"
+    triplets, tokens = "materialised 64×64 triplets, shuffled", "windows of 1,024 tokens, int64"
     labels = {
         "webdataset_triplets": "webdataset",
         "streaming_indexed": "streaming, dataset[i]",
@@ -99,8 +103,8 @@ def comparisons(peers: str | None) -> list[Comparison]:
         Comparison(triplets, "samples", 1, ours["materialised"], sides["streaming_indexed"], 6),
         Comparison(triplets, "samples", 1, ours["materialised"], sides["streaming_iterated"], 6),
         Comparison(triplets, "samples", 1, ours["materialised"], sides["litdata_triplets"], 1.8),
-        Comparison(windows, "M tokens", 1e6, ours["windows"], sides["nanogpt_windows"], 4),
-        Comparison(windows, "M tokens", 1e6, ours["windows"], sides["webdataset_windows"], 20),
+        Comparison(tokens, "M tokens", 1e6, ours["windows"], sides["nanogpt_windows"], 4),
+        Comparison(tokens, "M tokens", 1e6, ours["windows"], sides["webdataset_windows"], 20),
         *alone,
     ]
 
@@ -119,6 +123,22 @@ def cleaning() -> list[Comparison]:
         )
         for size in (64, 256)
     ]
+
+
+def encoding() -> list[Comparison]:
+    """Byte pair encoding beside the library that does it."""
+    ours, library = (Side(label, "tests.bench.tokens", label) for label in ("encode", "library"))
+    return [Comparison("encoding news pages as byte pairs", "kB", 1e3, ours, library, 0.9, by_cpu=True)]
+
+
+def _has_prose(data: Path, console: Console) -> bool:
+    """Puts real prose where it is read from; says so where there is none."""
+    try:
+        make_prose(ROOT.parent / "shared" / "data", data.with_name("prose"))
+    except MissingError as error:
+        console.print(f"encoding is left out: {error}")
+        return False
+    return True
 
 
 def _has_photographs(data: Path, console: Console) -> bool:

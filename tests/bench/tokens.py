@@ -74,7 +74,7 @@ def _set_tokens_aside(folder: Path, table: str, size: int) -> None:
 
 def _prose(data: Path) -> tuple[BpeTokenizer, list[str]]:
     """A tokenizer trained on real news pages, and those pages."""
-    documents = [text for text in (data / "texts").read_text("utf-8").split("\0") if text]
+    documents = [text for text in (data.with_name("prose") / "texts").read_text("utf-8").split("\0") if text]
     return train_bpe(documents, VOCABULARY), documents
 
 
