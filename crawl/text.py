@@ -108,11 +108,11 @@ def _judge_bytes(payload: bytes, settings: TextSettings) -> Verdict | None:
 
 def _judge_quickly(text: str, declared: str, settings: TextSettings) -> Verdict | None:
     """Judge a quick text; its language is told only where something hangs on it."""
-    rules = settings.rules.lenient()
-    found = judge_text(text, UNKNOWN, rules)
-    if isinstance(found, Verdict):
-        return replace(found, detail=f"{found.detail} {AT_A_QUICK_LOOK}")
-    quality = rules.gopher_quality
+    for rules in settings.rules.lenient:
+        found = judge_text(text, UNKNOWN, rules)
+        if isinstance(found, Verdict):
+            return replace(found, detail=f"{found.detail} {AT_A_QUICK_LOOK}")
+    quality = settings.rules.gopher_quality
     measured = measure(text)
     lacks_words = quality and any(judge_stop_words(measured, each, quality) for each in quality.stop_words)
     if not lacks_words and not settings.languages:

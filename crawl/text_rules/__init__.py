@@ -5,6 +5,7 @@ the families that `RuleSettings` holds, the cheapest first.
 """
 
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 
 from crawl.text_rules import c4, fineweb, gopher_quality, gopher_repetition, sentences
 from crawl.text_rules.c4 import C4
@@ -17,7 +18,7 @@ from crawl.verdict import Verdict
 __all__ = ["C4", "FineWeb", "GopherQuality", "GopherRepetition", "RuleSettings", "judge_text"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RuleSettings:
     """Which families of rules a text must pass; None leaves one out.
 
@@ -41,8 +42,9 @@ class RuleSettings:
         sentence_rule = ("min_sentences",) if self.min_sentences else ()
         return (*sentence_rule, *(name for name in families if getattr(self, name)))
 
-    def lenient(self) -> "RuleSettings":
-        """Return the rules for a quick text, which may miss some and still holds boilerplate.
+    @cached_property
+    def lenient(self) -> "tuple[RuleSettings, RuleSettings]":
+        """The rules for a quick text, which may miss some and still holds boilerplate: the cheap ones, then the others.
 
         Half as many words and sentences will do, three times as much may be repeated, and lines may come again. On the
         181 pages of the article-extraction benchmark these reject no page whose main text passes.
@@ -53,7 +55,8 @@ class RuleSettings:
         )
         c4 = self.c4 and replace(self.c4, min_sentences=self.c4.min_sentences // 2)
         fineweb = self.fineweb and replace(self.fineweb, duplicate_line_character_ratio=1.0)
-        return RuleSettings(self.min_sentences // 2, quality, repetition, c4, fineweb)
+        cheap = RuleSettings(self.min_sentences // 2, quality, None, c4, fineweb)
+        return cheap, RuleSettings(0, None, repetition)
 
 
 def judge_text(text: str, language: str, settings: RuleSettings) -> str | Verdict:
