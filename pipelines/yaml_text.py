@@ -31,19 +31,19 @@ def load_yaml(text: str) -> Any:  # noqa: ANN401 - whatever stands there
     """
     if len(text) > MAX_CHARACTERS:
         raise YamlError(f"{len(text)} characters; at most {MAX_CHARACTERS} may be")
-    loader = _Loader(text)
     try:
-        root = loader.get_single_node()
-        if root is None:
-            return None
-        if _num_values(root, {}) > MAX_VALUES:
-            raise YamlError(f"it stands for more than {MAX_VALUES} values, each alias (*name) for all that it names")
-        return loader.construct_document(root)
-    # Besides its own errors there are those of Python for what only looks like a number or a date.
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        return _load(_Loader(text))
+    except (yaml.YAMLError, RecursionError) as error:
         raise YamlError(shown(" ".join(str(error).split()))) from error
-    finally:
-        loader.dispose()
+
+
+def _load(loader: "_Loader") -> Any:  # noqa: ANN401 - likewise
+    root = loader.get_single_node()
+    if root is None:
+        return None
+    if _num_values(root, {}) > MAX_VALUES:
+        raise YamlError(f"it stands for more than {MAX_VALUES} values, each alias (*name) for all that it names")
+    return loader.construct_document(root)
 
 
 def shown(text: str) -> str:
@@ -54,7 +54,7 @@ def shown(text: str) -> str:
 def _num_values(node: yaml.Node, known: dict[int, int]) -> int:
     """How many values a node stands for, each as often as it is named; one inside itself stands for too many."""
     if id(node) not in known:
-        known[id(node)] = MAX_VALUES + 1  # until it is known: only what is inside of it can ask
+        known[id(node)] = MAX_VALUES + 1  # which is what an alias inside of it to itself finds
         known[id(node)] = 1 + sum(_num_values(child, known) for child in _children(node))
     return known[id(node)]
 
@@ -78,6 +78,20 @@ class _Loader(yaml.SafeLoader):
             told = f"a number of {len(node.value)} characters; at most {_MAX_DIGITS} may be"
             raise yaml.constructor.ConstructorError(None, None, told, node.start_mark)
         return super().construct_scalar(node)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: ANN401 - likewise
+        """The value of `node`.
+
+        Raises:
+            ConstructorError: it only looks like a number or a date, or its tag (`!!int`) says that it is one.
+        """
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError) as error:
+            if not isinstance(node, yaml.ScalarNode):
+                raise
+            told = f"{shown(node.value)!r} is no {node.tag.rpartition(':')[2]}"
+            raise yaml.constructor.ConstructorError(None, None, told, node.start_mark) from error
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """The mapping in `node`.

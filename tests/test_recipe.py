@@ -102,7 +102,11 @@ def test_every_problem_gets_its_line(recipe_file: Path):
         ("crawl: {sources: {walk: {source: site, seeds: [https://example.org/]}}}", "name: missing"),
         (MINIMAL + "images: {size: 32}", "not YAML: 'images' stands twice in .* line 9"),
         ("[" * 5000, "not YAML: maximum recursion depth"),
-        (MINIMAL + "published: 2026-13-01", "not YAML: month must be in 1..12"),
+        (MINIMAL + "published: 2026-13-01", "not YAML: '2026-13-01' is no timestamp in .* line 9"),
+        (MINIMAL + "crawl: {delay_s: !!int ''}", "not YAML: '' is no int in .* line 9"),
+        (MINIMAL + "images: {exif: !!bool foo}", "not YAML: 'foo' is no bool in .* line 9"),
+        (MINIMAL + "published: !!timestamp foo", "not YAML: 'foo' is no timestamp in .* line 9"),
+        (MINIMAL + "contact: a@b\x01", "not YAML: unacceptable character #x0001"),
         (
             MINIMAL + "split: {train: " + "9" * 5000 + "}",
             "not YAML: a number of 5000 characters; at most 100 may be in .* line 9",
