@@ -103,8 +103,8 @@ def test_every_problem_gets_its_line(recipe_file: Path):
         (MINIMAL + "images: {size: 32}", "not YAML: 'images' stands twice in .* line 9"),
         ("[" * 5000, "not YAML: maximum recursion depth"),
         (MINIMAL + "published: 2026-13-01", "not YAML: '2026-13-01' is no timestamp in .* line 9"),
-        (MINIMAL + "crawl: {delay_s: !!int ''}", "not YAML: '' is no int in .* line 9"),
-        (MINIMAL + "images: {exif: !!bool foo}", "not YAML: 'foo' is no bool in .* line 9"),
+        (MINIMAL + "buckets: !!int ''", "not YAML: '' is no int in .* line 9"),
+        (MINIMAL + "exif: !!bool foo", "not YAML: 'foo' is no bool in .* line 9"),
         (MINIMAL + "published: !!timestamp foo", "not YAML: 'foo' is no timestamp in .* line 9"),
         (MINIMAL + "contact: a@b\x01", "not YAML: unacceptable character #x0001"),
         (
