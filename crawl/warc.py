@@ -170,8 +170,11 @@ def read_record(source: Path | str | BinaryIO, offset: int) -> StoredResponse:
 
 
 def _stored_head(head: bytes, payload_bytes: int) -> bytes:
-    """Return status line and headers with those about length and coding renamed, and the stored length named."""
-    status_line, *lines = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
+    """Return status line and headers with those about length and coding renamed, and the stored length named.
+
+    Lines that end in a bare line feed, as some archives hold them, end as HTTP's do: nobody could tell where they stop.
+    """
+    status_line, *lines = (line for line in head.replace(b"\r\n", b"\n").split(b"\n") if line)
     kept = [
         b"X-Crawl-" + line if line.partition(b":")[0].strip().lower() in _RENAMED_HEADERS else line for line in lines
     ]

@@ -20,7 +20,10 @@ from tests.test_list_sources import HOME, HOST, PICTURES
 from tests.test_warc_reader import archive_of, response
 from tests.warc_samples import real_archives
 
-REAL = ("sample-0000.warc.gz", "sample-0001.warc.gz", "warcfile.warc", "whirlwind.warc.gz", "example.arc.gz")
+REAL = (
+    *("sample-0000.warc.gz", "sample-0001.warc.gz", "warcfile.warc", "whirlwind.warc.gz", "example.arc.gz"),
+    "clueweb-quirk.warc.gz",
+)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,9 @@ HEAD = (
 )
 
 
-def _visit(path: str, payload: bytes, media_type: str = "text/html", home: str = "http://trees.example/") -> Visit:
+def _visit(
+    path: str, payload: bytes, media_type: str = "text/html", home: str = "http://trees.example/", head: bytes = HEAD
+) -> Visit:
     url = f"{home}{path}"
     row = LedgerRow(
         url=url,
@@ -42,7 +44,7 @@ def _visit(path: str, payload: bytes, media_type: str = "text/html", home: str =
         opt_out="none",
         depth=0,
     )
-    return Visit(row=row, payload=payload, http_head=HEAD, links=())
+    return Visit(row=row, payload=payload, http_head=head, links=())
 
 
 def _write(path: Path) -> list[int]:
@@ -130,3 +132,20 @@ def test_any_payload_makes_a_round_trip(payload: bytes, media_type: str):
     offset = write_visit(file, _visit("x", payload, media_type))
     assert offset == 6
     assert read_payload(file, offset) == payload
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\n"])
+@given(
+    lines=st.lists(st.from_regex(rb"[A-Za-z-]{1,9}: [^\r\n]{0,9}", fullmatch=True), max_size=5),
+    payload=st.binary(max_size=50),
+    mixed=st.booleans(),
+)
+def test_any_head_leaves_the_payload_where_readers_look_for_it(
+    end: bytes, lines: list[bytes], payload: bytes, mixed: bool
+):
+    file = io.BytesIO()
+    head = end.join([b"HTTP/1.0 200 OK", *lines]) + (b"\r\n\r\n" if mixed else 2 * end)
+    offset = write_visit(file, _visit("x", payload, head=head))
+    assert read_payload(file, offset) == payload
+    records = ArchiveIterator(io.BytesIO(file.getvalue()), parse_http=True)
+    assert [record.reader.read() for record in records] == [payload]
