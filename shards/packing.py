@@ -1,8 +1,9 @@
 """Which parts of documents share a window, where windows are not cut from one stream.
 
 `best_fit` fills windows with whole documents; one that is longer than a window is split, never cropped. `document`
-gives every document windows of its own. Both repeat a part's last token as the first of the next, so that every token
-of a document but its first has the one before it in its window.
+gives every document windows of its own. Both repeat a part's last token as the first of the next, so that it has the
+one before it in its window, and is a next word once; but for a part that shares its window with another such part, and
+does not open it: what it would repeat is left out, lest it were a next word twice.
 
 Source: Ding et al. 2024, "Fewer Truncations Improve Language Modeling", section 3, for best-fit packing, which is
 best-fit decreasing of bin packing (Johnson 1974).
@@ -90,4 +91,16 @@ def pack_best_fit(lengths: Sequence[int], context: int) -> list[list[Chunk]]:
         if room > chunk.length:
             with_room.setdefault(room - chunk.length, []).append(window)
             rooms |= 1 << (room - chunk.length)
-    return windows
+    return [_ordered(window) for window in windows]
+
+
+def _ordered(window: list[Chunk]) -> list[Chunk]:
+    """Return the parts of a window so that no token is a next word in it that is one in another window too.
+
+    The token that a later part of a document repeats is none where the part opens the window; others go without it.
+    """
+    first, *others = sorted(window, key=lambda chunk: not chunk.start)  # a stable sort
+    return [
+        first,
+        *(chunk._replace(start=chunk.start + 1, length=chunk.length - 1) if chunk.start else chunk for chunk in others),
+    ]
