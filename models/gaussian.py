@@ -49,6 +49,11 @@ class GaussianPictures:
         widening = (a * a * self.variances + b * b).sqrt() - b
         return a * clean + b * static + ((along * widening) @ self.directions).view_as(static)
 
+    def draw(self, static: Tensor) -> Tensor:
+        """Return pictures drawn from this Gaussian with the chance in standard normal static; (B, C, S, S) both."""
+        along = static.flatten(1) @ self.directions.T  # (B, R)
+        return self.mean + ((along * self.variances.sqrt()) @ self.directions).view_as(static)
+
 
 def fit_gaussian(pictures: Tensor, num_directions: int) -> GaussianPictures:
     """Return the mean and the principal directions of pictures (N, C, S, S), at most N − 1 of them."""

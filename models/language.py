@@ -22,20 +22,12 @@ import torch
 from torch import nn
 
 from models.baselines import WordCounts, count_words, unigram
+from models.budget import Budget, learning_rate
 from models.curves import draw_losses
 from models.devices import choose_device, choose_precision
 from models.gpt import GPT, GPTShape
-from models.runs import (
-    Budget,
-    Interruption,
-    RunError,
-    RunFolder,
-    configuration,
-    exit_status,
-    learning_rate,
-    num_parameters,
-    refuse_divergence,
-)
+from models.meter import refuse_divergence
+from models.runs import Interruption, RunError, RunFolder, configuration, exit_status, num_parameters
 from models.settings import parse_settings, refuse_below
 from models.threads import Threads
 from models.word_losses import compare, cross_entropy, mean_loss, print_comparison
