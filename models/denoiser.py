@@ -74,7 +74,7 @@ class Settings:
     out: Annotated[Path, "folder of this run"] = Path("runs/denoiser")
     seconds: Annotated[float, "seconds to train"] = 75.0
     num_steps: Annotated[int, "optimiser steps to train instead; 0 goes by the clock"] = 0
-    target: Annotated[str, "what to predict: clean, noise, previous (the picture one step cleaner) or v"] = "clean"
+    target: Annotated[str, "what to predict: clean, noise, previous (the picture one step cleaner) or v"] = "v"
     levels: Annotated[str, "what to learn: the steps of the ladder, or between; auto: between, of static"] = "auto"
     batch_size: Annotated[int, "triplets per step, of all processes together"] = 32
     learning_rate: Annotated[float, "highest learning rate"] = 2e-3
@@ -312,9 +312,9 @@ def build_denoiser(settings: Settings, dataset: TripletDataset, pictures: Tensor
     """
     spec = dataset.spec
     is_static = spec.corruption == "gaussian"
-    if not is_static and (settings.levels == "between" or settings.target not in ("clean", "noise")):
+    if not is_static and (settings.levels == "between" or settings.target == "previous"):
         asked = f"--target {settings.target} --levels {settings.levels}"
-        raise RunError(f"{asked}: of {spec.corruption} pixels, targets are clean and noise, levels those of the ladder")
+        raise RunError(f"{asked}: with {spec.corruption} pixels, give --levels ladder and --target clean, noise or v")
     mirrored = torch.cat([pictures, pictures.flip(-1)]) if settings.flip else pictures
     gaussian = fit_gaussian(mirrored, settings.num_directions)
     a, b = ladder_shares(spec)
