@@ -50,7 +50,7 @@ from models.gaussian import fit_gaussian
 from models.generation import generate, generate_main, load_denoiser
 from models.levels import ladder_shares
 from models.meter import Meter
-from models.noising import Chance, Noising, Triplets
+from models.noising import Chance, Noising, Triplets, choose_table
 from models.picture_losses import compare, mean_loss, print_comparison
 from models.pixels import to_values
 from models.ranks import Ranks, joined
@@ -289,7 +289,8 @@ def prepare(settings: Settings, dataset: TripletDataset, pictures: Tensor, ranks
     )
     noise: Literal["fresh", "stored"] = "fresh" if settings.fresh_noise else "stored"
     chance = Chance(settings.seed, settings.flip)
-    noising = Noising(dataset, noise, ranks.device, model.shape, float(model.spread), chance)
+    table = choose_table(dataset, noise, ranks.device)
+    noising = Noising(dataset.spec, ranks.device, table, model.shape, float(model.spread), chance)
     loader = dataset.loader(
         ranks.share_of(settings.batch_size),
         seed=settings.seed,

@@ -22,7 +22,10 @@ LEAST_ANGLE = 0.004
 """The least noise trained on, in radians. Source: Karras et al. 2022 (arXiv:2206.00364), table 1: σ_min / σ_data."""
 
 ANGLE_POWER = 1.5
-"""Above 1 puts more of a sampler's steps where little noise is left; at 1.5 five steps come nearest to the moments of two Gaussians."""
+"""Above 1 puts more of a sampler's steps where little noise is left.
+
+Of 1.0, 1.3, 1.5, 1.7 and 2.0, five steps of `multistep` came nearest to the moments of two Gaussians with this one.
+"""
 
 
 def ladder_shares(spec: TripletSpec) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

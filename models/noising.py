@@ -20,6 +20,7 @@ from models.pixels import to_values
 from shards.dataset import TripletDataset
 from shards.noise import sample_id
 from shards.tensors import device_statics, mix, quantiles
+from shards.triplet import TripletSpec
 
 UNTOLD = 0.1
 """Share of the captions that are left out in training, so that the model knows both ways.
@@ -68,15 +69,24 @@ class Chance:
         return whole[rank * count : (rank + 1) * count]
 
 
-class Noising:
-    """Makes tensors of a loader's batches.
+def choose_table(dataset: TripletDataset, noise: Literal["fresh", "stored"], device: torch.device) -> Tensor | None:
+    """Return the table to make static with on the device; None where the loader makes or reads it.
 
-    The static is made on CUDA unless it is stored, and by the loader else; the tensors are the same, bit for bit.
+    It is made on CUDA unless it is stored, or replaces single pixels.
+    """
+    is_made = (
+        device.type == "cuda" and dataset.spec.corruption == "gaussian" and (noise == "fresh" or dataset.is_virtual)
+    )
+    return quantiles(device) if is_made else None
+
+
+class Noising:
+    """Makes tensors of a loader's batches: the same ones, bit for bit, wherever the static is made.
 
     Args:
-        dataset: the training triplets.
-        noise: `fresh`, or `stored`.
+        spec: of the training triplets.
         device: of the model.
+        table: what `choose_table` said.
         shape: of the model: whether it learns levels between the ladder's steps, and captions.
         spread: of the pictures, which decides what lies halfway between two levels.
         chance: of the run.
@@ -84,27 +94,23 @@ class Noising:
 
     def __init__(
         self,
-        dataset: TripletDataset,
-        noise: Literal["fresh", "stored"],
+        spec: TripletSpec,
         device: torch.device,
+        table: Tensor | None,
         shape: DenoiserShape,
         spread: float,
         chance: Chance,
     ) -> None:
-        self._spec, self._device, self._chance = dataset.spec, device, chance
+        self._spec, self._device, self._table, self._chance = spec, device, table, chance
         self._is_between, self._has_words, self._spread = shape.is_between, shape.has_words, spread
-        self._is_replaced = dataset.spec.corruption != "gaussian"
-        is_made_here = device.type == "cuda" and not self._is_replaced and (noise == "fresh" or dataset.is_virtual)
-        self._table = quantiles(device) if is_made_here else None
+        self._is_replaced = spec.corruption != "gaussian"
         self._a, self._b = torch.tensor([1.0, *shape.a]), torch.tensor([0.0, *shape.b])
 
     @property
     def fields(self) -> Collection[str]:
         """What the loader is to read."""
-        arrays = (
-            ("clean", "noisy") if self._is_replaced else ("clean",) if self._table is not None else ("clean", "noise")
-        )
-        return (*arrays, "step", "draw", "key", *["caption"] * self._has_words)
+        arrays = ("noisy",) if self._is_replaced else () if self._table is not None else ("noise",)
+        return ("clean", *arrays, "step", "draw", "key", *["caption"] * self._has_words)
 
     def __call__(self, batch: Batch, step: int, rank: int = 0, num_ranks: int = 1) -> Triplets:
         """Return a rank's batch of an optimiser step, noised and mirrored by the chance of that step."""
