@@ -285,7 +285,11 @@ def prepare(settings: Settings, dataset: TripletDataset, pictures: Tensor, ranks
     if settings.compile:
         model.unet.compile()
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=settings.weight_decay
+        model.parameters(),
+        lr=settings.learning_rate,
+        betas=(0.9, 0.99),
+        weight_decay=settings.weight_decay,
+        fused=ranks.device.type == "cuda",
     )
     noise: Literal["fresh", "stored"] = "fresh" if settings.fresh_noise else "stored"
     chance = Chance(settings.seed, settings.flip)

@@ -11,6 +11,9 @@ from models.unet import UNet
 
 TARGETS = ("clean", "noise", "previous", "v")
 
+HIDDEN = 0.1
+"""Of the standard deviation of what is seen, the picture's part below which it counts as hidden in the noise."""
+
 
 @dataclass(frozen=True)
 class DenoiserShape:
@@ -102,19 +105,21 @@ class Denoiser(nn.Module):
     def mixture(self, step: Tensor) -> tuple[Tensor, Tensor]:
         """Return the shares (α, β) of picture and noise in what is predicted at steps (B,); (B, 1, 1, 1) each.
 
-        Where nothing is left of the picture, to tell the noise is to repeat what one sees; there the picture counts.
+        Where next to nothing is left of the picture, as at step K, to tell the noise is to repeat what one sees; there
+        a model of the noise predicts the picture.
         """
         a, b = self.shares(step)
         zero, one = torch.zeros_like(a), torch.ones_like(a)
+        rho = (a**2 * self.spread**2 + b**2).sqrt()
         match self.shape.target:
             case "clean":
                 return one, zero
             case "noise":
-                return torch.where(a > 0, zero, one), torch.where(a > 0, one, zero)
+                is_seen = a * self.spread > HIDDEN * rho
+                return torch.where(is_seen, zero, one), torch.where(is_seen, one, zero)
             case "previous":
                 return self.shares((step - 1).clamp(min=0))
             case _:
-                rho = (a**2 * self.spread**2 + b**2).sqrt()
                 return -b / (rho * self.spread), a * self.spread / rho
 
     def tell(self, noisy: Tensor, step: Tensor, words: Tensor | None = None) -> Tensor:

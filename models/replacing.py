@@ -4,7 +4,8 @@ At step k the first k / K of the pixels, in an order drawn by chance, are replac
 at each step down those that are no longer replaced become what the denoiser takes them for.
 
 White tells nothing: every picture that is grown from it begins as the same white picture, for which the denoiser has
-the same answer, the mean picture, and only the order of the pixels differs. So white-out's trees are all alike.
+one answer, the mean picture. All the chance there is lies in the order of the pixels, and trees grown in one order are
+the same tree; static holds a chance for every value of every pixel.
 
 Source: Bansal et al. 2022, "Cold diffusion: inverting arbitrary image transforms without noise" (arXiv:2208.09392),
 algorithm 1.

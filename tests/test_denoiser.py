@@ -228,3 +228,35 @@ def test_a_batch_is_dealt_out_evenly_or_not_at_all() -> None:
     assert [rank.share_of(8) for rank in ranks] == [4, 4]
     with pytest.raises(RunError, match="--batch-size 9: 2 processes share it; give a multiple of 2"):
         ranks[0].share_of(9)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["--device", "cuda:99"], "--device cuda:99: "),
+        (["--batch-size", "50000000000"], "--batch-size 50000000000: too large for the memory of"),
+        (["--target", "previous"], "with whiteout pixels, give --levels ladder and --target clean, noise or v"),
+        (["--levels", "between"], "with whiteout pixels, give --levels ladder and --target clean, noise or v"),
+    ],
+)
+def test_what_cannot_be_trained_is_said_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], settings: list[str], said: str
+) -> None:
+    write_triplets(tmp_path / "triplets", TripletSpec(SIZE, steps=2, corruption="whiteout"), {"train": trees(0, 2)})
+    assert denoiser.main([str(tmp_path), "--out", str(tmp_path / "run"), *TINY, *settings]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("seedbed: ")
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_a_damaged_sample_stops_the_training_and_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stage = write_triplets(tmp_path / "triplets", TripletSpec(SIZE, steps=2), {"train": trees(0, 20)})
+    shard = stage / "0123456789ab" / "train-000000.tar"
+    content = bytearray(shard.read_bytes())
+    content[content.index(b"NUMPY", len(content) // 2) + 200] ^= 1
+    shard.write_bytes(content)
+    assert denoiser.main([str(tmp_path), "--out", str(tmp_path / "run"), *TINY, "--num-steps", "20"]) == 1
+    error = capsys.readouterr().err
+    assert re.match(r"seedbed: .*train-000000\.tar.*[0-9a-f]{32}", error), error
+    assert error.count("\n") == 1
