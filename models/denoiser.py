@@ -168,12 +168,7 @@ class Training:
 
 
 def train(
-    settings: Settings,
-    run: RunFolder,
-    dataset: TripletDataset,
-    goes_on: bool,
-    ranks: Ranks,
-    interruption: Interruption,
+    settings: Settings, run: RunFolder, dataset: TripletDataset, goes_on: bool, ranks: Ranks, interruption: Interruption
 ) -> dict[str, Any]:
     """Train until the budget is used up, leave checkpoints, results and curves in the run's folder; return the results.
 
@@ -284,12 +279,9 @@ def prepare(settings: Settings, dataset: TripletDataset, pictures: Tensor, ranks
     average = copy.deepcopy(model)
     if settings.compile:
         model.unet.compile()
+    is_cuda = ranks.device.type == "cuda"
     optimizer = torch.optim.AdamW(
-        model.parameters(),
-        lr=settings.learning_rate,
-        betas=(0.9, 0.99),
-        weight_decay=settings.weight_decay,
-        fused=ranks.device.type == "cuda",
+        model.parameters(), betas=(0.9, 0.99), weight_decay=settings.weight_decay, fused=is_cuda
     )
     noise: Literal["fresh", "stored"] = "fresh" if settings.fresh_noise else "stored"
     chance = Chance(settings.seed, settings.flip)
