@@ -61,13 +61,13 @@ def test_generating_writes_a_sheet_and_how_each_picture_grew(build: Path, tmp_pa
     assert out.read_bytes() == sheet
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("model", "number"), [("language", signal.SIGINT), ("denoiser", signal.SIGTERM)])
 def test_interrupted_it_saves_what_it_has_and_goes_on_from_there(
-    build: Path, tmp_path: Path, number: signal.Signals
+    build: Path, tmp_path: Path, model: str, number: signal.Signals
 ) -> None:
     run = RunFolder(tmp_path)
     settings = ["--num-steps", "1000000", "--report-steps", "1"]
-    command = [SEEDBED, "train", "language", str(build), "--out", str(tmp_path), *TINY["language"][2:], *settings]
+    command = [SEEDBED, "train", model, str(build), "--out", str(tmp_path), *TINY[model][2:], *settings]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_for(lambda: len(run.metrics()) > 3, "a few steps")
     process.send_signal(number)
