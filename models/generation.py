@@ -143,9 +143,11 @@ def grow_pictures(settings: GenerateSettings) -> Growth:
         noise, other = (statics(settings.seed, settings.count, (S, S, C), draw).to(device) for draw in (0, 1))
         picture = read_picture(settings.from_, S, C).to(device) if settings.from_ else None
         is_kept = ~read_mask(settings.inpaint, S).to(device) if settings.inpaint else None
-        begin = model.pictures.draw(other)
-        if picture is not None:
-            begin = torch.where(is_kept, picture, begin) if is_kept is not None and not settings.step else picture
+        begin = model.pictures.draw(other) if picture is None else picture
+        if picture is not None and is_kept is not None and not settings.step:
+            begin = torch.where(is_kept, picture, model.pictures.draw_around(other, picture, is_kept))
+            # Static tells nothing of what is kept; from it, the first step would go anywhere.
+            levels = levels[1:] if levels[0].a == 0 and len(levels) > 2 else levels
         start = noised(model, begin.expand_as(noise), noise, levels[0], settings.seed)
         hold: Hold = lambda x, level: x  # noqa: E731 - nothing is known
         if picture is not None and is_kept is not None:

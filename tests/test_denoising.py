@@ -1,5 +1,6 @@
 """The denoiser's formulas: what is predicted, what follows from it, and what a Gaussian knows of pictures."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -134,6 +135,23 @@ def test_principal_directions_explain_the_covariance() -> None:
     assert torch.allclose(rebuilt, covariance, atol=1e-4)
     assert torch.allclose(fitted.directions @ fitted.directions.T, torch.eye(12), atol=1e-4)
     assert torch.allclose(fitted.mean, samples.mean(dim=0))
+
+
+def test_pictures_drawn_around_known_pixels_are_those_of_the_conditioned_gaussian() -> None:
+    torch.manual_seed(2)
+    fitted = fit_gaussian(gaussian_samples(), num_directions=12)
+    fitted = dataclasses.replace(fitted, spread=float((fitted.variances.sum() / 12 + 1e-4).sqrt()))
+    picture, is_kept = torch.rand(1, 3, 2, 2), torch.tensor([True, True, False, False]).view(1, 1, 2, 2)
+    drawn = fitted.draw_around(torch.randn(20_000, 3, 2, 2), picture, is_kept).flatten(1)
+    covariance = fitted.directions.T @ torch.diag(fitted.variances) @ fitted.directions
+    known = is_kept.expand(1, 3, 2, 2).flatten()
+    gain = covariance[~known][:, known] @ torch.linalg.inv(covariance[known][:, known] + 1e-4 * torch.eye(6))
+    mean = fitted.mean.flatten()
+    assert torch.allclose(drawn[:, known], picture.flatten()[known].expand(20_000, -1), atol=0.06)
+    expected = mean[~known] + gain @ (picture.flatten() - mean)[known]
+    assert torch.allclose(drawn[:, ~known].mean(dim=0), expected, atol=0.05)
+    left = covariance[~known][:, ~known] - gain @ covariance[known][:, ~known]
+    assert torch.allclose(torch.cov(drawn[:, ~known].T), left, atol=0.1)
 
 
 def test_equal_pictures_have_no_directions() -> None:
