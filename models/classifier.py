@@ -28,13 +28,12 @@ Convex Optimization", theorem 2.1.10 (when to stop) and section 2.2.1, constant 
 """
 
 import dataclasses
-import hashlib
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -47,7 +46,16 @@ from models.curves import draw_losses
 from models.efficientnet import SIDE, load_network, middle_square, picture_features
 from models.heads import KINDS, Head, read_head
 from models.judging import draw_calibration, judge
-from models.labelled import PICTURES, Example, find_examples, held_out, near_duplicates, open_picture
+from models.labelled import (
+    PICTURES,
+    Example,
+    describe,
+    digest_of,
+    find_examples,
+    held_out,
+    near_duplicates,
+    open_picture,
+)
 from models.ngrams import ngram_matrix
 from models.runs import Interruption, RunError, RunFolder, exit_status
 from models.settings import parse_settings, refuse_below
@@ -126,7 +134,7 @@ def configuration(settings: Settings, examples: Sequence[Example]) -> dict[str, 
     return {"model": "classifier", "examples": digest_of(examples), **chosen}
 
 
-def train(  # noqa: PLR0915
+def train(
     settings: Settings,
     run: RunFolder,
     examples: Sequence[Example],
@@ -148,22 +156,12 @@ def train(  # noqa: PLR0915
         RunError: the folder cannot be written, or an example not be read.
         KeyboardInterrupt: somebody asked.
     """
-    # Data: features and labels, and some of them kept apart
-    kind = settings.features
-    if kind == "auto":
-        kind = "efficientnet-lite0" if examples[0].path.suffix.lower() in PICTURES else "ngrams"
-    side = settings.side or SIDES[kind]
-    features = design(kind, side, examples)
-    labels = torch.tensor([float(example.is_topic) for example in examples], dtype=torch.float64)
-    first = near_duplicates(scaled(features, *scaling(features)), settings.duplicate)
-    is_held_out = held_out(examples, first, settings.held_out, settings.seed)
-    train_rows, held_rows = (torch.from_numpy(np.flatnonzero(rows)) for rows in (~is_held_out, is_held_out))
-    y = labels[train_rows]
-    if not 0 < y.sum() < len(y) or not 0 < labels[held_rows].sum() < len(held_rows):
-        raise RunError(f"{settings.folder}: too few examples to train on some of each label and hold others out")
-    mean, scale = scaling(features.index_select(0, train_rows))
-    x = scaled(features.index_select(0, train_rows), mean, scale)
-    print(f"{len(y)} examples to learn from, {len(held_rows)} held out, {x.shape[1]:,} features each", flush=True)
+    # Data: features and labels, some of them kept apart, and scaled so that the gradient descends fast
+    data = prepare(settings, examples)
+    y = data.labels[data.train_rows]
+    mean, scale = scaling(data.features.index_select(0, data.train_rows))
+    x = scaled(data.features.index_select(0, data.train_rows), mean, scale)
+    print(f"{len(y)} examples to learn from, {len(data.held_rows)} held out, {x.shape[1]:,} features each", flush=True)
 
     # Model: weights of zero give every example one half
     w = torch.zeros(x.shape[1] + 1, dtype=torch.float64)
@@ -179,14 +177,14 @@ def train(  # noqa: PLR0915
 
     # Loop
     started = saved_at = time.monotonic()
-    while step < settings.max_steps:
+    while True:
         loss, slope = loss_and_gradient(ahead, x, y, settings.penalty)
         gap = float(slope @ slope) / (2 * settings.penalty)
         if step % settings.report_steps == 0 or gap < settings.tolerance:
             seconds = round(time.monotonic() - started, 3)
             run.report({"step": step, "seconds": seconds, "train": float(loss), "gap": gap})
             print(f"step {step:6d}  loss {loss:.6f}  at most {gap:.1e} above the lowest", flush=True)
-        if gap < settings.tolerance:
+        if gap < settings.tolerance or step >= settings.max_steps:
             break
         # One step down the gradient, and on a little in the direction that the last one went
         before, w = w, ahead - slope / curvature
@@ -201,25 +199,76 @@ def train(  # noqa: PLR0915
 
     # What came out: weights for features as they are, not as they were scaled
     run.save({"weights": w, "ahead": ahead, "step": step})
-    weights = (ahead[:-1] / scale).float()
-    bias = float(ahead[-1] - (ahead[:-1] / scale) @ mean)
-    log_odds = (features @ weights.to(features.dtype)).double() + bias
+    weights = ahead[:-1] / scale
+    bias = float(ahead[-1] - weights @ mean)
+    judged = leave(settings, run, data, weights.float(), bias, argv)
+    results = {"model": "classifier", "features": data.kind, "train_steps": step, "loss": float(loss), "gap": gap}
+    run.finish({**results, **judged})
+    return {**results, **judged}
+
+
+class Data(NamedTuple):
+    """Examples as numbers, and which of them are held out.
+
+    Attributes:
+        kind: of the features.
+        side: in pixels to which pictures are scaled.
+        features: (N, D), dense or sparse.
+        labels: float64 (N,), 1 of those that are of the topic.
+        train_rows: the places of those to learn from.
+        held_rows: the places of those held out.
+        about: how many of each sort there are, and the hash of them all.
+    """
+
+    kind: str
+    side: int
+    features: Tensor
+    labels: Tensor
+    train_rows: Tensor
+    held_rows: Tensor
+    about: dict[str, Any]
+
+
+def prepare(settings: Settings, examples: Sequence[Example]) -> Data:
+    """Return the features and labels of examples, near duplicates held out together.
+
+    Raises:
+        RunError: an example cannot be read, or there are too few of a label.
+    """
+    kind = settings.features
+    if kind == "auto":
+        kind = "efficientnet-lite0" if examples[0].path.suffix.lower() in PICTURES else "ngrams"
+    side = settings.side or SIDES[kind]
+    features = design(kind, side, examples)
+    labels = torch.tensor([float(example.is_topic) for example in examples], dtype=torch.float64)
+    first = near_duplicates(scaled(features, *scaling(features)), settings.duplicate)
+    is_held_out = held_out(examples, first, settings.held_out, settings.seed)
+    train_rows, held_rows = (torch.from_numpy(np.flatnonzero(rows)) for rows in (~is_held_out, is_held_out))
+    if any(not 0 < labels[rows].sum() < len(rows) for rows in (train_rows, held_rows)):
+        raise RunError(f"{settings.folder}: too few examples to train on some of each label and hold others out")
+    return Data(kind, side, features, labels, train_rows, held_rows, describe(examples, is_held_out))
+
+
+def leave(
+    settings: Settings, run: RunFolder, data: Data, weights: Tensor, bias: float, argv: Sequence[str]
+) -> dict[str, Any]:
+    """Write the trained head, its calibration and losses into the run's folder; return how it judges both splits."""
+    log_odds = (data.features @ weights.to(data.features.dtype)).double() + bias
     judged = {
-        name: judge(log_odds[rows].numpy(), labels[rows].numpy())
-        for name, rows in (("train", train_rows), ("held_out", held_rows))
+        name: judge(log_odds[rows].numpy(), data.labels[rows].numpy())
+        for name, rows in (("train", data.train_rows), ("held_out", data.held_rows))
     }
-    results = {"model": "classifier", "features": kind, "train_steps": step, "loss": float(loss), "gap": gap, **judged}
     about = {
         "command": " ".join(["python -m models.classifier", *argv]),
-        "data": describe(examples, is_held_out),
+        "data": data.about,
         "seed": settings.seed,
         "figures": judged,
     }
-    run.write(HEAD, Head(settings.topic, kind, side, weights.numpy(), bias, about).to_bytes())
-    run.write(CALIBRATION, draw_calibration(log_odds[held_rows].numpy(), labels[held_rows].numpy(), settings.topic))
+    run.write(HEAD, Head(settings.topic, data.kind, data.side, weights.numpy(), bias, about).to_bytes())
+    held = data.held_rows
+    run.write(CALIBRATION, draw_calibration(log_odds[held].numpy(), data.labels[held].numpy(), settings.topic))
     draw_losses(run, f"Classifier of '{settings.topic}'", "nats an example, prior included", {})
-    run.finish(results)
-    return results
+    return judged
 
 
 def loss_and_gradient(w: Tensor, x: Tensor, y: Tensor, penalty: float) -> tuple[Tensor, Tensor]:
@@ -286,22 +335,6 @@ def design(kind: str, side: int, examples: Sequence[Example]) -> Tensor:
 def pixels(picture: Image.Image, side: int) -> NDArray[np.float32]:
     """Return the pixels of a picture's middle square as features, float32 (side · side · 3,), in [0, 1]."""
     return np.asarray(middle_square(picture, side), np.float32).reshape(-1) / np.float32(255)
-
-
-def digest_of(examples: Sequence[Example]) -> str:
-    """Return the hex SHA-256 of what the examples are, whatever their folder is called."""
-    told = "\n".join(f"{example.digest} {example.is_topic:d}" for example in examples)
-    return hashlib.sha256(told.encode()).hexdigest()
-
-
-def describe(examples: Sequence[Example], is_held_out: NDArray[np.bool_]) -> dict[str, Any]:
-    """Return how many examples of each sort there were, and the hash of them all."""
-    is_topic = np.array([example.is_topic for example in examples])
-    return {
-        "sha256": digest_of(examples),
-        "train": {"topic": int((is_topic & ~is_held_out).sum()), "other": int((~is_topic & ~is_held_out).sum())},
-        "held_out": {"topic": int((is_topic & is_held_out).sum()), "other": int((~is_topic & is_held_out).sum())},
-    }
 
 
 def _judge_files(argv: Sequence[str]) -> None:

@@ -6,26 +6,33 @@ import torch
 from torch import Tensor, nn
 
 from models.gaussian import GaussianPictures
+from models.levels import angle_of, shares_at
 from models.unet import UNet
 
-TARGETS = ("clean", "noise")
+TARGETS = ("clean", "noise", "previous", "v")
+
+HIDDEN = 0.1
+"""Of the standard deviation of what is seen, the picture's part below which it counts as hidden in the noise."""
 
 
 @dataclass(frozen=True)
 class DenoiserShape:
-    """Everything that decides the network's tensors.
+    """Everything that decides the network's tensors, and what they mean.
 
     Attributes:
         size: S, pixels of a picture's side.
         channels: C, 3 or 1.
         a: shares of the picture in the steps 1 … K of the ladder.
         b: shares of the noise there.
-        target: what the network puts out, one of `TARGETS`; at step K always the clean picture.
+        target: what is predicted, one of `TARGETS`.
         width: channels of the finest scale; the next scales have twice, three times, … as many.
         num_scales: scales of the U-Net.
         num_blocks: residual blocks per scale, down and up each.
         patch: the finest scale works on patches of `patch × patch` pixels.
         num_directions: R, principal directions kept of the training pictures.
+        corruption: of the triplets it learned from, one of `shards.corruption.CORRUPTIONS`.
+        is_between: whether it learned the levels between the ladder's steps too.
+        has_words: whether it is told captions.
     """
 
     size: int
@@ -38,14 +45,17 @@ class DenoiserShape:
     num_blocks: int
     patch: int
     num_directions: int
+    corruption: str = "gaussian"
+    is_between: bool = False
+    has_words: bool = False
 
 
 class Denoiser(nn.Module):
-    """Told the step, it splits a noisy picture `a x + b n` into picture `x` and noise `n`.
+    """Told the step, it splits a noisy picture `y = a x + b n` into picture `x` and noise `n`.
 
-    Of a picture and its noise one follows from the other; the network puts out the one that `target` names. Step K is
-    pure noise, where to tell the noise says nothing, so there it puts out the clean picture whatever the target.
-    Pictures are measured from the mean training picture, in units of how far they usually are from it.
+    What it predicts is a mixture of the two, `t = α x + β n`, which the target names: the picture (α = 1, β = 0), the
+    noise (0, 1), the picture one step cleaner (the a and b of the step below), or the velocity v, at right angles to y.
+    As y is known, each of the four tells x and n.
     """
 
     a: Tensor
@@ -68,7 +78,7 @@ class Denoiser(nn.Module):
         self.register_buffer("directions", torch.zeros(R, C * S * S))
         self.register_buffer("variances", torch.zeros(R))
         widths = [shape.width * (scale + 1) for scale in range(shape.num_scales)]
-        self.unet = UNet(C, widths, shape.num_blocks, shape.patch, self.num_steps)
+        self.unet = UNet(C, widths, shape.num_blocks, shape.patch, shape.has_words)
 
     def know(self, pictures: GaussianPictures) -> None:
         """Take over what the training pictures are like as a whole."""
@@ -82,43 +92,92 @@ class Denoiser(nn.Module):
         """The training pictures, seen as a Gaussian."""
         return GaussianPictures(self.mean, self.directions, self.variances, float(self.spread))
 
-    def start(self, static: Tensor) -> Tensor:
-        """Return where growing begins: static (B, C, S, S) as wide as at step K, on what is left there of a picture."""
-        a, b = self.factors(self.num_steps)
-        return a * self.mean + b * static
+    def shares(self, step: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the shares a and b at steps (B,) in 0..K, which may have fractions; (B, 1, 1, 1) each."""
+        a, b = shares_at(self.a, self.b, step)
+        return a[:, None, None, None], b[:, None, None, None]
 
-    def factors(self, step: int) -> tuple[float, float]:
-        """Return the shares (a, b) of picture and noise at a step in 0..K."""
-        return float(self.a[step]), float(self.b[step])
+    def factors(self, step: float) -> tuple[float, float]:
+        """Return the shares (a, b) of picture and noise at one step in 0..K."""
+        a, b = shares_at(self.a, self.b, torch.tensor([step], dtype=torch.float64, device=self.a.device))
+        return float(a), float(b)
 
-    def predict(self, noisy: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the clean picture and the noise, both (B, C, S, S), in noisy pictures of that shape at steps (B,)."""
-        a, b = self.a[step, None, None, None], self.b[step, None, None, None]
+    def mixture(self, step: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the shares (α, β) of picture and noise in what is predicted at steps (B,); (B, 1, 1, 1) each.
+
+        Where next to nothing is left of the picture, as at step K, to tell the noise is to repeat what one sees; there
+        a model of the noise predicts the picture.
+        """
+        a, b = self.shares(step)
+        zero, one = torch.zeros_like(a), torch.ones_like(a)
+        rho = (a**2 * self.spread**2 + b**2).sqrt()
+        match self.shape.target:
+            case "clean":
+                return one, zero
+            case "noise":
+                is_seen = a * self.spread > HIDDEN * rho
+                return torch.where(is_seen, zero, one), torch.where(is_seen, one, zero)
+            case "previous":
+                return self.shares((step - 1).clamp(min=0))
+            case _:
+                return -b / (rho * self.spread), a * self.spread / rho
+
+    def tell(self, noisy: Tensor, step: Tensor, words: Tensor | None = None) -> Tensor:
+        """Return what is predicted, t = α x + β n, in noisy pictures (B, C, S, S) at steps (B,); of their shape.
+
+        The U-Net sees unit variance and puts out unit variance, whatever the step: from what it is given, the best
+        straight-line guess is taken first, and only what that leaves is the network's to say. With s the spread of the
+        pictures about their mean μ, and ρ² = a² s² + b² the variance of y about a μ,
+
+            t = α μ + (a α s² + b β) / ρ² · (y − a μ) + s (α b − β a) / ρ · U-Net((y − a μ) / ρ)
+
+        Source: Karras et al. 2022, "Elucidating the design space of diffusion-based generative models"
+        (arXiv:2206.00364), equation 7 and appendix B.6, with a picture's share a and a mixture of x and n as target.
+
+        Args:
+            noisy: y.
+            step: float64 or int64, in 0..K.
+            words: of the captions, (B, MAX_WORDS); see `models.captions`.
+        """
+        (a, b), (alpha, beta), s = self.shares(step), self.mixture(step), self.spread
+        rho = (a**2 * s**2 + b**2).sqrt()
+        centred = noisy - a * self.mean
         with torch.autocast(noisy.device.type, self.precision, enabled=self.precision != torch.float32):
-            out = self.unet(noisy - a * self.mean, step).float()
-        clean = self.mean + self.spread * out
-        if self.shape.target == "noise":
-            is_last = (step == self.num_steps)[:, None, None, None]
-            clean = torch.where(is_last, clean, (noisy - b * out) / a.clamp_min(1e-3))
-        return clean, (noisy - a * clean) / b
+            out = self.unet(centred / rho, angle_of(a, b, s).flatten(), words).float()
+        straight = alpha * self.mean + (a * alpha * s**2 + b * beta) / rho**2 * centred
+        return straight + s * (alpha * b - beta * a) / rho * out  # type: ignore[no-any-return]
+
+    def tell_apart(self, noisy: Tensor, told: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
+        """Return picture and noise, both (B, C, S, S): of y = a x + b n and t = α x + β n, both are known but x and n.
+
+        Where the noise is predicted (α = 0, β = 1) the picture is x = (y − b t) / a: subtract what you predict.
+        """
+        (a, b), (alpha, beta) = self.shares(step), self.mixture(step)
+        clean = (beta * noisy - b * told) / (a * beta - b * alpha)
+        noise = (a * told - alpha * noisy) / (a * beta - b * alpha)
+        return clean, noise
+
+    def predict(self, noisy: Tensor, step: Tensor, words: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the clean picture and the noise, both (B, C, S, S), in noisy pictures of that shape at steps (B,)."""
+        return self.tell_apart(noisy, self.tell(noisy, step, words), step)
 
 
-def squared_error(model: Denoiser, clean: Tensor, noise: Tensor, noisy: Tensor, step: Tensor) -> Tensor:
-    """Return each sample's mean squared error (B,) in what the model is to tell: `|x̂ − x|²` or `|n̂ − n|²`.
+def squared_error(
+    model: Denoiser, clean: Tensor, noise: Tensor, noisy: Tensor, step: Tensor, words: Tensor | None = None
+) -> Tensor:
+    """Return each sample's mean squared error (B,) in what the model predicts: |t̂ − t|², per value.
 
-    Source: the two simplest losses of Salimans and Ho 2022, "Progressive distillation for fast sampling of diffusion
-    models" (arXiv:2202.00512), section 4.
+    It is the negative log likelihood under a Gaussian of fixed width, but for a constant and a factor: see the head of
+    `models.denoiser`.
 
     Args:
         model: the denoiser.
         clean: (B, C, S, S), x.
         noise: (B, C, S, S), n.
-        noisy: (B, C, S, S), `a x + b n`.
-        step: (B,) in 1..K; at K the picture counts, whatever the target.
+        noisy: (B, C, S, S), a x + b n.
+        step: (B,) in 0..K.
+        words: of the captions, (B, MAX_WORDS).
     """
-    clean_hat, noise_hat = model.predict(noisy, step)
-    error = (clean_hat - clean).square().mean(dim=(1, 2, 3))
-    if model.shape.target == "clean":
-        return error
-    noise_error = (noise_hat - noise).square().mean(dim=(1, 2, 3))
-    return torch.where(step == model.num_steps, error, noise_error)
+    alpha, beta = model.mixture(step)
+    told = model.tell(noisy, step, words)
+    return (told - (alpha * clean + beta * noise)).square().mean(dim=(1, 2, 3))

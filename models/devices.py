@@ -1,5 +1,8 @@
 """What a model runs on, and in which numbers."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from models.runs import RunError
@@ -36,3 +39,24 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     if name not in known:
         raise RunError(f"--precision {name}: give one of auto, {', '.join(known)}")
     return known[name]
+
+
+@contextmanager
+def enough_memory(setting: str, device: torch.device) -> Iterator[None]:
+    """Say in one line that a setting asks for more memory than there is, where work inside runs out of it.
+
+    Args:
+        setting: what to make smaller, as it was given: `--batch-size 4096`.
+        device: on which most of the memory is needed.
+
+    Raises:
+        RunError: memory ran out.
+    """
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise RunError(f"{setting}: too large for the memory of {device}; give a smaller one") from error
+    except RuntimeError as error:
+        if "DefaultCPUAllocator" not in str(error):  # which raises nothing narrower
+            raise
+        raise RunError(f"{setting}: too large for the memory of this machine; give a smaller one") from error

@@ -49,6 +49,35 @@ class GaussianPictures:
         widening = (a * a * self.variances + b * b).sqrt() - b
         return a * clean + b * static + ((along * widening) @ self.directions).view_as(static)
 
+    def draw(self, static: Tensor) -> Tensor:
+        """Return pictures drawn from this Gaussian with the chance in standard normal static; (B, C, S, S) both."""
+        along = static.flatten(1) @ self.directions.T  # (B, R)
+        return self.mean + ((along * self.variances.sqrt()) @ self.directions).view_as(static)
+
+    def draw_around(self, static: Tensor, picture: Tensor, is_kept: Tensor) -> Tensor:
+        """Return pictures drawn from this Gaussian as it is once some pixels of a picture are known; (B, C, S, S).
+
+        With directions D and variances Λ, a picture is μ + Dᵀc, c ~ N(0, Λ), and what D leaves out of it, of variance
+        τ² a value. Knowing the values k of some pixels, whose columns are D_k, c has the precision
+        P = Λ⁻¹ + D_k D_kᵀ / τ² and the mean P⁻¹ D_k (k − μ_k) / τ².
+
+        Source: Bishop 2006, "Pattern Recognition and Machine Learning", equations 2.116 and 2.117.
+
+        Args:
+            static: (B, C, S, S), standard normal: the chance.
+            picture: (1, C, S, S).
+            is_kept: which pixels of it are known, bool (1, 1, S, S).
+        """
+        kept = is_kept.expand_as(picture).flatten(1).to(picture)
+        known = self.directions * kept
+        left = (self.spread**2 - self.variances.sum() / self.mean.numel()).clamp_min(1e-4)
+        precision = torch.diag(1 / self.variances) + known @ known.T / left
+        root = torch.linalg.cholesky(precision)
+        pull = known @ (picture - self.mean).flatten(1).T / left  # (R, 1)
+        along = self.directions @ static.flatten(1).T  # (R, B)
+        c = torch.cholesky_solve(pull, root) + torch.linalg.solve_triangular(root.T, along, upper=True)
+        return self.mean + torch.mm(c.T, self.directions).view_as(static)
+
 
 def fit_gaussian(pictures: Tensor, num_directions: int) -> GaussianPictures:
     """Return the mean and the principal directions of pictures (N, C, S, S), at most N − 1 of them."""

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -169,3 +169,19 @@ def _label(folder: Path, path: Path) -> str:
     """The label of a file: the first folder on its way, or its own name in front of `.jsonl` or `.parquet`."""
     first, *rest = path.relative_to(folder).parts
     return first if rest else path.stem
+
+
+def digest_of(examples: Sequence[Example]) -> str:
+    """Return the hex SHA-256 of what the examples are, whatever their folder is called."""
+    told = "\n".join(f"{example.digest} {example.is_topic:d}" for example in examples)
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def describe(examples: Sequence[Example], is_held_out: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return how many examples of each sort there were, and the hash of them all."""
+    is_topic = np.array([example.is_topic for example in examples])
+    return {
+        "sha256": digest_of(examples),
+        "train": {"topic": int((is_topic & ~is_held_out).sum()), "other": int((~is_topic & ~is_held_out).sum())},
+        "held_out": {"topic": int((is_topic & is_held_out).sum()), "other": int((~is_topic & is_held_out).sum())},
+    }

@@ -22,20 +22,12 @@ import torch
 from torch import nn
 
 from models.baselines import WordCounts, count_words, unigram
+from models.budget import Budget, learning_rate
 from models.curves import draw_losses
 from models.devices import choose_device, choose_precision
 from models.gpt import GPT, GPTShape
-from models.runs import (
-    Budget,
-    Interruption,
-    RunError,
-    RunFolder,
-    configuration,
-    exit_status,
-    learning_rate,
-    num_parameters,
-    refuse_divergence,
-)
+from models.meter import refuse_divergence
+from models.runs import Interruption, RunError, RunFolder, configuration, exit_status, num_parameters
 from models.settings import parse_settings, refuse_below
 from models.threads import Threads
 from models.word_losses import compare, cross_entropy, mean_loss, print_comparison
@@ -43,6 +35,8 @@ from models.writing import generate, generate_main, load_writer
 from shards import open_dataset
 from shards.committed import stage_folder
 from shards.dataset import WindowDataset
+from shards.loader import Batch, Loader
+from shards.tokens import Tokenizer
 
 __all__ = ["Settings", "generate", "generate_main", "load_writer", "main", "train"]
 
@@ -108,7 +102,52 @@ def _train_once(settings: Settings) -> None:
     print(f'{run.path}: the run; python -m models.language generate {run.path} --prompt "…" writes', flush=True)
 
 
-def train(  # noqa: PLR0915
+@dataclass
+class Training:
+    """Everything that changes while a language model is trained; a checkpoint holds it all.
+
+    Attributes:
+        model: what the gradient moves.
+        tokenizer: of the windows.
+        optimizer: of the model.
+        loader: of the training windows.
+        budget: how much is done.
+        best: weights of the least loss on text held out so far.
+        best_loss: that loss, in nats per word.
+    """
+
+    model: GPT
+    tokenizer: Tokenizer
+    optimizer: torch.optim.Optimizer
+    loader: Loader
+    budget: Budget
+    best: dict[str, Any]
+    best_loss: float = float("inf")
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint holds."""
+        return {
+            "gpt_shape": dataclasses.asdict(self.model.shape),
+            "tokenizer": self.tokenizer.to_json(),
+            "tokenizer_sha256": self.tokenizer.sha256(),
+            "best": self.best,
+            "best_loss": self.best_loss,
+            **{name: getattr(self, name).state_dict() for name in ("model", "optimizer", "loader")},
+            "chance": torch.get_rng_state(),
+            "step": self.budget.step,
+            "spent_s": self.budget.elapsed_s(),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from what a checkpoint holds."""
+        for name in ("model", "optimizer", "loader"):
+            getattr(self, name).load_state_dict(state[name])
+        torch.set_rng_state(state["chance"])
+        self.best, self.best_loss = state["best"], state["best_loss"]
+        self.budget = Budget(self.budget.seconds, self.budget.num_steps, state["step"], state["spent_s"])
+
+
+def train(
     settings: Settings, run: RunFolder, dataset: WindowDataset, goes_on: bool, interruption: Interruption
 ) -> dict[str, Any]:
     """Train until the budget is used up, leave checkpoint, results and curves in the run's folder; return the results.
@@ -124,16 +163,76 @@ def train(  # noqa: PLR0915
         RunError: the folder cannot be written.
         KeyboardInterrupt: somebody asked.
     """
-    # Chance: the same seed gives the same losses on a CPU.
+    # Chance, data, model: the same seed gives the same losses on a CPU.
     torch.manual_seed(settings.seed)
     device = choose_device(settings.device)
-
-    # Data
     counts = count_training_words(dataset)
     validation = _held_out(settings.dataset, dataset, ("val",))
-    loader = dataset.loader(settings.batch_size, seed=settings.seed, fields=("tokens", "mask"))
+    precision = choose_precision(settings.precision, device)
+    training = prepare(settings, dataset, counts, device)
+    told = f"{num_parameters(training.model):,} parameters on {device} in {precision}"
+    print(f"language model of {told}, {training.tokenizer.vocab_size} words", flush=True)
+    if goes_on:
+        training.load(run.load())
+        run.forget_after(training.budget.step)
+        print(f"goes on from step {training.budget.step}", flush=True)
+    budget, batches = training.budget, iter(training.loader)
+    threads = Threads() if device.type == "cpu" and not settings.num_steps else None
+    validations, saved_at = int(budget.fraction() * settings.num_validations), time.monotonic()
+    losses: list[float] = []
 
-    # Model
+    # Loop
+    while budget.fraction() < 1:
+        # One step down the gradient of the cross-entropy
+        losses.append(descend(training, next(batches), settings, device, precision))
+        refuse_divergence(losses[-1], budget.step)
+        if threads:
+            threads.next_step()
+
+        # Progress
+        if budget.step % settings.report_steps == 0:
+            _report(run, settings, dataset, budget, float(np.mean(losses)))
+            losses.clear()
+
+        # Text held out: the best model so far is kept, since a small corpus is soon known by heart
+        if int(budget.fraction() * settings.num_validations) > validations or budget.fraction() >= 1:
+            validations = int(budget.fraction() * settings.num_validations)
+            run.report({"step": budget.step, "held_out": keep_best(training, validation, device)})
+
+        # Checkpoint
+        if interruption.asked or time.monotonic() - saved_at > settings.checkpoint_s:
+            run.save(training.state())
+            saved_at = time.monotonic()
+            interruption.stop_if_asked()
+
+    # What came out, on text that chose nothing where there is some
+    run.save(training.state())
+    training.model.load_state_dict(training.best)
+    judge = _held_out(settings.dataset, dataset, ("test", "val"))
+    comparison = compare(training.model, judge, counts, JUDGED_TOGETHER, device)
+    results = {
+        **comparison,
+        "model": "language",
+        "train_steps": budget.step,
+        "seconds": round(budget.elapsed_s(), 1),
+        "num_parameters": num_parameters(training.model),
+    }
+    beaten = {name: comparison["losses"][name] for name in ("unigram", "bigram")}
+    draw_losses(run, "Language model", "cross-entropy, nats per word", beaten)
+    run.finish(results)
+    return results
+
+
+def keep_best(training: Training, validation: WindowDataset, device: torch.device) -> float:
+    """Keep the weights if they are the best so far on text held out; return their loss there, in nats per word."""
+    loss = mean_loss(training.model, validation, JUDGED_TOGETHER, device)
+    if loss < training.best_loss:
+        training.best, training.best_loss = copy.deepcopy(training.model.state_dict()), loss
+    return loss
+
+
+def prepare(settings: Settings, dataset: WindowDataset, counts: WordCounts, device: torch.device) -> Training:
+    """Return a training that has not begun; its model guesses words as often as they were counted."""
     tokenizer = dataset.tokenizer
     shape = GPTShape(
         num_words=tokenizer.vocab_size,
@@ -143,106 +242,28 @@ def train(  # noqa: PLR0915
         num_heads=settings.num_heads,
         dropout=settings.dropout,
     )
+    loader = dataset.loader(settings.batch_size, seed=settings.seed, fields=("tokens", "mask"))
     model = GPT(shape, torch.from_numpy(unigram(counts)).log().float()).to(device)
-    precision = choose_precision(settings.precision, device)
-    optimizer = _optimizer(model, settings)
-    told = f"{num_parameters(model):,} parameters on {device} in {precision}"
-    print(f"language model of {told}, {tokenizer.vocab_size} words", flush=True)
     budget = Budget(settings.seconds, settings.num_steps)
-    best, best_loss = copy.deepcopy(model.state_dict()), float("inf")
+    best = copy.deepcopy(model.state_dict())
+    return Training(model, tokenizer, _optimizer(model, settings), loader, budget, best)
 
-    # Going on from a checkpoint
-    if goes_on:
-        state = run.load()
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        loader.load_state_dict(state["loader"])
-        torch.set_rng_state(state["chance"])
-        best, best_loss = state["best"], state["best_loss"]
-        budget = Budget(settings.seconds, settings.num_steps, state["step"], state["spent_s"])
-        run.forget_after(budget.step)
-        print(f"goes on from step {budget.step}", flush=True)
 
-    def save() -> None:
-        run.save(
-            {
-                "gpt_shape": dataclasses.asdict(shape),
-                "tokenizer": tokenizer.to_json(),
-                "tokenizer_sha256": tokenizer.sha256(),
-                "best": best,
-                "best_loss": best_loss,
-                "model": model.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "loader": loader.state_dict(),
-                "chance": torch.get_rng_state(),
-                "step": budget.step,
-                "spent_s": budget.elapsed_s(),
-            }
-        )
-
-    # Loop
-    batches = iter(loader)
-    threads = Threads() if device.type == "cpu" and not settings.num_steps else None
-    losses: list[float] = []
-    validations = int(budget.fraction() * settings.num_validations)
-    saved_at = time.monotonic()
-    while budget.fraction() < 1:
-        # One step down the gradient of the cross-entropy
-        model.train()
-        rate = learning_rate(budget.fraction(), budget.step, settings.learning_rate, settings.warmup_steps)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        loss = cross_entropy(model, next(batches), device, precision).mean()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(model.parameters(), max_norm=1.0)
-        optimizer.step()
-        budget.step += 1
-        losses.append(loss.item())
-        refuse_divergence(losses[-1], budget.step)
-        if threads:
-            threads.next_step()
-
-        # Progress
-        if budget.step % settings.report_steps == 0:
-            run.report({"step": budget.step, "seconds": round(budget.elapsed_s(), 3), "train": float(np.mean(losses))})
-            speed = budget.step * settings.batch_size * shape.context / budget.elapsed_s()
-            print(
-                f"step {budget.step:6d}  loss {np.mean(losses):.4f}  {budget.fraction():4.0%}  {speed:.0f} words/s",
-                flush=True,
-            )
-            losses.clear()
-
-        # Text held out: the best model so far is kept, since a small corpus is soon known by heart
-        if int(budget.fraction() * settings.num_validations) > validations or budget.fraction() >= 1:
-            validations = int(budget.fraction() * settings.num_validations)
-            held_out_loss = mean_loss(model, validation, JUDGED_TOGETHER, device)
-            run.report({"step": budget.step, "held_out": held_out_loss})
-            if held_out_loss < best_loss:
-                best, best_loss = copy.deepcopy(model.state_dict()), held_out_loss
-
-        # Checkpoint
-        if interruption.asked or time.monotonic() - saved_at > settings.checkpoint_s:
-            save()
-            saved_at = time.monotonic()
-            interruption.stop_if_asked()
-
-    # What came out, on text that chose nothing where there is some
-    save()
-    model.load_state_dict(best)
-    judge = _held_out(settings.dataset, dataset, ("test", "val"))
-    comparison = compare(model, judge, counts, JUDGED_TOGETHER, device)
-    results = {
-        **comparison,
-        "model": "language",
-        "train_steps": budget.step,
-        "seconds": round(budget.elapsed_s(), 1),
-        "num_parameters": num_parameters(model),
-    }
-    beaten = {name: comparison["losses"][name] for name in ("unigram", "bigram")}
-    draw_losses(run, "Language model", "cross-entropy, nats per word", beaten)
-    run.finish(results)
-    return results
+def descend(
+    training: Training, batch: Batch, settings: Settings, device: torch.device, precision: torch.dtype
+) -> float:
+    """Take one step down the gradient of the cross-entropy; return the loss before it, in nats per word."""
+    model, optimizer, budget = training.model.train(), training.optimizer, training.budget
+    rate = learning_rate(budget.fraction(), budget.step, settings.learning_rate, settings.warmup_steps)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    loss = cross_entropy(model, batch, device, precision).mean()
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(model.parameters(), max_norm=1.0)
+    optimizer.step()
+    budget.step += 1
+    return loss.item()
 
 
 def count_training_words(dataset: WindowDataset) -> WordCounts:
@@ -276,6 +297,12 @@ def _held_out(path: str, dataset: WindowDataset, splits: Sequence[str]) -> Windo
     missing = " or ".join(splits)
     print(f"no text is held out (no split {missing}): losses are measured on the training text", flush=True)
     return dataset
+
+
+def _report(run: RunFolder, settings: Settings, dataset: WindowDataset, budget: Budget, loss: float) -> None:
+    run.report({"step": budget.step, "seconds": round(budget.elapsed_s(), 3), "train": loss})
+    speed = budget.step * settings.batch_size * dataset.spec.context / budget.elapsed_s()
+    print(f"step {budget.step:6d}  loss {loss:.4f}  {budget.fraction():4.0%}  {speed:.0f} words/s", flush=True)
 
 
 def _optimizer(model: GPT, settings: Settings) -> torch.optim.Optimizer:

@@ -1,6 +1,6 @@
 """What a denoiser gets right, step by step, beside what it must beat: the noisy picture itself and the mean picture."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -8,36 +8,57 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.captions import hash_words
 from models.denoising import Denoiser, squared_error
+from models.levels import ladder_shares
 from models.pixels import to_values
 from shards.dataset import TripletDataset
+from shards.triplet import TripletSpec
 
 Batch = Mapping[str, NDArray[Any]]
 
 GUESSES = ("model", "noisy", "mean")
 
 
-def to_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return clean, noise and noisy, float32 (B, C, S, S) each, and the step, int64 (B,), of a batch of triplets."""
-    static = (torch.from_numpy(batch[name].astype(np.float32)) for name in ("noise", "noisy"))
-    noise, noisy = (values.permute(0, 3, 1, 2).contiguous().to(device) for values in static)
-    return to_values(batch["clean"]).to(device), noise, noisy, torch.tensor(batch["step"]).to(device)
+def to_tensors(batch: Batch, spec: TripletSpec, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return x, n and y = a x + b n, float32 (B, C, S, S) each, and the step, float64 (B,), of a batch of triplets.
+
+    Of a batch of replaced pixels, the noise is what was added, divided by b: see `models.levels.ladder_shares`.
+    """
+    clean = to_values(batch["clean"]).to(device)
+    noisy = _to_values(batch["noisy"], device)
+    if spec.corruption == "gaussian":
+        noise = _to_values(batch["noise"], device)
+    else:
+        b = torch.from_numpy(ladder_shares(spec)[1].astype(np.float32)[batch["step"] - 1]).to(device)
+        noise = (noisy - clean) / b[:, None, None, None]
+    return clean, noise, noisy, torch.from_numpy(batch["step"]).double().to(device)
+
+
+def _to_values(stored: NDArray[np.float16], device: torch.device) -> Tensor:
+    return torch.from_numpy(stored.astype(np.float32)).permute(0, 3, 1, 2).contiguous().to(device)
+
+
+def _batches(model: Denoiser, held_out: TripletDataset, batch_size: int) -> Iterator[tuple[Batch, Tensor | None]]:
+    """Yield triplets held out, each with its stored static, and what the model is told of their captions."""
+    fields = (*held_out.fields, *["caption"] * model.shape.has_words)
+    for batch in held_out.loader(batch_size, finite=True, shuffle=False, fields=fields):
+        yield batch, hash_words(batch["caption"].tolist()).to(model.a.device) if model.shape.has_words else None
 
 
 @torch.no_grad()
-def mean_loss(model: Denoiser, held_out: TripletDataset, batch_size: int, device: torch.device) -> float:
+def mean_loss(model: Denoiser, held_out: TripletDataset, batch_size: int) -> float:
     """Return the mean of the training loss over triplets held out, each with its stored static."""
     total, count = 0.0, 0
-    for batch in held_out.loader(batch_size, finite=True, shuffle=False):
-        errors = squared_error(model, *to_tensors(batch, device)).cpu().numpy()[batch["valid"]]
+    for batch, words in _batches(model, held_out, batch_size):
+        tensors = to_tensors(batch, held_out.spec, model.a.device)
+        errors = squared_error(model, *tensors, words).cpu().numpy()[batch["valid"]]
         total, count = total + float(errors.sum()), count + len(errors)
     return total / count
 
 
 @torch.no_grad()
-def compare(
-    model: Denoiser, held_out: TripletDataset, mean: NDArray[np.float64], batch_size: int, device: torch.device
-) -> dict[str, Any]:
+def compare(model: Denoiser, held_out: TripletDataset, mean: NDArray[np.float64], batch_size: int) -> dict[str, Any]:
     """Return, step by step, the mean squared errors in the clean picture of the model and of what it must beat.
 
     Args:
@@ -45,7 +66,6 @@ def compare(
         held_out: triplets it has not seen.
         mean: (S, S, C), the mean training picture.
         batch_size: triplets at a time.
-        device: of the model.
 
     Returns:
         `steps`: for each, `step`, `noise_share` (b²), and the mean squared error per value of the `model`, of the
@@ -53,10 +73,10 @@ def compare(
         model's average is the least. `split` and `num_samples` say what they were taken on.
     """
     sums, counts = np.zeros((model.num_steps + 1, len(GUESSES))), np.zeros(model.num_steps + 1)
-    mean_values = torch.from_numpy(mean.astype(np.float32)).permute(2, 0, 1).to(device)
-    for batch in held_out.loader(batch_size, finite=True, shuffle=False):
-        clean, _, noisy, step = to_tensors(batch, device)
-        guesses = (model.predict(noisy, step)[0], noisy, mean_values)
+    mean_values = torch.from_numpy(mean.astype(np.float32)).permute(2, 0, 1).to(model.a.device)
+    for batch, words in _batches(model, held_out, batch_size):
+        clean, _, noisy, step = to_tensors(batch, held_out.spec, model.a.device)
+        guesses = (model.predict(noisy, step, words)[0], noisy, mean_values)
         errors = torch.stack([(guess - clean).square().mean(dim=(1, 2, 3)) for guess in guesses], dim=1)  # (B, 3)
         np.add.at(sums, batch["step"][batch["valid"]], errors.cpu().numpy()[batch["valid"]])
         np.add.at(counts, batch["step"][batch["valid"]], 1)

@@ -1,21 +1,21 @@
-"""A training run's folder, its clock, and how its command ends.
+"""A training run's folder, and how its command ends.
 
-RUN/config.json      the settings, and what they were trained on
-RUN/metrics.jsonl    one line per report: step, seconds, losses
-RUN/checkpoint.pt    state dicts and plain values, renamed into place
+RUN/config.json      the settings, and what they were trained on: the dataset's fingerprint and the hash of its manifest
+RUN/sessions.jsonl   one line each time it was started: when, the command, the git commit, the versions
+RUN/metrics.jsonl    one line per report: step, seconds, losses, speed
+RUN/checkpoints/     the newest few, and `latest`, which names the newest; see `models.checkpoints`
 RUN/results.json     what came out, beside what had to be beaten; written last
 RUN/loss.png         the losses over the steps
 """
 
-import io
 import json
-import math
-import pickle
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Self
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from shards.dataset import TripletDataset, WindowDataset
 
-CONFIG, METRICS, CHECKPOINT, RESULTS = "config.json", "metrics.jsonl", "checkpoint.pt", "results.json"
+CONFIG, SESSIONS, METRICS, RESULTS = "config.json", "sessions.jsonl", "metrics.jsonl", "results.json"
+LATEST = "checkpoints/latest"
 
 
 class RunError(Exception):
@@ -55,15 +56,17 @@ class RunFolder:
         text = canonical_json(config)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            if file.exists() and (self.path / CHECKPOINT).exists():
+            goes_on = file.exists() and (self.path / LATEST).exists()
+            if goes_on:
                 self._refuse_another(self.config(), json.loads(text))
-                return True
-            for stale in (METRICS, RESULTS):
-                (self.path / stale).unlink(missing_ok=True)
-            atomic_write(file, text.encode())
+            else:
+                for stale in (SESSIONS, METRICS, RESULTS, LATEST):
+                    (self.path / stale).unlink(missing_ok=True)
+                atomic_write(file, text.encode())
+            self._append(SESSIONS, _session())
         except OSError as error:
             raise RunError(f"{self.path}: cannot be written ({error.strerror}); give --out another folder") from error
-        return False
+        return goes_on
 
     def _refuse_another(self, held: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
         differing = sorted(name for name in {*held, *asked} if held.get(name) != asked.get(name))
@@ -88,8 +91,7 @@ class RunFolder:
             RunError: the disk does not take it.
         """
         try:
-            with (self.path / METRICS).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
+            self._append(METRICS, row)
         except OSError as error:
             raise RunError(f"{self.path / METRICS}: cannot be written ({error.strerror})") from error
 
@@ -118,34 +120,24 @@ class RunFolder:
             raise _damaged(file, error) from error
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Write the checkpoint: flushed under a temporary name, then renamed.
+        """Write a checkpoint; see `models.checkpoints`.
 
         Raises:
             RunError: the disk does not take it.
         """
-        import torch  # noqa: PLC0415 - settings and metrics are read without it
+        from models.checkpoints import Checkpoints  # noqa: PLC0415 - torch: settings and metrics are read without it
 
-        buffer = io.BytesIO()
-        torch.save(dict(state), buffer)
-        self.write(CHECKPOINT, buffer.getvalue())
+        Checkpoints(self.path).save(state)
 
     def load(self) -> dict[str, Any]:
-        """Return the checkpoint, tensors on the CPU.
+        """Return the newest checkpoint, tensors on the CPU.
 
         Raises:
             RunError: there is none, or it is damaged.
         """
-        import torch  # noqa: PLC0415 - settings and metrics are read without it
+        from models.checkpoints import Checkpoints  # noqa: PLC0415 - torch: settings and metrics are read without it
 
-        file = self.path / CHECKPOINT
-        try:
-            state = torch.load(file, map_location="cpu", weights_only=True)
-        except FileNotFoundError as error:
-            raise RunError(f"{file}: no such checkpoint; train first") from error
-        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            raise _damaged(file, error) from error
-        assert isinstance(state, dict)
-        return state
+        return Checkpoints(self.path).load()
 
     def finish(self, results: Mapping[str, Any]) -> None:
         """Write the results, which say that the run is complete."""
@@ -169,6 +161,10 @@ class RunFolder:
             atomic_write(self.path / name, data)
         except OSError as error:
             raise RunError(f"{self.path / name}: cannot be written ({error.strerror})") from error
+
+    def _append(self, name: str, row: Mapping[str, Any]) -> None:
+        with (self.path / name).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
 
     def _read_json(self, name: str) -> dict[str, Any]:
         file = self.path / name
@@ -195,9 +191,35 @@ def configuration(model: str, settings: Mapping[str, Any], dataset: "TripletData
         settings: of the trainer, by name.
         dataset: training samples.
     """
-    outside = ("dataset", "out", "device", "report_steps", "checkpoint_s")
+    outside = ("dataset", "out", "device", "workers", "compile", "report_steps", "checkpoint_s")
     chosen = {name: value for name, value in settings.items() if name not in outside}
-    return {"model": model, "manifest_sha256": dataset.manifest_sha256, "spec": dataset.spec.to_json(), **chosen}
+    return {
+        "model": model,
+        "fingerprint": dataset.manifest.fingerprint,
+        "manifest_sha256": dataset.manifest_sha256,
+        "spec": dataset.spec.to_json(),
+        **chosen,
+    }
+
+
+def _session() -> dict[str, Any]:
+    """What this start of a run is: from which code, by which command."""
+    return {
+        "started_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "command": sys.argv,
+        "git_commit": git_commit(Path(__file__).parent),
+        "python": sys.version.split()[0],
+        "torch": version("torch"),
+    }
+
+
+def git_commit(folder: Path) -> str:
+    """Return the commit of the checkout that a folder lies in, with `-dirty` where files differ; else `unknown`."""
+    command = ["git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
 
 
 def num_parameters(model: "torch.nn.Module") -> int:
@@ -249,57 +271,3 @@ class Interruption:
     def _restore(self) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-
-
-@dataclass
-class Budget:
-    """How much training there is to do, and how much is done.
-
-    Attributes:
-        seconds: of training, reading and reports included; counts where `num_steps` is 0.
-        num_steps: optimiser steps; 0 trains by the clock.
-        step: steps done.
-        spent_s: seconds trained before this process.
-    """
-
-    seconds: float
-    num_steps: int
-    step: int = 0
-    spent_s: float = 0.0
-
-    def __post_init__(self) -> None:
-        self._started = time.monotonic()
-
-    def elapsed_s(self) -> float:
-        """Return the seconds trained, those before an interruption included."""
-        return self.spent_s + time.monotonic() - self._started
-
-    def fraction(self) -> float:
-        """Return how much of the training is done, in [0, 1]."""
-        done = self.step / self.num_steps if self.num_steps else self.elapsed_s() / self.seconds
-        return min(1.0, done)
-
-
-def learning_rate(fraction: float, step: int, peak: float, warmup_steps: int) -> float:
-    """Return the learning rate: a linear rise over the first steps, then half a cosine from `peak` down to zero.
-
-    Source: Loshchilov and Hutter 2017, "SGDR" (arXiv:1608.03983), without restarts.
-
-    Args:
-        fraction: of the training done, in [0, 1].
-        step: optimiser steps done.
-        peak: the highest rate.
-        warmup_steps: steps of the rise.
-    """
-    rise = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
-    return peak * rise * (1 + math.cos(math.pi * fraction)) / 2
-
-
-def refuse_divergence(loss: float, step: int) -> None:
-    """Check that a loss is a number.
-
-    Raises:
-        RunError: it is infinite or none.
-    """
-    if not math.isfinite(loss):
-        raise RunError(f"step {step}: the loss is {loss}; train anew with a smaller --learning-rate")

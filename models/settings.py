@@ -15,7 +15,8 @@ Settings = TypeVar("Settings")
 def parse_settings(kind: type[Settings], argv: Sequence[str], prog: str, description: str) -> Settings:
     """Return settings filled from a command line: `--name value` for each field of the dataclass `kind`.
 
-    A field without a default is a positional argument; a field of type bool is a pair `--name`, `--no-name`.
+    A field without a default is a positional argument; a field of type bool is a pair `--name`, `--no-name`; the field
+    `from_` is `--from`.
 
     Raises:
         SystemExit: with status 2 and a message, where the line does not fit; with 0 after `--help`.
@@ -25,13 +26,16 @@ def parse_settings(kind: type[Settings], argv: Sequence[str], prog: str, descrip
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
         value_type, says = typing.get_args(hints[field.name])
         says = says.replace("%", "%%")
-        flag = "--" + field.name.replace("_", "-")
+        flag = "--" + field.name.rstrip("_").replace("_", "-")
         if field.default is dataclasses.MISSING:
             parser.add_argument(field.name, type=value_type, help=says)
         elif value_type is bool:
-            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=field.default, help=says)
+            parser.add_argument(
+                flag, dest=field.name, action=argparse.BooleanOptionalAction, default=field.default, help=says
+            )
         else:
-            parser.add_argument(flag, type=value_type, default=field.default, help=f"{says} ({field.default})")
+            told = f"{says} ({field.default})" if field.default != "" else says
+            parser.add_argument(flag, dest=field.name, type=value_type, default=field.default, help=told)
     try:
         return kind(**vars(parser.parse_args(list(argv))))
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Pictures side by side in one PNG."""
+"""Pictures side by side in one PNG, or one after another in a GIF."""
 
 from pathlib import Path
 
@@ -11,6 +11,9 @@ GAP = 4
 
 SHOWN_SIDE = 128
 """Pictures are enlarged by the whole number that brings their side nearest to this many pixels."""
+
+FRAME_MS, LAST_FRAME_MS = 400, 3000
+"""How long each sheet of a film is seen, in milliseconds."""
 
 
 def contact_sheet(pictures: NDArray[np.uint8], columns: int) -> Image.Image:
@@ -32,3 +35,10 @@ def save_sheet(pictures: NDArray[np.uint8], columns: int, path: Path) -> None:
     """Write pictures (N, S, S, C), row by row, as one PNG; folders above it are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     contact_sheet(pictures, columns).save(path, format="PNG")
+
+
+def save_film(frames: NDArray[np.uint8], columns: int, path: Path) -> None:
+    """Write pictures (N, B, S, S, C) as a GIF of N sheets, the last of which stays for a while."""
+    sheets = [contact_sheet(pictures, columns) for pictures in frames]
+    times = [FRAME_MS] * (len(sheets) - 1) + [LAST_FRAME_MS]
+    sheets[0].save(path, format="GIF", save_all=True, append_images=sheets[1:], duration=times, loop=0)

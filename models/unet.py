@@ -1,22 +1,28 @@
-"""A small U-Net that is told which step of the ladder its picture stands on.
+"""A small U-Net that is told how noisy its picture is, and in words, where there are some, what it shows.
 
 Source: Ronneberger et al. 2015, "U-Net" (arXiv:1505.04597) for the shape; Ho et al. 2020, "Denoising diffusion
 probabilistic models" (arXiv:2006.11239) for residual blocks that hear the step and for attention at the coarsest scale.
 """
 
 import itertools
+import math
 from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.captions import WordTable
+
 GROUP_WIDTH = 16
 """Channels normalised together."""
 
+NUM_WAVES = 32
+"""Sines, and as many cosines, that a level's angle is told by; the fastest turns 16 times between clean and noise."""
+
 
 class ResidualBlock(nn.Module):
-    """Two 3×3 convolutions beside a shortcut; the step's embedding scales and shifts what stands between them."""
+    """Two 3×3 convolutions beside a shortcut; what the network is told scales and shifts what stands between them."""
 
     def __init__(self, in_channels: int, out_channels: int, embedding_width: int) -> None:
         super().__init__()
@@ -56,25 +62,50 @@ class SpatialAttention(nn.Module):
         return x + self.out(mixed.transpose(-1, -2).reshape(B, C, H, W))  # type: ignore[no-any-return]
 
 
+class LevelEmbedding(nn.Module):
+    """What the residual blocks hear: the level's angle as waves, and the words of the caption.
+
+    Args:
+        width: channels of the embedding.
+        has_words: whether captions are told.
+    """
+
+    waves: Tensor
+
+    def __init__(self, width: int, has_words: bool) -> None:
+        super().__init__()
+        turns = 16 ** torch.linspace(0, 1, NUM_WAVES)
+        self.register_buffer("waves", turns * 2 * math.pi / (math.pi / 2), persistent=False)
+        self.level = nn.Linear(2 * NUM_WAVES, width)
+        self.words = WordTable(width) if has_words else None
+        self.mix = nn.Linear(width, width)
+
+    def forward(self, angle: Tensor, words: Tensor | None) -> Tensor:
+        """(B,) radians and (B, MAX_WORDS) to (B, width)."""
+        turned = angle[:, None] * self.waves
+        told = self.level(torch.cat([turned.cos(), turned.sin()], dim=1))
+        if self.words is not None and words is not None:
+            told = told + self.words(words)
+        return F.silu(self.mix(F.silu(told)))
+
+
 class UNet(nn.Module):
-    """Picture and step in, picture of the same shape out.
+    """Picture and level in, picture of the same shape out.
 
     Args:
         channels: of the picture, 3 or 1.
         widths: channels at each scale, finest first; each scale has half the side of the one before.
         num_blocks: residual blocks per scale, on the way down and again on the way up.
         patch: the finest scale works on patches of `patch × patch` pixels; 2 quarters the cost.
-        num_steps: K; steps are told as 1..K.
+        has_words: whether it is told captions.
     """
 
-    def __init__(self, channels: int, widths: Sequence[int], num_blocks: int, patch: int, num_steps: int) -> None:
+    def __init__(self, channels: int, widths: Sequence[int], num_blocks: int, patch: int, has_words: bool) -> None:
         super().__init__()
         self.patch = patch
         self.multiple = patch * 2 ** (len(widths) - 1)
         embedding_width = 2 * widths[0]
-        self.step_embedding = nn.Sequential(
-            nn.Embedding(num_steps + 1, embedding_width), nn.Linear(embedding_width, embedding_width), nn.SiLU()
-        )
+        self.embedding = LevelEmbedding(embedding_width, has_words)
         self.conv_in = nn.Conv2d(channels * patch * patch, widths[0], 3, padding=1)
         self.down, self.up, self.shrink, self.grow = nn.ModuleList(), nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         for fine, coarse in itertools.pairwise(widths):
@@ -89,11 +120,17 @@ class UNet(nn.Module):
         nn.init.zeros_(self.conv_out.weight)
         nn.init.zeros_(self.conv_out.bias)  # type: ignore[arg-type]
 
-    def forward(self, x: Tensor, step: Tensor) -> Tensor:
-        """(B, C, H, W) float and (B,) int64 in 1..K to (B, C, H, W); sides that do not divide are padded and cut."""
+    def forward(self, x: Tensor, angle: Tensor, words: Tensor | None = None) -> Tensor:
+        """(B, C, H, W), (B,) radians and (B, MAX_WORDS) to (B, C, H, W); sides that do not divide are padded and cut.
+
+        Args:
+            x: about zero mean and unit variance.
+            angle: of each picture's level, in [0, π/2]; see `models.levels`.
+            words: of its caption, see `models.captions`; zeros, or None, say nothing.
+        """
         H, W = x.shape[-2:]
         x = F.pad(x, (0, -W % self.multiple, 0, -H % self.multiple), mode="replicate")
-        embedding = self.step_embedding(step)
+        embedding = self.embedding(angle, words)
         h = self.conv_in(F.pixel_unshuffle(x, self.patch))
         kept: list[Tensor] = []
         for blocks, shrink in zip(self.down, self.shrink, strict=True):

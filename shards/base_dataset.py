@@ -37,9 +37,11 @@ class Dataset(ABC):
         split: The split's name.
         sizes: How many samples each shard has.
         fields: The names of the arrays in a batch.
+        more_fields: Those of arrays that are read only where a loader is asked for them by name.
     """
 
     fields: tuple[str, ...] = ()
+    more_fields: tuple[str, ...] = ()
 
     def __init__(self, committed: Committed, split: str, promise: Promise, samples_per_record: int = 1) -> None:
         self.where = committed.store.where

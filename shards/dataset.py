@@ -36,6 +36,7 @@ class TripletDataset(Dataset):
     """
 
     fields = ("clean", "noise", "noisy", "step", "draw", "a", "b", "key")
+    more_fields = ("caption",)
 
     def __init__(self, committed: Committed, split: str, spec: TripletSpec) -> None:
         self.spec = spec
@@ -51,8 +52,10 @@ class TripletDataset(Dataset):
             batch |= {name: self._gather(stored, name) for name in ("clean", "noise", "noisy") if name in wanted}
         elif wanted & {"clean", "noise", "noisy"}:
             batch["clean"] = self._gather(stored, "clean")
+        if "caption" in wanted:
+            batch["caption"] = self._captions(stored)
         if wanted <= batch.keys():
-            return {name: batch[name] for name in self.fields if name in wanted}
+            return {name: batch[name] for name in batch if name in wanted}
         keys = self.shards.keys(stored.shards, stored.rows)
         step, draw = self._rungs(places.rows, keys)
         if noise == "fresh":
@@ -65,14 +68,20 @@ class TripletDataset(Dataset):
             identities = [sample_id(key) for key in keys.astype(np.str_).tolist()]
             made = triplet.corrupt(self.spec, batch["clean"], identities, draw.tolist(), step)
             batch["noise"], batch["noisy"] = made
-        return {name: batch[name] for name in self.fields if name in wanted}
+        return {name: batch[name] for name in (*self.fields, *self.more_fields) if name in wanted}
 
     def are_whole(self, places: Places, noise: Noise, fields: Collection[str]) -> NDArray[np.bool_]:
         """Return which of the samples at these places `read` finds undamaged, bool `(B,)`."""
         arrays = {"clean", "noise", "noisy"} & set(fields)
         if arrays and (noise == "fresh" or self.is_virtual):
             arrays = {"clean"}
-        return self.shards.are_whole(places.shards, self._rows(places), [f"{name}.npy" for name in sorted(arrays)])
+        members = [f"{name}.npy" for name in sorted(arrays)] + [triplet.CAPTION] * ("caption" in fields)
+        return self.shards.are_whole(places.shards, self._rows(places), members)
+
+    def _captions(self, stored: Places) -> NDArray[np.str_]:
+        """Return the captions of B samples, `(B,)`."""
+        places = zip(stored.shards.tolist(), stored.rows.tolist(), strict=True)
+        return np.array([self.shards.read(*place, triplet.CAPTION).decode(errors="replace") for place in places])
 
     def _gather(self, stored: Places, name: str) -> NDArray[Any]:
         dtype = "|u1" if name == "clean" else "<f2"

@@ -52,7 +52,7 @@ class Loader:
 
     A batch of triplets holds `clean` uint8 `(B, S, S, C)`, `noise` and `noisy`
     float16 of the same shape, `step` (1 … K) and `draw` int64 `(B,)`, their factors
-    `a` and `b` float32 `(B,)`, and `key`. A batch of windows holds `tokens`
+    `a` and `b` float32 `(B,)`, and `key`; asked for by name, `caption` too. A batch of windows holds `tokens`
     `(B, T + 1)`, `mask` bool `(B, T)`, true where the next word counts, and `key`.
 
     Args:
@@ -65,7 +65,7 @@ class Loader:
         shuffle: Whether to shuffle, anew each epoch.
         finite: Whether to end after one pass.
         noise: `stored`, or `fresh`: the draw counts on with the epoch, so that no picture meets a static twice.
-        fields: The arrays wanted; all if None. What is not wanted is not read.
+        fields: The arrays wanted; all but `more_fields` if None. What is not wanted is not read.
         on_error: What to do about damage: `fail` names shard and key; `quarantine` puts the next undamaged sample of
             the same block in its place, or, where that has none, one of the block beside it: the same one for every
             batch size, rank and run. It counts them. A store that gives no answer is no damage.
@@ -111,8 +111,9 @@ class Loader:
             raise ValueError(f"noise is {noise!r}: use 'stored' or 'fresh'")
         if on_error not in ("fail", "quarantine"):
             raise ValueError(f"on_error is {on_error!r}: use 'fail' or 'quarantine'")
-        if unknown := set(fields or ()) - set(dataset.fields):
-            raise ValueError(f"fields: {sorted(unknown)} are none of {', '.join(dataset.fields)}")
+        known = (*dataset.fields, *dataset.more_fields)
+        if unknown := set(fields or ()) - set(known):
+            raise ValueError(f"fields: {sorted(unknown)} are none of {', '.join(known)}")
         dataset.check_count(is_tolerant=on_error == "quarantine")
         self.dataset = dataset.tolerant() if on_error == "quarantine" else dataset
         self.batch_size = batch_size

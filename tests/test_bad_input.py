@@ -548,7 +548,7 @@ def test_nothing_to_look_at_is_said(tmp_path: Path, command: str, told: str):
     ("command", "told"),
     [
         (("train", "denoiser", "OUT", "--out", "OUT/run"), "holds neither manifest.json nor current"),
-        (("generate", "language", "OUT"), "checkpoint.pt: no such checkpoint; train first"),
+        (("generate", "language", "OUT"), "checkpoints/latest: no such checkpoint; train first"),
     ],
 )
 def test_nothing_to_train_from_is_said(tmp_path: Path, command: tuple[str, ...], told: str):

@@ -1,6 +1,13 @@
-"""The denoiser learns from triplets, goes on where it was interrupted, and grows pictures out of static."""
+"""The denoiser learns from triplets, every way they can be made, and goes on where it was interrupted."""
 
-import itertools
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,26 +15,20 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from models import denoiser, growing
-from models.baselines import mean_picture
-from models.denoising import Denoiser, DenoiserShape, squared_error
-from models.device_noise import WITHOUT_NOISE, choose_noise, make_noisy
-from models.gaussian import fit_gaussian
-from models.picture_losses import to_tensors
-from models.pixels import to_pixels, to_values
-from models.runs import RunError, RunFolder, learning_rate
-from models.sampler import grow, statics, steps_down
-from shards.schedule import ladder
-from shards.tensors import quantiles
+from models import denoiser
+from models.budget import learning_rate
+from models.levels import ladder_shares
+from models.ranks import Ranks
+from models.runs import RunError, RunFolder, git_commit
+from models.training_pictures import open_triplets
 from shards.triplet import TripletSpec
+from tests.builds import wait_for
 from tests.tiny_datasets import draw_tree, write_triplets
-
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 
 SIZE = 10  # no multiple of what the U-Net's scales divide by
 TINY = ["--width", "16", "--batch-size", "8", "--report-steps", "1", "--num-directions", "8", "--precision", "float32"]
+MEASURED = {"seconds", "samples_per_s", "data_wait", "peak_memory_mb"}
 
 
 def trees(first: int, count: int, size: int = SIZE) -> list[NDArray[np.uint8]]:
@@ -41,17 +42,6 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return stage.parent
 
 
-A, B = (tuple(factor.tolist()) for factor in ladder("interpolate", 4))
-
-
-def a_denoiser(target: str) -> Denoiser:
-    torch.manual_seed(0)
-    model = Denoiser(DenoiserShape(6, 3, A, B, target, 16, 2, 1, 2, 3))
-    model.know(fit_gaussian(to_values(np.stack(trees(0, 9, size=6))), num_directions=3))
-    torch.nn.init.normal_(model.unet.conv_out.weight, std=0.1)  # which begins as zero
-    return model
-
-
 def train(dataset: Path, out: Path, *more: str) -> dict[str, Any]:
     assert denoiser.main([str(dataset), "--out", str(out), *TINY, *more]) == 0
     results = RunFolder(out).results()
@@ -60,98 +50,7 @@ def train(dataset: Path, out: Path, *more: str) -> dict[str, Any]:
 
 
 def losses(out: Path) -> list[dict[str, Any]]:
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in RunFolder(out).metrics()]
-
-
-@pytest.mark.parametrize("target", ["clean", "noise"])
-def test_picture_and_noise_told_apart_mix_to_the_noisy_picture_again(target: str) -> None:
-    model = a_denoiser(target)
-    step = torch.arange(1, 5)
-    noisy = statics(0, 4, (6, 6, 3))
-    clean, noise = model.predict(noisy, step)
-    a, b = model.a[step, None, None, None], model.b[step, None, None, None]
-    assert torch.allclose(a * clean + b * noise, noisy, atol=1e-4)
-
-
-def test_at_the_last_step_the_picture_counts_whatever_the_target() -> None:
-    model = a_denoiser("noise")
-    static = statics(0, 2, (6, 6, 3))
-    clean = to_values(np.stack(trees(0, 2, size=6)))
-    last = torch.full((2,), 4)
-    told, _ = model.predict(static, last)
-    assert torch.equal(squared_error(model, clean, static, static, last), (told - clean).square().mean(dim=(1, 2, 3)))
-    assert (told - static).abs().max() > 0.5
-
-
-def test_the_target_decides_which_squared_error_is_taken() -> None:
-    noisy, clean, noise = statics(0, 3, (6, 6, 3)), statics(1, 3, (6, 6, 3)), statics(2, 3, (6, 6, 3))
-    step = torch.tensor([1, 2, 3])
-    for target, number, truth in (("clean", 0, clean), ("noise", 1, noise)):
-        model = a_denoiser(target)
-        expected = (model.predict(noisy, step)[number] - truth).square().mean(dim=(1, 2, 3))
-        assert torch.equal(squared_error(model, clean, noise, noisy, step), expected)
-
-
-def test_every_pixel_value_survives_the_way_to_values_and_back() -> None:
-    pixels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
-    values = to_values(pixels)
-    assert values.shape == (1, 1, 16, 16)
-    assert values[0, 0, 0, 0] == -255 / 256
-    assert np.array_equal(to_pixels(values), pixels)
-    assert to_pixels(torch.tensor([[[[-3.0, 3.0]]]])).tolist() == [[[[0], [255]]]]
-
-
-def test_mean_picture_is_the_mean_of_values() -> None:
-    batches = [np.full((2, 1, 1, 1), 10, np.uint8), np.full((1, 1, 1, 1), 40, np.uint8)]
-    assert mean_picture(batches).tolist() == [[[(2 * 20 - 255) / 256]]]
-
-
-def gaussian_samples() -> Tensor:
-    torch.manual_seed(1)
-    return torch.randn(50, 12).mul(torch.linspace(0.2, 2, 12)).view(50, 3, 2, 2) + 0.3
-
-
-def test_principal_directions_explain_the_covariance() -> None:
-    samples = gaussian_samples()
-    fitted = fit_gaussian(samples, num_directions=12)
-    covariance = torch.cov(samples.flatten(1).T, correction=0)
-    rebuilt = fitted.directions.T @ torch.diag(fitted.variances) @ fitted.directions
-    assert torch.allclose(rebuilt, covariance, atol=1e-4)
-    assert torch.allclose(fitted.directions @ fitted.directions.T, torch.eye(12), atol=1e-4)
-    assert torch.allclose(fitted.mean, samples.mean(dim=0))
-
-
-def test_equal_pictures_have_no_directions() -> None:
-    assert len(fit_gaussian(torch.ones(4, 3, 2, 2), num_directions=3).variances) == 0
-
-
-def test_first_step_gives_static_the_spread_of_noisy_gaussian_pictures() -> None:
-    fitted = fit_gaussian(gaussian_samples(), num_directions=12)
-    a, b = 0.6, 0.8
-    each_direction = torch.eye(12).view(12, 3, 2, 2)
-    moved = fitted.first_step(each_direction, torch.zeros(12, 3, 2, 2), a, b).flatten(1)
-    covariance = fitted.directions.T @ torch.diag(fitted.variances) @ fitted.directions
-    assert torch.allclose(moved.T @ moved, a**2 * covariance + b**2 * torch.eye(12), atol=1e-4)
-
-
-def test_growing_climbs_down_the_ladder_to_the_last_clean_picture() -> None:
-    model = a_denoiser("clean")
-    growth = grow(model, statics(5, 2, (6, 6, 3)), steps_down(4, 4))
-    assert growth.noisy.shape == (5, 2, 3, 6, 6)
-    assert growth.clean.shape == (4, 2, 3, 6, 6)
-    assert torch.equal(growth.noisy[0], statics(5, 2, (6, 6, 3)))
-    assert torch.allclose(growth.noisy[-1], growth.clean[-1], atol=1e-6)
-
-
-def test_a_static_depends_on_its_seed_and_number_alone() -> None:
-    assert torch.equal(statics(0, 2, (4, 4, 3)), statics(0, 5, (4, 4, 3))[:2])
-    assert not torch.equal(statics(0, 1, (4, 4, 3)), statics(1, 1, (4, 4, 3)))
-
-
-@pytest.mark.parametrize("wanted", [0, 6])
-def test_a_ladder_has_no_more_steps_than_it_has(wanted: int) -> None:
-    with pytest.raises(ValueError, match="allows 1 to 5"):
-        steps_down(5, wanted)
+    return [{name: row[name] for name in row.keys() - MEASURED} for row in RunFolder(out).metrics()]
 
 
 def test_learning_rate_rises_and_falls_to_zero() -> None:
@@ -169,61 +68,40 @@ def test_same_seed_gives_the_same_losses_and_another_seed_others(dataset: Path, 
     assert [row["step"] for row in losses(tmp_path / "one") if "train" in row] == [1, 2, 3, 4]
 
 
-def test_an_interrupted_run_ends_as_if_it_had_never_been(
-    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    whole = train(dataset, tmp_path / "whole", "--num-steps", "6")
+def states(out: Path) -> dict[str, Any]:
+    state = RunFolder(out).load()
+    return {**state["model"], **{f"average {name}": value for name, value in state["average"].items()}}
 
-    def interrupt_at_four(fraction: float, step: int, peak: float, warmup_steps: int) -> float:
-        if step == 4:
-            raise KeyboardInterrupt
-        return learning_rate(fraction, step, peak, warmup_steps)
 
-    settings = ["--num-steps", "6", "--checkpoint-s", "0"]
-    with monkeypatch.context() as patch:
-        patch.setattr(denoiser, "learning_rate", interrupt_at_four)
-        argv = [str(dataset), "--out", str(tmp_path / "broken"), *TINY, *settings]
-        assert denoiser.main(argv) == 130
-    assert RunFolder(tmp_path / "broken").results() is None
-    resumed = train(dataset, tmp_path / "broken", *settings)
-    assert "goes on from step 4" in capsys.readouterr().out
-    assert losses(tmp_path / "broken") == losses(tmp_path / "whole")
-    assert resumed["steps"] == whole["steps"]
-    one, other = (RunFolder(tmp_path / name).load()["model"] for name in ("whole", "broken"))
+def has_reached(latest: Path, step: int) -> bool:
+    return latest.exists() and int(latest.read_text()[5:13]) >= step
+
+
+def test_a_run_killed_at_any_step_ends_as_if_it_had_never_been(dataset: Path, tmp_path: Path) -> None:
+    settings = ["--num-steps", "12", "--report-steps", "5", "--checkpoint-s", "0"]
+    whole = train(dataset, tmp_path / "whole", *settings)
+    argv = [str(dataset), "--out", str(tmp_path / "killed"), *TINY, *settings]
+    latest = tmp_path / "killed" / "checkpoints" / "latest"
+    for at_least in (2, 7):
+        process = subprocess.Popen([sys.executable, "-m", "models.denoiser", *argv], stdout=subprocess.DEVNULL)
+        wait_for(partial(has_reached, latest, at_least), "a checkpoint")
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    resumed = train(dataset, tmp_path / "killed", *settings)
+    one, other = states(tmp_path / "whole"), states(tmp_path / "killed")
     assert all(torch.equal(one[name], other[name]) for name in one)
-
-
-@pytest.mark.parametrize("mode", ["materialised", "virtual"])
-@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, needs_cuda])])
-def test_static_made_where_the_model_is_trains_on_the_same_tensors(tmp_path: Path, mode: str, device: str) -> None:
-    pictures = [draw_tree(seed, 8) for seed in range(6)]
-    write_triplets(tmp_path / "triplets", TripletSpec(8, steps=3, draws=2, seed=7, mode=mode), {"train": pictures})
-    dataset = denoiser.open_triplets(tmp_path / "triplets", "train")
-    made, known = (dataset.loader(7, noise="fresh", fields=fields) for fields in (WITHOUT_NOISE, None))
-    table = quantiles(device)
-    for bare, whole in itertools.islice(zip(made, known, strict=True), 12):  # more than two epochs
-        assert bare.keys() == set(WITHOUT_NOISE)
-        for one, other in zip(
-            make_noisy(dataset.spec, table, bare), to_tensors(whole, torch.device("cpu")), strict=True
-        ):
-            assert (one.device.type, one.dtype) == (device, other.dtype)
-            assert torch.equal(one.cpu(), other)
-
-
-@pytest.mark.parametrize("noise", ["fresh", "stored"])
-def test_the_loader_makes_the_static_for_a_cpu_and_cuda_what_is_not_stored(dataset: Path, noise: str) -> None:
-    triplets = denoiser.open_triplets(dataset, "train")
-    assert choose_noise(triplets, noise, torch.device("cpu"))[0] is None  # type: ignore[arg-type]
-    if torch.cuda.is_available():
-        fields = choose_noise(triplets, noise, torch.device("cuda"))[0]  # type: ignore[arg-type]
-        assert fields == (WITHOUT_NOISE if noise == "fresh" else None)
+    assert RunFolder(tmp_path / "whole").load()["loader"] == RunFolder(tmp_path / "killed").load()["loader"]
+    assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
+    assert resumed["steps"] == whole["steps"]
+    sessions = (tmp_path / "killed" / "sessions.jsonl").read_text().splitlines()
+    assert len(sessions) == 3
 
 
 def test_a_finished_run_is_not_trained_again(dataset: Path, tmp_path: Path) -> None:
     first = train(dataset, tmp_path, "--num-steps", "2")
-    written = (tmp_path / "checkpoint.pt").stat().st_mtime_ns
+    written = {path: path.stat().st_mtime_ns for path in (tmp_path / "checkpoints").iterdir()}
     assert train(dataset, tmp_path, "--num-steps", "2") == first
-    assert (tmp_path / "checkpoint.pt").stat().st_mtime_ns == written
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "checkpoints").iterdir()} == written
 
 
 def test_after_a_while_it_beats_the_noisy_and_the_mean_picture(dataset: Path, tmp_path: Path) -> None:
@@ -238,17 +116,30 @@ def test_after_a_while_it_beats_the_noisy_and_the_mean_picture(dataset: Path, tm
     assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("target", ["clean", "noise"])
-def test_another_seed_grows_another_tree(dataset: Path, tmp_path: Path, target: str) -> None:
-    train(dataset, tmp_path, "--num-steps", "20", "--target", target)
-    grown = growing.generate(tmp_path, count=3, seed=0)
-    assert grown.shape == (3, SIZE, SIZE, 3)
-    assert grown.dtype == np.uint8
-    assert np.array_equal(grown[:2], growing.generate(tmp_path, count=2, seed=0))
-    assert not np.array_equal(grown, growing.generate(tmp_path, count=3, seed=1))
-    assert len({picture.tobytes() for picture in grown}) == 3
-    with pytest.raises(RunError, match="allows 1 to 5"):
-        growing.generate(tmp_path, count=1, seed=0, steps=6)
+def test_a_run_says_what_it_was_trained_on_and_what_it_measured(dataset: Path, tmp_path: Path) -> None:
+    train(dataset, tmp_path, "--num-steps", "3", "--num-validations", "1")
+    config = RunFolder(tmp_path).config()
+    assert config["fingerprint"] == "0123456789ab"
+    assert config["target"] == "v"
+    *reports, held_out = RunFolder(tmp_path).metrics()
+    assert [row["step"] for row in reports] == [1, 2, 3]
+    assert held_out.keys() == {"step", "held_out"}
+    for row in reports:
+        assert row.keys() == {"step", "train"} | MEASURED
+        assert 0 <= row["data_wait"] <= 1
+        assert row["samples_per_s"] > 0
+        assert row["peak_memory_mb"] > 50
+
+
+@pytest.mark.parametrize("corruption", ["sparse", "whiteout"])
+def test_replaced_pixels_are_learned_too(tmp_path: Path, corruption: str) -> None:
+    spec = TripletSpec(SIZE, steps=5, corruption=corruption)
+    write_triplets(tmp_path / "triplets", spec, {"train": trees(0, 24), "val": trees(100, 6)})
+    for target in ("clean", "noise"):
+        results = train(tmp_path, tmp_path / target, "--num-steps", "60", "--target", target, "--report-steps", "50")
+        for row in results["steps"][:3]:
+            assert row["model"] < min(row["noisy"], row["mean"])
+    assert np.allclose(ladder_shares(spec)[1] ** 2, [0.2, 0.4, 0.6, 0.8, 1])
 
 
 def test_grey_pictures_of_a_virtual_dataset_without_held_out_ones_train_too(
@@ -256,8 +147,116 @@ def test_grey_pictures_of_a_virtual_dataset_without_held_out_ones_train_too(
 ) -> None:
     grey = [tree[:, :, :1] for tree in trees(0, 3)]
     stage = write_triplets(tmp_path / "triplets", TripletSpec(SIZE, 1, 2, mode="virtual"), {"train": grey})
-    results = train(stage, tmp_path / "run", "--num-steps", "2", "--no-fresh-noise", "--no-flip")
+    results = train(stage, tmp_path / "run", "--num-steps", "2", "--no-fresh-noise", "--no-flip", "--levels", "ladder")
     assert "no pictures are held out" in capsys.readouterr().out
     assert results["split"] == "train"
     assert results["num_samples"] == 6
-    assert growing.generate(tmp_path / "run", count=2, seed=0, steps=1).shape == (2, SIZE, SIZE, 1)
+
+
+def test_bad_data_stops_the_training_and_the_samples_are_named(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = [str(dataset), "--out", str(tmp_path), *TINY, "--num-steps", "40", "--learning-rate", "1e30"]
+    assert denoiser.main([*argv, "--warmup-steps", "0"]) == 1
+    error = capsys.readouterr().err
+    named = re.search(r"is (?:nan|inf) on the samples (.*), … \(8 in all\); train anew with a smaller", error)
+    assert named is not None, error
+    keys = {open_triplets(dataset, "train")[number]["key"] for number in range(120)}
+    assert set(named[1].split(", ")) <= keys
+    assert not (tmp_path / "results.json").exists()
+
+
+def test_the_newest_checkpoints_are_kept_and_a_damaged_one_is_named_with_the_one_before(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(dataset, tmp_path, "--num-steps", "4", "--checkpoint-s", "0")
+    folder = tmp_path / "checkpoints"
+    assert sorted(path.name for path in folder.iterdir()) == ["latest", "step-00000003.pt", "step-00000004.pt"]
+    newest = folder / "step-00000004.pt"
+    newest.write_bytes(newest.read_bytes()[:2000])
+    capsys.readouterr()
+    assert denoiser.generate_main([str(tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"seedbed: {newest}: damaged (")
+    assert "write step-00000003.pt into" in error
+    assert error.count("\n") == 1
+    (folder / "latest").write_text("step-00000003.pt\n")
+    assert RunFolder(tmp_path).load()["step"] == 3
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="no git here")
+def test_a_run_notes_the_commit_it_was_made_from(dataset: Path, tmp_path: Path) -> None:
+    train(dataset, tmp_path, "--num-steps", "1")
+    session = json.loads((tmp_path / "sessions.jsonl").read_text())
+    assert session.keys() == {"started_at", "command", "git_commit", "python", "torch"}
+    assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", git_commit(Path(__file__).parent))
+    assert git_commit(tmp_path) == "unknown"
+
+
+def test_two_processes_see_the_batches_of_one_and_go_on_with_what_one_began(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = [*TINY, "--num-steps", "8", "--report-steps", "2", "--num-validations", "2", "--checkpoint-s", "0"]
+    train(dataset, tmp_path / "one", *settings)
+
+    descend = denoiser.descend
+
+    def stop_at_three(training: denoiser.Training, *more: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        if training.budget.step == 3:
+            raise KeyboardInterrupt
+        return descend(training, *more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(denoiser, "descend", stop_at_three)
+        assert denoiser.main([str(dataset), "--out", str(tmp_path / "two"), *settings]) == 130
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    argv = ["-m", "models.denoiser", str(dataset), "--out", str(tmp_path / "two"), *settings]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*command, *argv], capture_output=True, text=True, timeout=200, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    one, two = (RunFolder(tmp_path / name).metrics() for name in ("one", "two"))
+    assert [row["step"] for row in one] == [row["step"] for row in two]
+    for ours, theirs in zip(one, two, strict=True):
+        name = "train" if "train" in ours else "held_out"
+        assert ours[name] == pytest.approx(theirs[name], abs=1e-5)
+    assert RunFolder(tmp_path / "one").load()["loader"] == RunFolder(tmp_path / "two").load()["loader"]
+    assert done.stdout.count("denoiser of") == done.stdout.count("goes on from step 3") == 1
+
+
+def test_a_batch_is_dealt_out_evenly_or_not_at_all() -> None:
+    ranks = [Ranks(rank, 2, torch.device("cpu")) for rank in range(2)]
+    assert [rank.share_of(8) for rank in ranks] == [4, 4]
+    with pytest.raises(RunError, match="--batch-size 9: 2 processes share it; give a multiple of 2"):
+        ranks[0].share_of(9)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["--device", "cuda:99"], "--device cuda:99: "),
+        (["--batch-size", "50000000000"], "--batch-size 50000000000: too large for the memory of"),
+        (["--target", "previous"], "with whiteout pixels, give --levels ladder and --target clean, noise or v"),
+        (["--levels", "between"], "with whiteout pixels, give --levels ladder and --target clean, noise or v"),
+    ],
+)
+def test_what_cannot_be_trained_is_said_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], settings: list[str], said: str
+) -> None:
+    write_triplets(tmp_path / "triplets", TripletSpec(SIZE, steps=2, corruption="whiteout"), {"train": trees(0, 2)})
+    assert denoiser.main([str(tmp_path), "--out", str(tmp_path / "run"), *TINY, *settings]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("seedbed: ")
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_a_damaged_sample_stops_the_training_and_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stage = write_triplets(tmp_path / "triplets", TripletSpec(SIZE, steps=2), {"train": trees(0, 20)})
+    shard = stage / "0123456789ab" / "train-000000.tar"
+    content = bytearray(shard.read_bytes())
+    content[content.index(b"NUMPY", len(content) // 2) + 200] ^= 1
+    shard.write_bytes(content)
+    assert denoiser.main([str(tmp_path), "--out", str(tmp_path / "run"), *TINY, "--num-steps", "20"]) == 1
+    error = capsys.readouterr().err
+    assert re.match(r"seedbed: .*train-000000\.tar.*[0-9a-f]{32}", error), error
+    assert error.count("\n") == 1

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from models import language, word_losses, writing
 from models.baselines import Bigram, WordCounts, count_words, unigram
+from models.budget import learning_rate
 from models.gpt import GPT, GPTShape, rotary_table, rotate
-from models.runs import RunError, RunFolder, learning_rate
+from models.runs import RunError, RunFolder
 from models.writing import Writer, continue_words, load_writer, next_word_probabilities, unknown_words
 from shards.tokenizer import ByteTokenizer, WordTokenizer
 from tests.tiny_datasets import write_windows

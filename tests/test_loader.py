@@ -226,6 +226,18 @@ def test_one_sample_has_its_caption_and_its_json(folders: dict[str, Path], name:
         dataset[len(dataset)]
 
 
+@pytest.mark.parametrize("name", ["materialised", "virtual"])
+@pytest.mark.parametrize("noise", ["stored", "fresh"])
+def test_captions_come_where_they_are_asked_for_by_name(folders: dict[str, Path], name: str, noise: Any) -> None:
+    dataset = triplets(folders[name])
+    told = {sample["key"][:32]: sample["caption"] for sample in (dataset[number] for number in range(len(dataset)))}
+    assert "caption" not in next(iter(dataset.loader(6, noise=noise)))
+    for fields in (["caption", "key"], ["clean", "caption", "key"]):
+        batch = next(iter(dataset.loader(6, noise=noise, fields=fields)))
+        assert set(batch) == set(fields)
+        assert batch["caption"].tolist() == [told[key[:32]] for key in batch["key"].tolist()]
+
+
 def test_json_of_virtual_and_materialised_samples_is_the_same(folders: dict[str, Path]) -> None:
     metas = []
     for name in ("materialised", "virtual"):

@@ -29,6 +29,11 @@ TINY = {
 MAINS: dict[str, Main] = {"denoiser": denoiser.main, "language": language.main}
 
 
+def checkpoint_of(run: Path) -> Path:
+    """The newest checkpoint of a run."""
+    return run / "checkpoints" / (run / "checkpoints" / "latest").read_text().strip()
+
+
 @pytest.fixture(scope="module")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("build")
@@ -56,13 +61,13 @@ def test_generating_writes_a_sheet_and_how_each_picture_grew(build: Path, tmp_pa
     assert out.read_bytes() == sheet
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("model", "number"), [("language", signal.SIGINT), ("denoiser", signal.SIGTERM)])
 def test_interrupted_it_saves_what_it_has_and_goes_on_from_there(
-    build: Path, tmp_path: Path, number: signal.Signals
+    build: Path, tmp_path: Path, model: str, number: signal.Signals
 ) -> None:
     run = RunFolder(tmp_path)
     settings = ["--num-steps", "1000000", "--report-steps", "1"]
-    command = [SEEDBED, "train", "language", str(build), "--out", str(tmp_path), *TINY["language"][2:], *settings]
+    command = [SEEDBED, "train", model, str(build), "--out", str(tmp_path), *TINY[model][2:], *settings]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_for(lambda: len(run.metrics()) > 3, "a few steps")
     process.send_signal(number)
@@ -101,7 +106,7 @@ def test_what_is_wrong_is_said_in_one_line(
 @pytest.mark.parametrize(
     ("model", "argv", "said"),
     [
-        ("denoiser", ["BUILD", "--target", "both"], "--target both: must be one of clean, noise"),
+        ("denoiser", ["BUILD", "--target", "both"], "--target both: must be one of clean, noise, previous, v"),
         ("denoiser", ["BUILD", "--batch-size", "0"], "--batch-size 0: must be 1 or more"),
         ("denoiser", ["BUILD", "--seconds", "0"], "--seconds 0.0: must be above 0"),
         ("denoiser", ["BUILD", "--colour", "red"], "unrecognized arguments: --colour red"),
@@ -137,15 +142,15 @@ def test_a_run_with_other_settings_is_not_overwritten(
 ) -> None:
     argv = [str(build), "--out", str(tmp_path), *TINY["denoiser"]]
     assert denoiser.main(argv) == 0
-    written = (tmp_path / "checkpoint.pt").read_bytes()
+    written = checkpoint_of(tmp_path).read_bytes()
     assert denoiser.main([*argv, "--seed", "5"]) == 1
     assert "holds a run with other settings: seed 0 (now 5)" in capsys.readouterr().err
-    assert (tmp_path / "checkpoint.pt").read_bytes() == written
+    assert checkpoint_of(tmp_path).read_bytes() == written
 
 
 def test_a_damaged_checkpoint_is_named(build: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert language.main([str(build), "--out", str(tmp_path), *TINY["language"]]) == 0
-    file = tmp_path / "checkpoint.pt"
+    file = checkpoint_of(tmp_path)
     file.write_bytes(file.read_bytes()[:1000])
     capsys.readouterr()
     assert language.generate_main([str(tmp_path)]) == 1
