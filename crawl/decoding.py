@@ -121,6 +121,8 @@ def _decode_format(payload: bytes, media_format: str, settings: ImageSettings) -
             return verdict
     with _damage_named():
         image = Image.open(BytesIO(stripped.payload), formats=[media_format])
+    if image.mode == "P" and image.palette is None:  # Pillow asserts that there is one
+        raise DamagedError("it has no palette")
     verdict = judge_header(image.size, settings)
     return verdict or _decode_pixels(image, stripped, settings)
 

@@ -1,10 +1,11 @@
 """Pictures that mean harm: bombs, lies and polyglots of each format, small enough to be made in a moment."""
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
 from io import BytesIO
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -83,6 +84,8 @@ def _png_bombs() -> Iterator[tuple[str, bytes, str]]:
     yield "png with 1 GB of text", head + png_chunk(b"zTXt", text) * 16 + rest, ""
     profile = b"a\0\0" + zlib.compress(bytes(200 * MEBIBYTE))
     yield "png with a profile of 200 MB", head + png_chunk(b"iCCP", profile) + rest, "broken_image"
+    indexed = _png_header(100, 100, 3) + png_chunk(b"IDAT", zlib.compress(bytes(101 * 100))) + png_chunk(b"IEND", b"")
+    yield "png of a palette that is not there", indexed, "broken_image"
     yield "png whose EXIF names 1 GB", head + png_chunk(b"eXIf", overlapping_exif(MEBIBYTE)) + rest, ""
 
 
@@ -167,3 +170,39 @@ def _avif_bombs() -> Iterator[tuple[str, bytes, str]]:
     sequence = encode(frames[0], "AVIF", save_all=True, append_images=frames[1:])
     at = sequence.index(b"stsz") + 12
     yield "avif of 4 billion frames", sequence[:at] + b"\xff\xff\xff\xff" + sequence[at + 4 :], "decompression_bomb"
+
+
+def chunked() -> Iterator[tuple[str, list[bytes]]]:
+    """A name, and the pieces that a picture file is made of: its head, then chunks or segments; all are pictures."""
+    indexed = photo().quantize(16)
+    for name, payload in (
+        ("png", encode(photo(), "PNG")),
+        ("png, palette", encode(indexed, "PNG")),
+        ("png, palette and transparency", encode(indexed, "PNG", transparency=3)),
+        ("png, animated", encode(photo(), "PNG", save_all=True, append_images=[photo().rotate(90)])),
+    ):
+        yield name, [payload[:8], *_pieces(payload, 8, 12, "big")]
+    jpeg = encode(photo(), "JPEG", progressive=True, exif=b"Exif\0\0" + overlapping_exif(100))
+    yield "jpeg", [jpeg[:2], *_segments(jpeg)]
+    for name, payload in (
+        ("webp", encode(photo(), "WEBP", exif=overlapping_exif(100))),
+        ("webp, animated", encode(photo(), "WEBP", save_all=True, append_images=[photo().rotate(90)])),
+    ):
+        yield name, [payload[:12], *_pieces(payload, 12, 8, "little")]
+
+
+def _pieces(payload: bytes, at: int, num_more: int, order: Literal["big", "little"]) -> Iterator[bytes]:
+    """Chunks that hold `num_more` bytes beside their data; the length stands before or, little-endian, behind the kind."""
+    length_at = 0 if order == "big" else 4
+    while at < len(payload):
+        length = int.from_bytes(payload[at + length_at : at + length_at + 4], order)
+        end = at + num_more + length + (length & 1 if order == "little" else 0)
+        yield payload[at:end]
+        at = end
+
+
+def _segments(payload: bytes) -> Iterator[bytes]:
+    """The segments of a JPEG, each with the coded data behind it."""
+    begins = [found.start() for found in re.finditer(rb"\xff[^\x00\xff\xd0-\xd8]", payload)]
+    for begin, end in zip(begins, [*begins[1:], len(payload)], strict=True):
+        yield payload[begin:end]

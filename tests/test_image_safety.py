@@ -17,7 +17,7 @@ from crawl.image_settings import ImageSettings
 from crawl.images import CleanImage, clean_image
 from crawl.picture_filters.settings import NO_FILTERS
 from crawl.verdict import Verdict
-from tests.hostile_pictures import bombs, encode, overlapping_exif, photo, png_chunk
+from tests.hostile_pictures import bombs, chunked, encode, overlapping_exif, photo, png_chunk
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 MAX_BYTES, MAX_CPU_S = 300e6, 5.0
@@ -99,6 +99,22 @@ def test_cut_off_at_every_64th_byte_every_format_gives_a_verdict(media_format: s
     reasons = [result.reason for result in cuts.values() if isinstance(result, Verdict)]
     assert set(reasons[1:]) == {"broken_image"}
     assert reasons[0] == "not_an_image"
+
+
+CHUNKED = dict(chunked())
+
+
+@pytest.mark.parametrize("name", CHUNKED)
+def test_without_any_one_of_its_chunks_or_with_it_twice_a_file_gets_a_verdict(name: str):
+    pieces = CHUNKED[name]
+    assert len(pieces) >= 3
+    assert isinstance(clean_image(b"".join(pieces), SETTINGS), CleanImage)
+    for number, piece in enumerate(pieces):
+        without, twice = (b"".join([*pieces[:number], *some, *pieces[number + 1 :]]) for some in ([], [piece] * 2))
+        for changed in (without, twice, twice + piece, piece + without):
+            result = clean_image(changed, SETTINGS)
+            reason = result.reason if isinstance(result, Verdict) else ""
+            assert reason in ("", "broken_image", "not_an_image"), (piece[:8], result)
 
 
 POLYGLOTS = {
