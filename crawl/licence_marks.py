@@ -1,6 +1,7 @@
 """What a page says of the licences of its pictures: links in a figure or small box, RDFa, microdata and JSON-LD.
 
-What covers the whole page is no evidence for a picture on it: pages show pictures that are not theirs.
+What covers the whole page is no evidence for a picture on it: pages show pictures that are not theirs. Nor is what a
+sentence says of something else (`crawl.licence_subjects`).
 
 Source: Creative Commons, "ccREL" (2008); W3C, "RDFa Lite 1.1"; HTML Standard, "Microdata"; https://schema.org/license.
 """
@@ -8,23 +9,29 @@ Source: Creative Commons, "ccREL" (2008); W3C, "RDFa Lite 1.1"; HTML Standard, "
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 
 from bs4 import BeautifulSoup
-from bs4.element import NavigableString, Tag
+from bs4.element import NavigableString, PageElement, Tag
 
 from crawl.licence_statements import Statement, statement_of_link, statement_of_words
+from crawl.licence_subjects import speaks_of_a_picture
 from crawl.licences import spdx_of_url
 from crawl.records import UNKNOWN
 from crawl.structured_data import Node, is_picture, named, texts
 from crawl.urls import canonical_url
 
-_SIGNS = ("licen", "creativecommons", "imageobject", "photograph", "rights reserved", "cc by", "cc-by", "cc0")
+_SIGNS = (
+    *("licen", "creativecommons", "imageobject", "photograph", "cc by", "cc-by", "cc0"),
+    *("rights reserved", "rechte vorbehalten", "droits réservés", "derechos reservados", "diritti riservati"),
+)
 """Of which a page holds one, in any case, or says nothing of licences."""
 
 _LICENCE_NAMES = frozenset({"license", "cc:license", "dct:license", "dcterms:license", "xhv:license", "schema:license"})
 _AUTHOR_NAMES = frozenset({"cc:attributionname", "attributionname", "dc:creator", "dct:creator", "dcterms:creator"})
 _BOXES = frozenset({"li", "td", "dd", "p", "span", "div"})
+_BREAKS = frozenset({"br", "p", "div", "li", "td", "dd", "dt", "figure", "figcaption", "footer", "article", "section"})
+_NO_CONTENT = frozenset({"header", "footer", "nav", "script", "style", "noscript", "template", "link", "meta"})
 _MAX_LEVELS, _MAX_BOX_NODES, _MAX_BOX_CHARACTERS, _MAX_MARKS, _MAX_THING_NODES = 4, 100, 300, 1000, 500
 
 
@@ -102,6 +109,9 @@ def _note_link(marks: LicenceMarks, element: Tag, url: str, base: str) -> None:
             marks.by_url[about].append(statement_of_link("rdfa", licence_url))
         return
     statement = statement_of_link("rel" if _is_licence(element) else "link", licence_url)
+    block = next((parent for parent in islice(element.parents, _MAX_LEVELS) if parent.name in _BREAKS), None)
+    if block is not None and not speaks_of_a_picture(f"{_told(block, element)} {_text(element)}"):
+        return
     for picture in _pictures_beside(element):
         marks.by_element[id(picture)].append(statement)
 
@@ -114,7 +124,7 @@ def _note_author(marks: LicenceMarks, element: Tag, url: str, base: str) -> None
 
 def _note_words(marks: LicenceMarks, caption: Tag) -> None:
     figure = next((parent for parent in islice(caption.parents, _MAX_LEVELS) if parent.name == "figure"), None)
-    statement = statement_of_words("words", _text(caption))
+    statement = statement_of_words("words", _told(caption))
     if figure is not None and statement.licences:
         for picture in figure.find_all("img"):
             marks.by_element[id(picture)].append(statement)
@@ -171,7 +181,8 @@ def _pictures_beside(element: Tag) -> list[Tag]:
             return []
         pictures = [picture for picture in parent.find_all("img", limit=3) if not _is_badge(picture)]
         if pictures:
-            return pictures if len(pictures) == 1 and _is_small(parent) else []
+            is_its_box = len(pictures) == 1 and _is_small(parent) and not _holds_the_page(parent)
+            return pictures if is_its_box else []
     return []
 
 
@@ -184,6 +195,23 @@ def _is_small(box: Tag) -> bool:
     nodes = list(islice(box.descendants, _MAX_BOX_NODES))
     characters = sum(len(node) for node in nodes if type(node) is NavigableString)
     return len(nodes) < _MAX_BOX_NODES and characters <= _MAX_BOX_CHARACTERS
+
+
+def _holds_the_page(box: Tag) -> bool:
+    """Return whether nothing but a page's head, foot and menu stands outside a box, as far as a few nodes tell."""
+    for each in (box, *islice(box.parents, 3 * _MAX_LEVELS)):
+        if each.name == "body":
+            return True
+        siblings = (islice(nodes, _MAX_BOX_NODES) for nodes in (each.previous_siblings, each.next_siblings))
+        if any(_is_content(sibling) for sibling in chain(*siblings)):
+            return False
+    return True
+
+
+def _is_content(node: PageElement) -> bool:
+    if isinstance(node, Tag):
+        return node.name not in _NO_CONTENT and (node.find("img") is not None or bool(_text(node)))
+    return type(node) is NavigableString and not node.isspace()
 
 
 def _about(element: Tag, base: str) -> str | None:
@@ -223,6 +251,19 @@ def _held(element: Tag) -> str:
 def _text(element: Tag) -> str:
     nodes = islice(element.descendants, _MAX_BOX_NODES)
     return " ".join("".join(node for node in nodes if type(node) is NavigableString).split())
+
+
+def _told(element: Tag, until: Tag | None = None) -> str:
+    """Return the text in an element, or as far as another in it, with a stop wherever a line breaks."""
+    parts: list[str] = []
+    for node in islice(element.descendants, _MAX_BOX_NODES):
+        if node is until:
+            break
+        if isinstance(node, Tag):
+            parts += ["; "] * (node.name in _BREAKS)
+        elif type(node) is NavigableString:
+            parts.append(node)
+    return " ".join("".join(parts).split())
 
 
 def _names(element: Tag, attribute: str) -> frozenset[str]:

@@ -2,7 +2,9 @@
 
 import re
 
+from crawl.licence_subjects import speaks_of_a_picture
 from crawl.records import UNKNOWN
+from crawl.reserved_rights import reserves_all_rights
 
 OTHER = "LicenseRef-other"
 """Stands for terms of one's own, or all rights reserved: known to be none that has an identifier."""
@@ -24,9 +26,11 @@ _CC_LONG_NAME = re.compile(
     re.I,
 )
 _URL = re.compile(r"https?://[^\s<>\"')\]]+", re.I)
-_RESERVED = re.compile(r"\ball rights reserved\b|\balle Rechte vorbehalten\b|\btous droits réservés\b", re.I)
 
 _CC_TERMS = frozenset({"by", "by-sa", "by-nc", "by-nd", "by-nc-sa", "by-nc-nd"})
+
+_CC_VERSIONS = frozenset({"1.0", "2.0", "2.1", "2.5", "3.0", "4.0"})
+_EXAMPLES = "[CC0-1.0, CC-BY-4.0, CC-BY-SA-3.0]"
 
 _OTHER_URLS = (
     (re.compile(r"https?://(?:www\.)?artlibre\.org/licen[cs]e/lal(?:/|$)"), "LAL-1.3"),
@@ -76,19 +80,47 @@ def spdx_of_name(name: str) -> str:
     return PUBLIC_DOMAIN if folded.lower() == "public domain" else UNKNOWN
 
 
+def wanted_licences(names: object) -> str | tuple[str, ...]:
+    """Return a recipe's wish, "any", "known" or a list of licences, each by its SPDX identifier and only once.
+
+    >>> wanted_licences(["cc by-sa 4.0", "CC0"])
+    ('CC-BY-SA-4.0', 'CC0-1.0')
+
+    Raises:
+        ValueError: it is none of them, or names a licence that no picture is known by.
+    """
+    if names in ("any", "known"):
+        return str(names)
+    if not isinstance(names, list | tuple) or not names:
+        raise ValueError(f"should be any, known, or a list of licences such as {_EXAMPLES}")
+    found = {name: _spdx_of_spelling(str(name)) for name in map(str, names)}
+    for name, identifier in found.items():
+        if identifier == UNKNOWN:
+            raise ValueError(f"'{name[:40]}' is no licence that pictures are known by; those are such as {_EXAMPLES}")
+    return tuple(dict.fromkeys(found.values()))
+
+
+def _spdx_of_spelling(name: str) -> str:
+    others = (PUBLIC_DOMAIN, *(identifier for _, identifier in _OTHER_URLS))
+    listed = {identifier.lower(): identifier for identifier in others}
+    found = listed.get(name.strip().lower()) or spdx_of_name(name)
+    version = re.search(r"\d\.\d", found) if found.startswith("CC-") else None
+    return found if version is None or version[0] in _CC_VERSIONS else UNKNOWN
+
+
 def spdx_in_text(text: str) -> frozenset[str]:
-    """Return the licences that a text names, by address or by name, and `OTHER` where it reserves all rights.
+    """Return the licences that a text gives a picture, by address or by name; `OTHER` where it reserves all rights.
 
     >>> sorted(spdx_in_text("Photo: Ann, CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/deed.fr)"))
     ['CC-BY-4.0']
     """
-    found = {spdx_of_url(url) for url in _URL.findall(text)}
-    words = _URL.sub(" ", text)
-    found |= {_of_name(match) for match in _CC_NAME.finditer(words)}
-    found |= {_of_long_name(match) for match in _CC_LONG_NAME.finditer(words)}
-    if _CC0_NAME.search(words):
-        found.add("CC0-1.0")
-    if _RESERVED.search(words):
+    words = _URL.sub(lambda url: " " * len(url[0]), text)
+    named = [(match, spdx_of_url(match[0])) for match in _URL.finditer(text)]
+    named += [(match, _of_name(match)) for match in _CC_NAME.finditer(words)]
+    named += [(match, _of_long_name(match)) for match in _CC_LONG_NAME.finditer(words)]
+    named += [(match, "CC0-1.0") for match in _CC0_NAME.finditer(words)]
+    found = {licence for match, licence in named if speaks_of_a_picture(words[: match.start()])}
+    if reserves_all_rights(words):
         found.add(OTHER)
     if spdx_of_name(words) == PUBLIC_DOMAIN:
         found.add(PUBLIC_DOMAIN)

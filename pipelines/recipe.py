@@ -15,11 +15,12 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from crawl.addresses import OPEN_PORTS
 from crawl.content_coding import MAX_EXPANSION
 from crawl.image_settings import ImageSettings
+from crawl.licences import wanted_licences
 from crawl.picture_filters.settings import FilterSettings
 from crawl.urls import TRACKING_PARAMETERS
 from pipelines.folders import STAGE_NAMES
@@ -30,6 +31,8 @@ from pipelines.text_recipe import TextConfig
 from pipelines.web_names import Host
 from shards.schedule import ladder
 from shards.window import Packing
+
+Licences = Annotated[Literal["any", "known"] | tuple[str, ...], BeforeValidator(wanted_licences)]
 
 
 def _is_plain(text: str) -> bool:
@@ -130,9 +133,7 @@ class ImagesConfig(Section):
     """Which pictures are kept, and at what size."""
 
     size: int = Field(64, ge=8, le=2048, description="side of the clean square picture, in pixels")
-    resize: Literal["centre_crop", "pad", "fit", "fill"] = Field(
-        "centre_crop", description="how a picture comes to its size; see `crawl.resizing`"
-    )
+    resize: Literal["centre_crop", "pad", "fit", "fill"] = Field("centre_crop", description="see `crawl.resizing`")
     upscale: bool = Field(False, description="whether smaller pictures are enlarged")
     min_side: int | None = Field(None, ge=1, description="of the original; none given: size")
     max_aspect: float = Field(3.0, ge=1, le=100, description="longer side over shorter")
@@ -142,9 +143,7 @@ class ImagesConfig(Section):
     channels: Literal[1, 3] = 3
     encoding: Literal["png", "jpeg", "webp"] = Field("png", description="of the clean picture; png alone is lossless")
     quality: int = Field(95, ge=1, le=100, description="of jpeg and webp")
-    licences: Literal["any", "known"] | tuple[Annotated[str, Field(min_length=1)], ...] = Field(
-        "any", description="any, known, or a list of SPDX identifiers; an unknown licence is in no list"
-    )
+    licences: Licences = Field("any", description="any, known, or a list of them; an unknown one is in no list")
     near_duplicates: Literal["reject", "keep", "ignore"] = Field(
         "reject", description="rejected or kept, no split tears them apart; ignored, none are looked for"
     )

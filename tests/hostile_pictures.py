@@ -192,7 +192,7 @@ def chunked() -> Iterator[tuple[str, list[bytes]]]:
 
 
 def _pieces(payload: bytes, at: int, num_more: int, order: Literal["big", "little"]) -> Iterator[bytes]:
-    """Chunks that hold `num_more` bytes beside their data; the length stands before or, little-endian, behind the kind."""
+    """Chunks that hold `num_more` bytes beside their data; a big-endian length stands before the kind."""
     length_at = 0 if order == "big" else 4
     while at < len(payload):
         length = int.from_bytes(payload[at + length_at : at + length_at + 4], order)

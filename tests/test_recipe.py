@@ -52,6 +52,11 @@ def test_a_section_left_out_leaves_its_stage_out(recipe_file: Path):
             "images.resize=fit",
             "images.resize fit gives pictures that are not square: triplets need centre_crop, pad or fill",
         ),
+        ("images.licences=[]", "images.licences: [] will not do: should be any, known, or a list of licences such as"),
+        ("images.licences=CC-BY-4.0", "images.licences: 'CC-BY-4.0' will not do: should be any, known, or a list"),
+        ("images.licences=[CC-BY-4]", "'CC-BY-4' is no licence that pictures are known by; those are such as [CC0-1.0"),
+        ("images.licences=[cc0, unknown]", "'unknown' is no licence that pictures are known by"),
+        ("images.licences=[CC BY 9.9]", "'CC BY 9.9' is no licence that pictures are known by"),
         ("images.min_side=32", "images: min_side is 32 and size 64; pictures are never enlarged unless upscale is on"),
         ("triplets.steps=0", "triplets.steps: 0 will not do"),
         ("triplets.seed=-1", "triplets.seed: -1 will not do"),
@@ -86,6 +91,14 @@ def test_an_impossible_value_is_named_with_its_place_and_what_would_do(recipe_fi
         load_recipe(recipe_file, [override])
     assert str(error.value).startswith(f"{recipe_file}: ")
     assert message in str(error.value)
+
+
+def test_licences_are_known_by_their_identifier_however_a_recipe_spells_them(recipe_file: Path):
+    spelt = "images.licences=[CC BY 4.0, cc-by-sa-3.0, CC0, 'CC-BY-3.0-DE', lal-1.3, Public domain, CC-BY-4.0]"
+    recipe = load_recipe(recipe_file, [spelt])
+    assert recipe.images
+    known = ("CC-BY-4.0", "CC-BY-SA-3.0", "CC0-1.0", "CC-BY-3.0-DE", "LAL-1.3", "LicenseRef-public-domain")
+    assert recipe.images.licences == known
 
 
 def test_every_problem_gets_its_line(recipe_file: Path):
