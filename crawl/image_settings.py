@@ -32,7 +32,8 @@ class ImageSettings:
             a WebP 16, a JPEG that is not progressive, reduced while it is decoded, next to nothing.
         exif: whether the fields of `crawl.exif.FIELDS` are kept; positions never are.
         filters: what the pixels must be.
-        look: whether is told how the picture looks, by which near duplicates are found; a fifth of the work on it.
+        look: whether it is noted how the picture looks, by which near duplicates are found. Of all work on a picture
+            that is a quarter at 64 pixels from 150, less than a tenth from photographs of 800, less still at 256.
     """
 
     size: int = 64

@@ -12,9 +12,8 @@ from urllib.parse import unquote, urlsplit
 from PIL import Image
 
 from crawl.image_settings import ImageSettings
-from crawl.images import clean_image
+from crawl.images import draw_clean
 from crawl.picture_filters.settings import NO_FILTERS
-from crawl.verdict import Verdict
 from crawl.warc import read_payload
 from pipelines.drawn import GONE, draw, stage_rows, warc_places
 from pipelines.errors import StageError
@@ -25,7 +24,7 @@ from pipelines.pictures import read_picture
 from pipelines.sheet_drawing import TILE, Section, Tile, draw_sheet
 from shards.manifest import Manifest
 
-ANYTHING = ImageSettings(size=TILE, min_side=1, max_aspect=1e6, resize="fit", filters=NO_FILTERS)
+ANYTHING = ImageSettings(size=TILE, min_side=1, max_aspect=1e6, resize="fit", filters=NO_FILTERS, look=False)
 """Shows what can be shown at all; the limits on pixels and memory stand."""
 
 
@@ -35,20 +34,34 @@ def save_sheet(out: Path, path: Path, count: int) -> None:
     Raises:
         StageError: no pictures were cleaned there.
     """
-    manifest = current_manifest(out, "images")
-    if manifest is None:
-        raise StageError(f"{out}: no pictures were cleaned there; run 'seedbed build RECIPE --out {out}'")
-    scored = _scored(out, manifest)
-    sections = [_kept(out, manifest, scored, count), *_turned_away(out, manifest, scored, count)]
+    sections = sheet_sections(out, count)
     path.parent.mkdir(parents=True, exist_ok=True)
     draw_sheet(out.resolve().name, sections).save(path, format="PNG")
 
 
+def sheet_sections(out: Path, count: int) -> list[Section]:
+    """What the contact sheet of the pictures in `out` shows: what was kept, then what was turned away.
+
+    Raises:
+        StageError: no pictures were cleaned there.
+    """
+    manifest = current_manifest(out, "images")
+    if manifest is None:
+        raise StageError(f"{out}: no pictures were cleaned there; run 'seedbed build RECIPE --out {out}'")
+    scored = _scored(out, manifest)
+    return [_kept(out, manifest, scored, count), *_turned_away(out, manifest, scored, count)]
+
+
 def _scored(out: Path, images: Manifest) -> Manifest | None:
-    """The scores of these pictures, where there are any."""
-    scored = current_manifest(out, "score")
-    inputs = {entry.stage: entry.fingerprint for entry in scored.inputs} if scored else {}
-    return scored if inputs.get("images") == images.fingerprint else None
+    """The scores of these pictures, where there are any, and the triplets made of these pictures heeded them."""
+    scored, triplets = current_manifest(out, "score"), current_manifest(out, "triplets")
+    read, heeded = _inputs(scored), _inputs(triplets)
+    is_left_out = heeded.get("images") == images.fingerprint and "score" not in heeded
+    return scored if read.get("images") == images.fingerprint and not is_left_out else None
+
+
+def _inputs(manifest: Manifest | None) -> dict[str, str]:
+    return {entry.stage: entry.fingerprint for entry in manifest.inputs} if manifest else {}
 
 
 def _kept(out: Path, manifest: Manifest, scored: Manifest | None, count: int) -> Section:
@@ -74,26 +87,30 @@ def _turned_away(out: Path, manifest: Manifest, scored: Manifest | None, count: 
         for row in stage_rows(out / stage.stage / stage.fingerprint, stage, "rejects-", ("key", "reason", "detail")):
             by_reason[row["reason"]].append(row)
     drawn = {reason: draw(rows, count if reason != GONE else 0) for reason, rows in by_reason.items()}
-    crawl = out / "crawl" / next(entry.fingerprint for entry in manifest.inputs if entry.stage == "crawl")
+    crawl = out / "crawl" / _inputs(manifest)["crawl"]
     places = warc_places(crawl, [row["key"] for rows in drawn.values() for row in rows])
+    copied = _urls(out, manifest, {row["detail"] for row in drawn.get("near_duplicate", [])})
     for reason in sorted(drawn, key=lambda reason: (-len(by_reason[reason]), reason)):
-        tiles = [_turned_away_tile(crawl, places.get(row["key"]), row) for row in drawn[reason]]
+        tiles = [_turned_away_tile(crawl, places.get(row["key"]), row, copied) for row in drawn[reason]]
         yield Section(reason, len(by_reason[reason]), tiles)
 
 
-def _turned_away_tile(crawl: Path, place: tuple[str, int] | None, row: Row) -> Tile:
+def _urls(out: Path, manifest: Manifest, keys: set[str]) -> dict[str, str]:
+    """The URLs of some of the pictures that were kept."""
+    rows = stage_rows(out / "images" / manifest.fingerprint, manifest, "images-", ("key", "url")) if keys else ()
+    return {row["key"]: row["url"] for row in rows if row["key"] in keys}
+
+
+def _turned_away_tile(crawl: Path, place: tuple[str, int] | None, row: Row, copied: dict[str, str]) -> Tile:
     """The picture, what it is called, and why it is here, or which it is a copy of."""
-    is_url = "://" in row["detail"]
-    detail = f"as {_name(row['detail'])}" if is_url else row["detail"]
-    return Tile(_look(crawl, place), _name(row["key"]), detail)
+    detail: str = copied.get(row["detail"]) or row["detail"]
+    return Tile(_look(crawl, place), _name(row["key"]), f"as {_name(detail)}" if "://" in detail else detail)
 
 
 def _look(crawl: Path, place: tuple[str, int] | None) -> Image.Image | None:
     """The picture as it was fetched, if it can be drawn."""
-    if place is None:
-        return None
-    found = clean_image(read_payload(crawl / place[0], place[1]), ANYTHING)
-    return None if isinstance(found, Verdict) else Image.fromarray(found.pixels)
+    found = draw_clean(read_payload(crawl / place[0], place[1]), ANYTHING) if place else None
+    return found if isinstance(found, Image.Image) else None
 
 
 def _name(url: str) -> str:

@@ -4,8 +4,13 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageColor
+from rich.console import Console
 
-from pipelines.sheet import save_sheet
+from crawl.demo.gallery import draw_without_tree
+from crawl.demo.trees import draw_picture, survey
+from pipelines.build import build
+from pipelines.load_recipe import check_recipe
+from pipelines.sheet import save_sheet, sheet_sections
 from pipelines.sheet_drawing import COLUMNS, GAP, KEPT, MARGIN, TILE, TURNED_AWAY, Section, Tile, draw_sheet
 from tests.builds import manifest_of, seedbed
 
@@ -49,3 +54,31 @@ def test_tiles_hold_the_whole_picture_and_labels_are_cut_to_their_width():
     assert columns[0] == MARGIN
     label = sheet[rows[-1] + (TILE - len(rows)) // 2 + 2 :, MARGIN + TILE + 1 : MARGIN + TILE + GAP]
     assert (label[:14] == 255).all()
+
+
+def test_a_copy_names_the_picture_that_was_kept_and_scores_that_a_recipe_leaves_out_are_not_shown(tmp_path: Path):
+    (tmp_path / "pictures").mkdir()
+    oak, bench = draw_picture(survey(0, 1)[0]).convert("RGB"), draw_without_tree(survey(0, 2)[1].scene, 1, bench=True)
+    for name, drawn, side in (("oak.png", oak, 300), ("small.png", oak, 150), ("bench.png", bench, 300)):
+        drawn.resize((side, side), Image.Resampling.LANCZOS).save(tmp_path / "pictures" / name)
+    recipe = {
+        "name": "oaks",
+        "contact": "gardener@example.org",
+        "crawl": {"sources": {"pictures": {"source": "folder", "path": str(tmp_path / "pictures")}}},
+        "images": {},
+        "score": {"topic": "drawn-tree"},
+        "triplets": {"mode": "virtual"},
+    }
+    shown = {}
+    for with_score in (True, False):
+        checked = check_recipe(recipe if with_score else recipe | {"score": None}, "oaks.yaml")
+        build(checked, tmp_path / "out", checked.stages(), 1, Console(quiet=True))
+        sections = sheet_sections(tmp_path / "out", 10)
+        shown[with_score] = {section.title: section.total for section in sections}
+        copies = next(section.tiles for section in sections if section.title == "near_duplicate")
+        assert [(tile.label, tile.detail) for tile in copies] == [("small.png", "as oak.png")]
+        assert copies[0].picture is not None
+    assert shown == {
+        True: {"kept": 1, "near_duplicate": 1, "not_the_topic": 1},
+        False: {"kept": 2, "near_duplicate": 1},
+    }
