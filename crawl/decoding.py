@@ -166,7 +166,7 @@ def _decode_pixels(image: ImageFile.ImageFile, stripped: Stripped, settings: Ima
 def _wanted_size(size: tuple[int, int], settings: ImageSettings) -> tuple[int, int]:
     """Width and height that are enough: twice what comes out, which leaves as much to be smoothed, and the sketch."""
     target = target_size(size, settings)
-    sketched = sketch_size(size) if settings.look or settings.filters.judge_pixels else (0, 0)
+    sketched = sketch_size(size) if settings.look or settings.filters.looks_at_pixels else (0, 0)
     return max(2 * target[0], sketched[0]), max(2 * target[1], sketched[1])
 
 

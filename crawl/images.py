@@ -77,7 +77,7 @@ def clean_image(payload: bytes, settings: ImageSettings) -> CleanImage | Verdict
     decoded = decode(payload, settings)
     if isinstance(decoded, Verdict):
         return decoded
-    if not (settings.look or settings.filters.judge_pixels):
+    if not (settings.look or settings.filters.looks_at_pixels):
         return _finish(decoded, None, settings)
     smaller = _reduce_to_judge(decoded)
     sketch = draw_sketch(smaller.image, smaller.extent, smaller.size)

@@ -197,14 +197,10 @@ def passed(recipe: Recipe) -> tuple[str, ...]:
     """What every clean picture has passed."""
     assert recipe.images is not None
     config = recipe.images
+    licence = ("licence",) if config.licences != "any" else ()
     near_duplicate = ("near_duplicate",) if config.near_duplicates == "reject" else ()
-    return (
-        *(("licence",) if config.licences != "any" else ()),
-        *("format", "pixels", "side", "aspect"),
-        *image_settings(config).filters.names(),
-        *("exact_duplicate", "same_pixels"),
-        *near_duplicate,
-    )
+    header, filters = ("format", "pixels", "side", "aspect"), image_settings(config).filters.names()
+    return (*licence, *header, *filters, "exact_duplicate", "same_pixels", *near_duplicate)
 
 
 def write_part(job: Job, extension: str, name: str, samples: Iterable[SampleRef]) -> Receipt:

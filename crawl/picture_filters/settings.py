@@ -28,7 +28,7 @@ class FilterSettings:
     max_hosts: int = 4
 
     @property
-    def judge_pixels(self) -> bool:
+    def looks_at_pixels(self) -> bool:
         """Whether any filter looks at the picture itself."""
         return bool({*self.names()} - {"places"})
 
