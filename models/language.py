@@ -2,49 +2,58 @@
 
     python -m models.language OUT --out OUT/runs/language                 75 seconds of training
     python -m models.language OUT --out RUN --num-steps 20000 --width 256
-    python -m models.language generate RUN --prompt "the old oak" --words 100
+    python -m models.language OUT --out RUN --model attention             attention with a state; or no-attention
+    torchrun --nproc-per-node 8 -m models.language OUT --out RUN …        the same on eight GPUs
+    python -m models.language generate RUN --prompt "the old oak" --words 100 --show 5 --attention attention.png
 
 OUT is what a build wrote, its `windows` folder, or one dataset in it. Run again, an interrupted training goes on.
+
+A text w₁ w₂ … has the probability p(w₁) p(w₂ | w₁) p(w₃ | w₁ w₂) …, whatever it is: that is no model yet. The network
+is one once it looks at the last T words only, and its parameters are those that make the training text most probable.
+The negative logarithm turns the product into a sum, the cross-entropy, of which the mean for each word is minimised:
+
+    L = −(1/N) Σ_t log p(w_{t+1} | w_{t−T+1} … w_t)        in nats; e^L is the perplexity
+
+Two networks give p: a transformer (`models.gpt`), and attention with a state (`models.attention_rnn`), beside the
+same without attention.
+
+Source: Shannon 1951, "Prediction and entropy of printed English"; Bengio et al. 2003, "A neural probabilistic language
+model", JMLR 3.
 """
 
 import copy
 import dataclasses
-import itertools
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from models.baselines import WordCounts, count_words, unigram
+from models.attention_rnn import ACTIVATIONS, AttentionShape
+from models.baselines import WordCounts, unigram
 from models.budget import Budget, learning_rate
 from models.curves import draw_losses
-from models.devices import choose_device, choose_precision
-from models.gpt import GPT, GPTShape
-from models.meter import refuse_divergence
-from models.runs import Interruption, RunError, RunFolder, configuration, exit_status, num_parameters
+from models.devices import choose_precision, enough_memory
+from models.gpt import GPTShape
+from models.meter import Meter
+from models.ranks import Ranks, joined
+from models.runs import Interruption, RunFolder, configuration, exit_status, num_parameters
 from models.settings import parse_settings, refuse_below
 from models.threads import Threads
-from models.word_losses import compare, cross_entropy, mean_loss, print_comparison
+from models.training_windows import JUDGED_TOGETHER, count_training_words, held_out_of, open_windows
+from models.utilisation import device_utilisation
+from models.word_losses import Windows, compare, cross_entropy, mean_loss, print_comparison, to_windows
+from models.word_networks import MODELS, WordNetwork, WordShape, build_network, shape_to_plain
 from models.writing import generate, generate_main, load_writer
-from shards import open_dataset
-from shards.committed import stage_folder
 from shards.dataset import WindowDataset
 from shards.loader import Batch, Loader
 from shards.tokens import Tokenizer
 
 __all__ = ["Settings", "generate", "generate_main", "load_writer", "main", "train"]
-
-JUDGED_TOGETHER = 64
-"""Windows per batch where nothing is trained: counting and judging."""
-
-MAX_COUNTED_BATCHES = 2_000
-"""Batches of training windows that counts of words and pairs are taken from, lest a large dataset is read twice."""
 
 
 @dataclass(frozen=True)
@@ -53,32 +62,43 @@ class Settings:
 
     dataset: Annotated[str, "what a build wrote, its windows folder, or a dataset in it; a folder or a URL"]
     out: Annotated[Path, "folder of this run"] = Path("runs/language")
+    model: Annotated[str, "gpt, attention (with a state), or no-attention (the state alone)"] = "gpt"
     seconds: Annotated[float, "seconds to train"] = 75.0
     num_steps: Annotated[int, "optimiser steps to train instead; 0 goes by the clock"] = 0
-    batch_size: Annotated[int, "windows per step"] = 4
+    batch_size: Annotated[int, "windows per step, of all processes together"] = 4
     learning_rate: Annotated[float, "highest learning rate"] = 2e-3
     warmup_steps: Annotated[int, "steps over which the learning rate rises"] = 50
     weight_decay: Annotated[float, "of AdamW, on matrices"] = 0.1
+    max_gradient: Annotated[float, "length that gradients are clipped to"] = 1.0
     dropout: Annotated[float, "share of activations dropped"] = 0.1
     width: Annotated[int, "channels per word"] = 128
-    num_layers: Annotated[int, "blocks of attention and feed-forward"] = 3
-    num_heads: Annotated[int, "attention heads per block"] = 4
+    num_layers: Annotated[int, "gpt: blocks of attention and feed-forward"] = 3
+    num_heads: Annotated[int, "gpt: attention heads per block"] = 4
+    tied: Annotated[bool, "gpt: one matrix for words in and words out"] = True
+    activation: Annotated[str, "the others: what stands inside, tanh, sigmoid or linear"] = "tanh"
+    separate_documents: Annotated[bool, "mask the documents in one window from each other"] = False
     seed: Annotated[int, "of order, start and dropout"] = 0
     device: Annotated[str, "cpu, cuda, or auto"] = "auto"
     precision: Annotated[str, "float32, bfloat16, or auto: bfloat16 where the device has it"] = "auto"
+    compile: Annotated[bool, "compile network and loss first: minutes, and then faster steps on a GPU"] = False
+    workers: Annotated[int, "threads that read ahead"] = 1
     report_steps: Annotated[int, "steps between two lines of progress"] = 200
     num_validations: Annotated[int, "times to look at text held out, evenly over the training; the best is kept"] = 15
     checkpoint_s: Annotated[float, "seconds between two checkpoints"] = 20.0
 
     def __post_init__(self) -> None:
+        for name, known in (("model", MODELS), ("activation", ACTIVATIONS)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"--{name} {getattr(self, name)}: must be one of {', '.join(known)}")
         refuse_below(1, self, ("batch_size", "width", "num_layers", "num_heads", "report_steps"))
-        refuse_below(0, self, ("num_steps", "num_validations", "seed"))
-        if self.width % (2 * self.num_heads):
+        refuse_below(0, self, ("num_steps", "num_validations", "seed", "workers"))
+        if self.model == "gpt" and self.width % (2 * self.num_heads):
             raise ValueError(f"--width {self.width}: must be a multiple of twice --num-heads {self.num_heads}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"--dropout {self.dropout}: must be at least 0 and below 1")
-        if self.seconds <= 0:
-            raise ValueError(f"--seconds {self.seconds}: must be above 0")
+        for name in ("seconds", "max_gradient"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be above 0")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -93,13 +113,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _train_once(settings: Settings) -> None:
     run = RunFolder(settings.out)
     dataset = open_windows(settings.dataset, "train")
-    goes_on = run.start(configuration("language", dataclasses.asdict(settings), dataset))
-    results = run.results() if goes_on else None
-    if results is None:
-        with Interruption() as interruption:
-            results = train(settings, run, dataset, goes_on, interruption)
-    print_comparison(results)
-    print(f'{run.path}: the run; python -m models.language generate {run.path} --prompt "…" writes', flush=True)
+    chosen = dataclasses.asdict(settings)
+    config = configuration("language", {"network": chosen.pop("model"), **chosen}, dataset)
+    with joined(settings.device) as ranks, Interruption() as interruption:
+        goes_on = ranks.from_first(run.start(config) if ranks.is_first else False)
+        results = run.results() if goes_on else None
+        if results is None:
+            with enough_memory(f"--batch-size {settings.batch_size}", ranks.device):
+                results = train(settings, run, dataset, goes_on, ranks, interruption)
+    if ranks.is_first:
+        print_comparison(results)
+        print(f'{run.path}: the run; python -m models.language generate {run.path} --prompt "…" writes', flush=True)
 
 
 @dataclass
@@ -108,211 +132,209 @@ class Training:
 
     Attributes:
         model: what the gradient moves.
+        losses_of: the cross-entropy of each next word of windows, by that model in that precision.
+        precision: of the network's products.
         tokenizer: of the windows.
         optimizer: of the model.
         loader: of the training windows.
         budget: how much is done.
         best: weights of the least loss on text held out so far.
         best_loss: that loss, in nats per word.
+        losses: since the last report.
     """
 
-    model: GPT
+    model: WordNetwork
+    losses_of: Callable[[WordNetwork, Windows, torch.dtype], Tensor]
+    precision: torch.dtype
     tokenizer: Tokenizer
     optimizer: torch.optim.Optimizer
     loader: Loader
     budget: Budget
     best: dict[str, Any]
     best_loss: float = float("inf")
+    losses: Sequence[float] = ()
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint holds."""
-        return {
-            "gpt_shape": dataclasses.asdict(self.model.shape),
-            "tokenizer": self.tokenizer.to_json(),
-            "tokenizer_sha256": self.tokenizer.sha256(),
-            "best": self.best,
-            "best_loss": self.best_loss,
-            **{name: getattr(self, name).state_dict() for name in ("model", "optimizer", "loader")},
-            "chance": torch.get_rng_state(),
-            "step": self.budget.step,
-            "spent_s": self.budget.elapsed_s(),
-        }
+        parts = {name: getattr(self, name).state_dict() for name in ("model", "optimizer", "loader")}
+        tokenizer = {"tokenizer": self.tokenizer.to_json(), "tokenizer_sha256": self.tokenizer.sha256()}
+        done = {"step": self.budget.step, "spent_s": self.budget.elapsed_s(), "losses": list(self.losses)}
+        best = {"best": self.best, "best_loss": self.best_loss}
+        return {"word_shape": shape_to_plain(self.model.shape), **tokenizer, **parts, **done, **best}
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on from what a checkpoint holds."""
         for name in ("model", "optimizer", "loader"):
             getattr(self, name).load_state_dict(state[name])
-        torch.set_rng_state(state["chance"])
-        self.best, self.best_loss = state["best"], state["best_loss"]
+        self.best, self.best_loss, self.losses = state["best"], state["best_loss"], state["losses"]
         self.budget = Budget(self.budget.seconds, self.budget.num_steps, state["step"], state["spent_s"])
 
 
 def train(
-    settings: Settings, run: RunFolder, dataset: WindowDataset, goes_on: bool, interruption: Interruption
+    settings: Settings, run: RunFolder, dataset: WindowDataset, goes_on: bool, ranks: Ranks, interruption: Interruption
 ) -> dict[str, Any]:
-    """Train until the budget is used up, leave checkpoint, results and curves in the run's folder; return the results.
+    """Train until the budget is used up, leave checkpoints, results and curves in the run's folder; return the results.
 
     Args:
         settings: of the run.
         run: its folder, started.
         dataset: training windows.
         goes_on: whether to start from the folder's checkpoint.
+        ranks: the processes that train together.
         interruption: asked between two steps; the run is saved first.
 
     Raises:
-        RunError: the folder cannot be written.
+        RunError: the folder cannot be written, or a loss is no number.
         KeyboardInterrupt: somebody asked.
     """
-    # Chance, data, model: the same seed gives the same losses on a CPU.
-    torch.manual_seed(settings.seed)
-    device = choose_device(settings.device)
+    # Data and model: the same seed gives the same start, and on a CPU the same losses.
     counts = count_training_words(dataset)
-    validation = _held_out(settings.dataset, dataset, ("val",))
-    precision = choose_precision(settings.precision, device)
-    training = prepare(settings, dataset, counts, device)
-    told = f"{num_parameters(training.model):,} parameters on {device} in {precision}"
-    print(f"language model of {told}, {training.tokenizer.vocab_size} words", flush=True)
+    validation = held_out_of(settings.dataset, dataset, ("val",))
+    torch.manual_seed(settings.seed)
+    training = prepare(settings, dataset, counts, ranks)
     if goes_on:
         training.load(run.load())
-        run.forget_after(training.budget.step)
-        print(f"goes on from step {training.budget.step}", flush=True)
-    budget, batches = training.budget, iter(training.loader)
-    threads = Threads() if device.type == "cpu" and not settings.num_steps else None
-    validations, saved_at = int(budget.fraction() * settings.num_validations), time.monotonic()
-    losses: list[float] = []
+        if ranks.is_first:
+            run.forget_after(training.budget.step)
+            print(f"goes on from step {training.budget.step}", flush=True)
+    budget, meter = training.budget, Meter(ranks, training.losses)
+    threads = Threads() if ranks.device.type == "cpu" and not settings.num_steps else None
+    validations = int(budget.fraction() * settings.num_validations)
+    saved_at = time.monotonic()
 
     # Loop
-    while budget.fraction() < 1:
+    batches = meter.waiting(iter(training.loader))
+    fraction, is_asked = ranks.from_first((budget.fraction(), False))
+    while fraction < 1:
         # One step down the gradient of the cross-entropy
-        losses.append(descend(training, next(batches), settings, device, precision))
-        refuse_divergence(losses[-1], budget.step)
+        batch = next(batches)
+        loss, gradient = descend(training, batch, fraction, settings, ranks)
+        meter.step(loss, gradient, budget.step, batch["key"].tolist())
         if threads:
             threads.next_step()
+        fraction, is_asked = ranks.from_first((budget.fraction(), interruption.asked))
 
         # Progress
         if budget.step % settings.report_steps == 0:
-            _report(run, settings, dataset, budget, float(np.mean(losses)))
-            losses.clear()
+            _report(run, ranks, training, fraction, meter.report())
 
         # Text held out: the best model so far is kept, since a small corpus is soon known by heart
-        if int(budget.fraction() * settings.num_validations) > validations or budget.fraction() >= 1:
-            validations = int(budget.fraction() * settings.num_validations)
-            run.report({"step": budget.step, "held_out": keep_best(training, validation, device)})
+        if ranks.is_first and (int(fraction * settings.num_validations) > validations or fraction >= 1):
+            validations = int(fraction * settings.num_validations)
+            run.report({"step": budget.step, "held_out": keep_best(training, validation, settings)})
 
         # Checkpoint
-        if interruption.asked or time.monotonic() - saved_at > settings.checkpoint_s:
-            run.save(training.state())
+        if is_asked or fraction >= 1 or time.monotonic() - saved_at > settings.checkpoint_s:
+            training.losses = meter.settle()
             saved_at = time.monotonic()
-            interruption.stop_if_asked()
+            if ranks.is_first:
+                run.save(training.state())
+        if is_asked:
+            raise KeyboardInterrupt
 
-    # What came out, on text that chose nothing where there is some
-    run.save(training.state())
-    training.model.load_state_dict(training.best)
-    judge = _held_out(settings.dataset, dataset, ("test", "val"))
-    comparison = compare(training.model, judge, counts, JUDGED_TOGETHER, device)
-    results = {
-        **comparison,
-        "model": "language",
-        "train_steps": budget.step,
-        "seconds": round(budget.elapsed_s(), 1),
-        "num_parameters": num_parameters(training.model),
-    }
-    beaten = {name: comparison["losses"][name] for name in ("unigram", "bigram")}
-    draw_losses(run, "Language model", "cross-entropy, nats per word", beaten)
-    run.finish(results)
-    return results
+    # What came out
+    return conclude(settings, run, training, dataset, counts) if ranks.is_first else {}
 
 
-def keep_best(training: Training, validation: WindowDataset, device: torch.device) -> float:
+def descend(
+    training: Training, batch: Batch, fraction: float, settings: Settings, ranks: Ranks
+) -> tuple[Tensor, Tensor]:
+    """Take one step down the gradient of the cross-entropy; return the loss before it and the gradient's length, ()."""
+    model, optimizer, budget = training.model.train(), training.optimizer, training.budget
+    if settings.dropout:
+        # What is dropped follows from seed, step and rank alone, so that a run that goes on drops the same.
+        torch.manual_seed((settings.seed * 1_000_003 + budget.step) * 4096 + ranks.rank)
+    # Each next word of the whole batch weighs the same, however many of them are in this process's share.
+    num_words = ranks.mean(float(batch["mask"].sum()))
+    losses = training.losses_of(model, to_windows(batch, ranks.device), training.precision)
+    loss = losses.sum() / max(1.0, num_words)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    ranks.average_gradients(model.parameters())
+    length = nn.utils.clip_grad_norm_(model.parameters(), settings.max_gradient)
+    rate = learning_rate(fraction, budget.step, settings.learning_rate, settings.warmup_steps)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.step()
+    budget.step += 1
+    return loss, length
+
+
+def keep_best(training: Training, validation: WindowDataset, settings: Settings) -> float:
     """Keep the weights if they are the best so far on text held out; return their loss there, in nats per word."""
-    loss = mean_loss(training.model, validation, JUDGED_TOGETHER, device)
+    loss = mean_loss(training.model, validation, JUDGED_TOGETHER, settings.separate_documents)
     if loss < training.best_loss:
         training.best, training.best_loss = copy.deepcopy(training.model.state_dict()), loss
     return loss
 
 
-def prepare(settings: Settings, dataset: WindowDataset, counts: WordCounts, device: torch.device) -> Training:
+def conclude(
+    settings: Settings, run: RunFolder, training: Training, dataset: WindowDataset, counts: WordCounts
+) -> dict[str, Any]:
+    """Judge the best model, by text that chose nothing where there is some; leave results and curves, return those."""
+    training.model.load_state_dict(training.best)
+    judge = held_out_of(settings.dataset, dataset, ("test", "val"))
+    results = {
+        **compare(training.model, judge, counts, JUDGED_TOGETHER, settings.separate_documents),
+        "model": "language",
+        "network": settings.model,
+        "train_steps": training.budget.step,
+        "seconds": round(training.budget.elapsed_s(), 1),
+        "num_parameters": num_parameters(training.model),
+    }
+    beaten = {name: results["losses"][name] for name in ("unigram", "bigram")}
+    draw_losses(run, f"Language model ({settings.model})", "cross-entropy, nats per word", beaten)
+    run.finish(results)
+    return results
+
+
+def prepare(settings: Settings, dataset: WindowDataset, counts: WordCounts, ranks: Ranks) -> Training:
     """Return a training that has not begun; its model guesses words as often as they were counted."""
-    tokenizer = dataset.tokenizer
-    shape = GPTShape(
-        num_words=tokenizer.vocab_size,
-        context=dataset.spec.context,
-        width=settings.width,
-        num_layers=settings.num_layers,
-        num_heads=settings.num_heads,
-        dropout=settings.dropout,
+    shape = choose_shape(settings, dataset)
+    model = build_network(shape, torch.from_numpy(unigram(counts)).log().float()).to(ranks.device)
+    loader = dataset.loader(
+        ranks.share_of(settings.batch_size),
+        seed=settings.seed,
+        rank=ranks.rank,
+        world_size=ranks.size,
+        workers=settings.workers,
+        fields=("tokens", "mask", "key", *(("documents",) if settings.separate_documents else ())),
     )
-    loader = dataset.loader(settings.batch_size, seed=settings.seed, fields=("tokens", "mask"))
-    model = GPT(shape, torch.from_numpy(unigram(counts)).log().float()).to(device)
-    budget = Budget(settings.seconds, settings.num_steps)
-    best = copy.deepcopy(model.state_dict())
-    return Training(model, tokenizer, _optimizer(model, settings), loader, budget, best)
-
-
-def descend(
-    training: Training, batch: Batch, settings: Settings, device: torch.device, precision: torch.dtype
-) -> float:
-    """Take one step down the gradient of the cross-entropy; return the loss before it, in nats per word."""
-    model, optimizer, budget = training.model.train(), training.optimizer, training.budget
-    rate = learning_rate(budget.fraction(), budget.step, settings.learning_rate, settings.warmup_steps)
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    loss = cross_entropy(model, batch, device, precision).mean()
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(model.parameters(), max_norm=1.0)
-    optimizer.step()
-    budget.step += 1
-    return loss.item()
-
-
-def count_training_words(dataset: WindowDataset) -> WordCounts:
-    """Return the counts of next words and their pairs in training windows, `MAX_COUNTED_BATCHES` batches at most."""
-    loader = dataset.loader(JUDGED_TOGETHER, finite=True, shuffle=False, fields=("tokens", "mask"))
-    batches = ((batch["tokens"], batch["mask"] & batch["valid"][:, None]) for batch in loader)
-    return count_words(itertools.islice(batches, MAX_COUNTED_BATCHES), dataset.tokenizer.vocab_size)
-
-
-def open_windows(path: str | Path, split: str) -> WindowDataset:
-    """Return a split of the windows in `path`: what a build wrote, its windows folder, or a dataset in it.
-
-    Raises:
-        DatasetError: it has no such split.
-        RunError: it holds no windows, or its tokenizer is not the one its windows were made with.
-    """
-    dataset = open_dataset(stage_folder(path, "windows"), split)
-    if not isinstance(dataset, WindowDataset):
-        raise RunError(f"{path}: holds no windows; give a dataset of windows")
-    made_with = dataset[0]["meta"]["tokenizer_sha256"]
-    if dataset.tokenizer.sha256() != made_with:
-        raise RunError(f"{dataset.where}: its tokenizer is not the one its windows were made with ({made_with})")
-    return dataset
-
-
-def _held_out(path: str, dataset: WindowDataset, splits: Sequence[str]) -> WindowDataset:
-    """Return the first of the splits that has windows, or the training windows, saying so, where none has."""
-    for split in splits:
-        if dataset.manifest.splits.get(split):
-            return open_windows(path, split)
-    missing = " or ".join(splits)
-    print(f"no text is held out (no split {missing}): losses are measured on the training text", flush=True)
-    return dataset
-
-
-def _report(run: RunFolder, settings: Settings, dataset: WindowDataset, budget: Budget, loss: float) -> None:
-    run.report({"step": budget.step, "seconds": round(budget.elapsed_s(), 3), "train": loss})
-    speed = budget.step * settings.batch_size * dataset.spec.context / budget.elapsed_s()
-    print(f"step {budget.step:6d}  loss {loss:.4f}  {budget.fraction():4.0%}  {speed:.0f} words/s", flush=True)
-
-
-def _optimizer(model: GPT, settings: Settings) -> torch.optim.Optimizer:
     matrices = [parameter for parameter in model.parameters() if parameter.dim() == 2]
     others = [parameter for parameter in model.parameters() if parameter.dim() != 2]
-    groups = [
-        {"params": matrices, "weight_decay": settings.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.95))
+    groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.95), fused=ranks.device.type == "cuda")
+    losses_of = torch.compile(cross_entropy) if settings.compile else cross_entropy
+    precision = choose_precision(settings.precision, ranks.device)
+    if ranks.is_first:
+        told = f"{num_parameters(model):,} parameters on {ranks.device} in {precision}, {shape.num_words} words"
+        print(f"language model ({settings.model}) of {told}", flush=True)
+    budget, best = Budget(settings.seconds, settings.num_steps), copy.deepcopy(model.state_dict())
+    return Training(model, losses_of, precision, dataset.tokenizer, optimizer, loader, budget, best)
+
+
+def choose_shape(settings: Settings, dataset: WindowDataset) -> WordShape:
+    """Return the shape of the network that the settings ask for, for these windows."""
+    num_words, context, width = dataset.tokenizer.vocab_size, dataset.spec.context, settings.width
+    if settings.model == "gpt":
+        layers, heads = settings.num_layers, settings.num_heads
+        return GPTShape(num_words, context, width, layers, heads, settings.dropout, settings.tied)
+    has_attention = settings.model == "attention"
+    return AttentionShape(num_words, context, width, settings.dropout, settings.activation, has_attention)
+
+
+def _report(run: RunFolder, ranks: Ranks, training: Training, fraction: float, measured: dict[str, float]) -> None:
+    if not ranks.is_first:
+        return
+    budget, context = training.budget, training.model.shape.context
+    words_per_s = measured["samples_per_s"] * context
+    used = training.model.flops_per_word(context) * words_per_s / ranks.size
+    mfu = device_utilisation(used, ranks.device, training.precision)
+    row = {"step": budget.step, "seconds": round(budget.elapsed_s(), 3), **measured}
+    run.report({**row, "tokens_per_s": round(words_per_s), **mfu})
+    told = f"loss {measured['train']:.4f}  {fraction:4.0%}  {words_per_s:.0f} words/s"
+    told += "".join(f"  {share:.1%} MFU" for share in mfu.values())
+    print(f"step {budget.step:6d}  {told}  {measured['data_wait']:.1%} waiting for data", flush=True)
 
 
 if __name__ == "__main__":

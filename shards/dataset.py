@@ -126,6 +126,7 @@ class WindowDataset(Dataset):
     """
 
     fields = ("tokens", "mask", "key")
+    more_fields = ("documents",)
 
     def __init__(self, committed: Committed, split: str, tokenizer: Tokenizer, spec: WindowSpec) -> None:
         super().__init__(committed, split, WindowPromise(spec))
@@ -143,11 +144,15 @@ class WindowDataset(Dataset):
             batch["mask"] = target_mask(self._lengths(places, tokens), self.spec.context)
         if "key" in fields:
             batch["key"] = self.shards.keys(places.shards, places.rows).astype(np.str_)
-        return {name: batch[name] for name in self.fields if name in fields}
+        if "documents" in fields:
+            rows = zip(places.shards.tolist(), places.rows.tolist(), strict=True)
+            batch["documents"] = np.stack([self._documents(*place) for place in rows])
+        return {name: batch[name] for name in (*self.fields, *self.more_fields) if name in fields}
 
     def are_whole(self, places: Places, noise: Noise, fields: Collection[str]) -> NDArray[np.bool_]:
         """Return which of the samples at these places `read` finds undamaged, bool `(B,)`."""
-        are_whole = self.shards.are_whole(places.shards, places.rows, (window.TOKENS,))
+        read = (window.TOKENS, window.RECORD) if "documents" in fields else (window.TOKENS,)
+        are_whole = self.shards.are_whole(places.shards, places.rows, read)
         if "mask" in fields:
             end = np.array(self.spec.eos_id, self.spec.dtype).tobytes()
             for number in np.flatnonzero(are_whole).tolist():
@@ -187,6 +192,20 @@ class WindowDataset(Dataset):
             )
         except ValueError as error:
             raise self.shards[shard].damage(row, window.RECORD, f"does not say how long it is ({error})") from error
+
+    def _documents(self, shard: int, row: int) -> NDArray[np.int32]:
+        """Return in which of its documents each next word of a window stands, `(T,)`.
+
+        Raises:
+            DamageError: Its JSON is damaged, or does not say.
+        """
+        try:
+            record = members(json.loads(self.shards.read(shard, row, window.RECORD)), "json")
+            most = self.spec.context + 1
+            lengths = [whole(piece["length"], "documents.length", 1, most) for piece in record["documents"]]
+            return window.document_numbers(lengths, self.spec.context)
+        except (ValueError, LookupError, TypeError) as error:
+            raise self.shards[shard].damage(row, window.RECORD, f"does not name its documents ({error})") from error
 
     def _sample(self, shard: Shard, row: int) -> dict[str, Any]:
         meta = json.loads(shard.read(row, window.RECORD))

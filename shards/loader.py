@@ -53,7 +53,8 @@ class Loader:
     A batch of triplets holds `clean` uint8 `(B, S, S, C)`, `noise` and `noisy`
     float16 of the same shape, `step` (1 … K) and `draw` int64 `(B,)`, their factors
     `a` and `b` float32 `(B,)`, and `key`; asked for by name, `caption` too. A batch of windows holds `tokens`
-    `(B, T + 1)`, `mask` bool `(B, T)`, true where the next word counts, and `key`.
+    `(B, T + 1)`, `mask` bool `(B, T)`, true where the next word counts, and `key`; asked for by name, `documents` int32
+    `(B, T)`, the number of the document in its window that the next word stands in, −1 behind the last.
 
     Args:
         dataset: What to read.

@@ -229,3 +229,24 @@ def target_mask(lengths: NDArray[np.int64], context: int) -> NDArray[np.bool_]:
     """
     mask: NDArray[np.bool_] = np.arange(1, context + 1) < lengths[:, None]
     return mask
+
+
+def document_numbers(lengths: Sequence[int], context: int) -> NDArray[np.int32]:
+    """Return in which of a window's documents each next word stands, `(T,)`; −1 behind the window's end.
+
+    Args:
+        lengths: Of the parts of documents in the window, in their order.
+        context: T.
+
+    Raises:
+        ValueError: They are longer than a window.
+
+    >>> document_numbers([3, 1], context=4).tolist()
+    [0, 0, 1, -1]
+    """
+    numbers = np.full(context + 1, -1, np.int32)
+    stands = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+    if len(stands) > context + 1:
+        raise ValueError(f"documents: {len(stands)} tokens, expected {context + 1} at most")
+    numbers[: len(stands)] = stands
+    return numbers[1:]

@@ -1,6 +1,14 @@
 """The language model learns from windows, writes from what it predicts, and is judged beside fair counts of words."""
 
+import math
+import os
 import random
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,20 +17,26 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from models import language, word_losses, writing
+from models import language, writing
 from models.baselines import Bigram, WordCounts, count_words, unigram
-from models.budget import learning_rate
-from models.gpt import GPT, GPTShape, rotary_table, rotate
-from models.runs import RunError, RunFolder
-from models.writing import Writer, continue_words, load_writer, next_word_probabilities, unknown_words
-from shards.tokenizer import ByteTokenizer, WordTokenizer
+from models.gpt import GPT, GPTShape
+from models.ranks import Ranks
+from models.runs import RunError, RunFolder, num_parameters
+from models.threads import one_thread
+from models.training_windows import count_training_words, open_windows
+from models.utilisation import device_utilisation, utilisation
+from models.writing import Writer, load_writer, unknown_words
+from shards.tokenizer import ByteTokenizer, WordTokenizer, split_words
+from tests.builds import wait_for
 from tests.tiny_datasets import write_windows
 
 TINY = [
     *("--width", "32", "--num-heads", "2", "--num-layers", "2", "--batch-size", "8", "--report-steps", "1"),
     *("--precision", "float32"),
 ]
+MEASURED = {"seconds", "samples_per_s", "tokens_per_s", "data_wait", "peak_memory_mb"}
 TREES = ("oak", "elm", "ash", "yew", "fir", "box")
 
 
@@ -35,6 +49,13 @@ def tales(seed: int, count: int) -> list[str]:
         tree = chance.choice(TREES)
         texts.append(" ".join(chance.choice(sentences).format(tree) for _ in range(8)))
     return texts
+
+
+@pytest.fixture(autouse=True)
+def alone() -> Iterator[None]:
+    """One thread, whose sums are the same wherever there are more, and which waits for no other."""
+    with one_thread():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -52,55 +73,7 @@ def train(dataset: Path, out: Path, *more: str) -> dict[str, Any]:
 
 
 def losses(out: Path) -> list[dict[str, Any]]:
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in RunFolder(out).metrics()]
-
-
-def a_model(dropout: float = 0.0) -> GPT:
-    torch.manual_seed(0)
-    return GPT(GPTShape(num_words=11, context=6, width=16, num_layers=2, num_heads=2, dropout=dropout)).eval()
-
-
-def test_no_word_is_foretold_from_the_words_after_it() -> None:
-    model = a_model()
-    tokens = torch.tensor([[3, 1, 4, 1, 5, 9]])
-    changed = tokens.clone()
-    changed[0, 4:] = 2
-    with torch.no_grad():
-        before, after = model(tokens)[0], model(changed)[0]
-    assert torch.equal(before[:4], after[:4])
-    assert not torch.allclose(before[4], after[4])
-
-
-def test_rotated_channels_meet_by_how_far_apart_they_stand() -> None:
-    cos, sin = rotary_table(8, 4)
-    query, key = torch.randn(2, 4, generator=torch.Generator().manual_seed(0))
-    turned_query = rotate(query.expand(8, 4), cos, sin)
-    turned_key = rotate(key.expand(8, 4), cos, sin)
-    meetings = turned_query @ turned_key.T
-    assert torch.allclose(meetings[2, 0], meetings[7, 5], atol=1e-5)
-    assert torch.allclose(meetings[0, 0], query @ key, atol=1e-5)
-
-
-def test_an_untrained_model_begins_near_the_counts_of_words() -> None:
-    log_unigram = torch.tensor([0.5, 0.3, 0.2]).log()
-    torch.manual_seed(0)
-    model = GPT(GPTShape(3, 4, 16, 1, 2, 0.0), log_unigram).eval()
-    with torch.no_grad():
-        told = model(torch.tensor([[0, 1]])).softmax(dim=-1)
-    assert torch.allclose(told[0, -1], log_unigram.exp(), atol=0.1)
-
-
-def test_only_words_under_the_mask_are_judged() -> None:
-    model = a_model()
-    batch = {
-        "tokens": np.array([[3, 1, 4, 1], [5, 9, 1, 1]], np.uint16),
-        "mask": np.array([[True, True, True], [True, False, False]]),
-    }
-    entropies = word_losses.cross_entropy(model, batch, torch.device("cpu"))
-    assert entropies.shape == (4,)
-    with torch.no_grad():
-        expected = -model(torch.tensor([[5]]))[0, 0].log_softmax(dim=0)[9]
-    assert entropies[3].item() == pytest.approx(expected.item(), abs=1e-5)
+    return [{name: row[name] for name in row.keys() - MEASURED} for row in RunFolder(out).metrics()]
 
 
 def test_words_and_pairs_are_counted_where_the_mask_says() -> None:
@@ -136,28 +109,6 @@ def test_counted_probabilities_sum_to_one_after_every_word(stream: list[int]) ->
     assert (told > 0).all()
 
 
-def test_drawing_keeps_to_the_likeliest_and_leaves_out_the_banned() -> None:
-    logits = torch.tensor([5.0, 1.0, 2.0, 0.0])
-    told = next_word_probabilities(logits, temperature=1.0, top_k=2, banned=(0,))
-    assert told.tolist() == pytest.approx([0, 1 / (1 + np.e), np.e / (1 + np.e), 0])
-    assert torch.equal(next_word_probabilities(logits, 1.0, 0, ()), logits.softmax(dim=0))
-    assert next_word_probabilities(logits, 0.1, 0, ())[0] > 0.999
-
-
-def test_drawing_looks_back_a_context_at_most_and_ends_with_the_text() -> None:
-    model = a_model()
-
-    def draw(seed: int, eos_id: int = 99) -> list[int]:
-        return continue_words(model, [1] * 20, 30, seed=seed, temperature=1.0, top_k=0, banned=(0,), eos_id=eos_id)
-
-    assert len(draw(0)) == 30
-    assert draw(0) == draw(0) != draw(1)
-    assert 0 not in draw(0)
-    third = draw(0)[2]
-    shortened = draw(0, eos_id=third)
-    assert shortened == draw(0)[: draw(0).index(third)]
-
-
 def test_same_seed_gives_the_same_losses_and_another_seed_others(dataset: Path, tmp_path: Path) -> None:
     for name, seed in (("one", "1"), ("two", "1"), ("three", "2")):
         train(dataset, tmp_path / name, "--num-steps", "4", "--seed", seed)
@@ -165,28 +116,187 @@ def test_same_seed_gives_the_same_losses_and_another_seed_others(dataset: Path, 
     assert losses(tmp_path / "one") != losses(tmp_path / "three")
 
 
-def test_an_interrupted_run_ends_as_if_it_had_never_been(
-    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    whole = train(dataset, tmp_path / "whole", "--num-steps", "6")
+def has_reached(latest: Path, step: int) -> bool:
+    return latest.exists() and int(latest.read_text()[5:13]) >= step
 
-    def interrupt_at_four(fraction: float, step: int, peak: float, warmup_steps: int) -> float:
-        if step == 4:
-            raise KeyboardInterrupt
-        return learning_rate(fraction, step, peak, warmup_steps)
 
-    settings = ["--num-steps", "6", "--checkpoint-s", "0"]
-    with monkeypatch.context() as patch:
-        patch.setattr(language, "learning_rate", interrupt_at_four)
-        assert language.main([str(dataset), "--out", str(tmp_path / "broken"), *TINY, *settings]) == 130
-    resumed = train(dataset, tmp_path / "broken", *settings)
-    assert "goes on from step 4" in capsys.readouterr().out
-    assert losses(tmp_path / "broken") == losses(tmp_path / "whole")
+@pytest.mark.parametrize("model", ["gpt", "attention"])
+def test_a_run_killed_at_any_step_ends_as_if_it_had_never_been(dataset: Path, tmp_path: Path, model: str) -> None:
+    settings = ["--num-steps", "12", "--report-steps", "5", "--checkpoint-s", "0", "--model", model]
+    whole = train(dataset, tmp_path / "whole", *settings)
+    argv = [str(dataset), "--out", str(tmp_path / "killed"), *TINY, *settings]
+    command = [sys.executable, "-m", "models.language", *argv]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    wait_for(partial(has_reached, tmp_path / "killed" / "checkpoints" / "latest", 4), "a checkpoint")
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    resumed = train(dataset, tmp_path / "killed", *settings)
+    one, other = (RunFolder(tmp_path / name).load() for name in ("whole", "killed"))
+    assert all(torch.equal(one["model"][name], other["model"][name]) for name in one["model"])
+    assert one["loader"] == other["loader"]
+    assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
     assert resumed["losses"] == whole["losses"]
 
 
-def test_it_beats_the_counts_of_pairs_where_a_text_keeps_to_its_tree(dataset: Path, tmp_path: Path) -> None:
-    more = ("--num-steps", "150", "--learning-rate", "0.01", "--dropout", "0", "--report-steps", "50")
+def test_two_processes_see_the_batches_of_one_and_go_on_with_what_one_began(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = [*TINY, "--num-steps", "8", "--report-steps", "2", "--num-validations", "2", "--checkpoint-s", "0"]
+    settings += ["--dropout", "0", "--separate-documents"]
+    train(dataset, tmp_path / "one", *settings)
+    descend = language.descend
+
+    def stop_at_three(training: language.Training, *more: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        if training.budget.step == 3:
+            raise KeyboardInterrupt
+        return descend(training, *more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(language, "descend", stop_at_three)
+        assert language.main([str(dataset), "--out", str(tmp_path / "two"), *settings]) == 130
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    argv = ["-m", "models.language", str(dataset), "--out", str(tmp_path / "two"), *settings]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*command, *argv], capture_output=True, text=True, timeout=200, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    one, two = (RunFolder(tmp_path / name).metrics() for name in ("one", "two"))
+    assert [row["step"] for row in one] == [row["step"] for row in two]
+    for ours, theirs in zip(one, two, strict=True):
+        name = "train" if "train" in ours else "held_out"
+        assert ours[name] == pytest.approx(theirs[name], abs=1e-5)
+    assert RunFolder(tmp_path / "one").load()["loader"] == RunFolder(tmp_path / "two").load()["loader"]
+    assert done.stdout.count("language model (gpt)") == done.stdout.count("goes on from step 3") == 1
+
+
+def test_words_that_fill_a_window_up_weigh_nothing_in_any_process(tmp_path: Path) -> None:
+    """Two processes with few and with many words that count make the step that one makes of them all."""
+    stage = write_windows(tmp_path / "windows", 24, {"train": ["The oak.", *tales(0, 3)]})
+    dataset = open_windows(stage, "train")
+    settings = language.Settings(str(stage), width=16, num_heads=2, num_layers=1, dropout=0.0, precision="float32")
+    alone = Ranks(0, 1, torch.device("cpu"))
+    batch = next(iter(dataset.loader(4, shuffle=False, fields=("tokens", "mask"))))
+    batch["mask"][0, 2:] = False
+    counts = count_training_words(dataset)
+    halves = [{name: array[part] for name, array in batch.items()} for part in (slice(2), slice(2, 4))]
+    mean = float(batch["mask"].sum()) / 2
+
+    class Half(Ranks):
+        def mean(self, value: float) -> float:
+            return mean
+
+    def loss(share: dict[str, Any], ranks: Ranks) -> float:
+        torch.manual_seed(0)
+        training = language.prepare(settings, dataset, counts, alone)
+        return language.descend(training, share, 0.0, settings, ranks)[0].item()
+
+    together = loss(batch, alone)
+    shared = [loss(half, Half(0, 1, torch.device("cpu"))) for half in halves]
+    assert np.mean(shared) == pytest.approx(together, abs=1e-6)
+    assert abs(np.mean([loss(half, alone) for half in halves]) - together) > 1e-3
+
+
+@pytest.mark.parametrize("model", ["gpt", "attention", "no-attention"])
+def test_a_run_says_what_it_measured(dataset: Path, tmp_path: Path, model: str) -> None:
+    results = train(dataset, tmp_path, "--num-steps", "3", "--num-validations", "1", "--model", model)
+    config = RunFolder(tmp_path).config()
+    assert (config["model"], config["network"]) == ("language", model)
+    assert results["network"] == model
+    *reports, held_out = RunFolder(tmp_path).metrics()
+    assert held_out.keys() == {"step", "held_out"}
+    for row in reports:
+        assert row.keys() == {"step", "train"} | MEASURED, "no MFU on a CPU"
+        assert 0 <= row["data_wait"] <= 1
+        assert row["tokens_per_s"] == pytest.approx(24 * row["samples_per_s"], abs=2)
+        assert row["peak_memory_mb"] > 50
+
+
+def test_bits_per_byte_and_perplexity_are_of_the_text_whatever_its_tokens(tmp_path: Path) -> None:
+    texts = {"train": tales(0, 12), "test": tales(2, 4)}
+    results = {}
+    for name, tokenizer in (("words", None), ("bytes", ByteTokenizer())):
+        stage = write_windows(tmp_path / name, 24, texts, tokenizer)
+        results[name] = train(stage, tmp_path / f"{name}-run", "--num-steps", "2")
+    text = "".join(texts["test"])
+    first = len(texts["test"][0].split()[0])
+    assert results["bytes"]["num_bytes"] == len(text) - 1
+    assert results["words"]["num_bytes"] == len(text) - first
+    num_words = sum(len(split_words(tale)) + 1 for tale in texts["test"])
+    for result in results.values():
+        assert result["num_text_words"] == num_words - 1
+        nats = result["losses"]["model"] * result["num_words"]
+        assert result["bits_per_byte"]["model"] == pytest.approx(nats / math.log(2) / result["num_bytes"])
+        assert result["word_perplexity"]["model"] == pytest.approx(math.exp(nats / (num_words - 1)))
+    assert results["words"]["word_perplexity"]["bigram"] == pytest.approx(
+        math.exp(results["words"]["losses"]["bigram"])
+    )
+
+
+def test_utilisation_is_what_was_asked_for_over_what_the_gpu_could() -> None:
+    assert utilisation(98.9e12, "NVIDIA H200") == pytest.approx(0.1)
+    assert utilisation(31.2e12, "NVIDIA A100-SXM4-80GB") == pytest.approx(0.1)
+    assert utilisation(1e12, "Abacus") is None
+    assert device_utilisation(1e12, torch.device("cpu"), torch.bfloat16) == {}
+    shape = GPTShape(50_257, 1024, 768, 12, 12, 0.0)
+    with torch.device("meta"):
+        gpt = GPT(shape)
+    assert num_parameters(gpt) == pytest.approx(124e6, rel=0.01)
+    assert gpt.flops_per_word(1024) == pytest.approx(6 * 124e6 + 12 * 12 * 768 * 1024, rel=0.01)
+
+
+@pytest.mark.parametrize("model", ["gpt", "attention", "no-attention"])
+def test_the_likeliest_words_and_the_attention_are_shown(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str
+) -> None:
+    train(dataset, tmp_path / "run", "--num-steps", "2", "--model", model)
+    capsys.readouterr()
+    picture = tmp_path / "new" / "attention.png"
+    argv = ["generate", str(tmp_path / "run"), "--prompt", "The oak", "--words", "6", "--greedy", "--show", "3"]
+    assert language.main([*argv, "--attention", str(picture)]) == 0
+    text, *shown = capsys.readouterr().out.splitlines()
+    assert text.startswith("The oak")
+    assert len(shown) == 6
+    for line in shown:
+        word, best = re.split(r"\s+of ", line)
+        assert best.startswith(word), "the likeliest is taken"
+        assert len(re.findall(r"'[^']+' \d+\.\d%", best)) == 3
+    with Image.open(picture) as drawn:
+        assert drawn.format == "PNG"
+        assert len(np.unique(np.asarray(drawn.convert("L")))) > 10
+    assert language.main([*argv, "--attention", str(tmp_path / "run" / "config.json" / "a.png")]) == 1
+    assert "give another --attention" in capsys.readouterr().err
+
+
+def test_every_way_of_choosing_the_next_word_is_a_setting(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(dataset, tmp_path, "--num-steps", "2")
+    said = []
+    for more in ([], ["--greedy"], ["--top-k", "1"], ["--top-p", "1e-9"], ["--temperature", "1e-4"]):
+        capsys.readouterr()
+        assert language.main(["generate", str(tmp_path), "--prompt", "The", "--words", "8", *more]) == 0
+        said.append(capsys.readouterr().out)
+    drawn, *greedy = said
+    assert len(set(greedy)) == 1
+    assert drawn != greedy[0]
+
+
+def test_data_that_is_damaged_stops_the_training_and_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage = write_windows(tmp_path / "windows", 16, {"train": tales(0, 3)})
+    shard = stage / "0123456789ab" / "train-000000.tar"
+    content = bytearray(shard.read_bytes())
+    content[content.index(b"NUMPY", len(content) // 2) + 130] ^= 1
+    shard.write_bytes(content)
+    assert language.main([str(tmp_path), "--out", str(tmp_path / "run"), *TINY, "--num-steps", "20"]) == 1
+    error = capsys.readouterr().err
+    assert re.match(r"seedbed: .*train-000000\.tar.*[0-9a-f]{32}", error), error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("model", ["gpt", "attention"])
+def test_it_beats_the_counts_of_pairs_where_a_text_keeps_to_its_tree(dataset: Path, tmp_path: Path, model: str) -> None:
+    more = ("--model", model, "--num-steps", "150", "--learning-rate", "0.01", "--dropout", "0", "--report-steps", "50")
     results = train(dataset, tmp_path, *more)
     assert results["split"] == "test"
     assert results["beats"]
