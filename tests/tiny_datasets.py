@@ -54,7 +54,7 @@ def write_windows(
     stage: Path,
     context: int,
     splits: Mapping[str, Sequence[str]],
-    tokenizer: ByteTokenizer | None = None,
+    tokenizer: ByteTokenizer | WordTokenizer | None = None,
     samples_per_shard: int = WHOLE_SPLIT,
 ) -> Path:
     """Commit windows over the texts of each split, the dictionary from train; return the stage's folder."""
