@@ -28,6 +28,9 @@ from torch import Tensor, nn
 ROTARY_BASE = 10_000.0
 """Longest wavelength of the rotary positions, in words (Su et al. 2021, section 3.2.2)."""
 
+EPSILON = 1e-6
+"""Keeps RMSNorm from dividing by zero. Source: Touvron et al. 2023, "LLaMA", its published code."""
+
 ROWS_TOGETHER = 64
 """The dictionary's matrix has a multiple of so many rows, since GPUs multiply whole tiles; those left over say nothing.
 
@@ -58,6 +61,17 @@ class GPTShape:
     is_tied: bool = True
 
 
+class Norm(nn.RMSNorm):
+    """Channels (…, C) scaled to a mean square of 1, then each by its gain, in the number type that they come in."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, eps=EPSILON)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape to the same."""
+        return F.rms_norm(x, self.normalized_shape, self.weight.type_as(x), self.eps)
+
+
 class CausalAttention(nn.Module):
     """Each position mixes what it and the positions before it hold."""
 
@@ -66,8 +80,8 @@ class CausalAttention(nn.Module):
         self.num_heads = shape.num_heads
         self.dropout = shape.dropout
         self.qkv = nn.Linear(shape.width, 3 * shape.width, bias=False)
-        self.norm_query = nn.RMSNorm(shape.width // shape.num_heads)
-        self.norm_key = nn.RMSNorm(shape.width // shape.num_heads)
+        self.norm_query = Norm(shape.width // shape.num_heads)
+        self.norm_key = Norm(shape.width // shape.num_heads)
         self.out = nn.Linear(shape.width, shape.width, bias=False)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None) -> Tensor:
@@ -106,9 +120,9 @@ class Block(nn.Module):
     def __init__(self, shape: GPTShape) -> None:
         super().__init__()
         C = shape.width
-        self.norm_attention = nn.RMSNorm(C)
+        self.norm_attention = Norm(C)
         self.attention = CausalAttention(shape)
-        self.norm_feed = nn.RMSNorm(C)
+        self.norm_feed = Norm(C)
         self.feed = nn.Sequential(nn.Linear(C, 4 * C, bias=False), SquaredReLU(), nn.Linear(4 * C, C, bias=False))
         self.dropout = nn.Dropout(shape.dropout)
 
@@ -137,7 +151,7 @@ class GPT(nn.Module):
         self.embedding = nn.Embedding(num_rows, shape.width)
         self.dropout = nn.Dropout(shape.dropout)
         self.blocks = nn.ModuleList([Block(shape) for _ in range(shape.num_layers)])
-        self.norm = nn.RMSNorm(shape.width)
+        self.norm = Norm(shape.width)
         self.head = nn.Linear(shape.width, num_rows)
         if shape.is_tied:
             self.head.weight = self.embedding.weight
