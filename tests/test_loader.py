@@ -24,6 +24,7 @@ from shards.dataset import TripletDataset, WindowDataset
 from shards.loader import Loader
 from shards.manifest import Counts, FileEntry, Manifest, atomic_write, write_current, write_manifest
 from shards.noise import sample_id, static
+from shards.shard import DamageError
 from shards.store import DatasetError
 from shards.tokenizer import TOKENIZER_NAME, WordTokenizer, build_vocabulary, split_words
 from shards.triplet import (
@@ -436,6 +437,37 @@ def test_windows_come_with_the_mask_of_their_targets(folders: dict[str, Path]) -
         assert batch["tokens"][:, :-1][batch["mask"]].tolist() == stream[:-1]
         assert [dataset[row]["key"] for row in range(len(dataset))] == batch["key"].tolist()
         assert sum(dataset[row]["length"] - 1 for row in range(len(dataset))) == len(targets)
+
+
+def test_windows_say_which_document_each_next_word_stands_in(folders: dict[str, Path]) -> None:
+    dataset = open_dataset(folders["windows"], "train")
+    assert isinstance(dataset, WindowDataset)
+    batch = next(iter(dataset.loader(len(dataset), shuffle=False, fields=("tokens", "documents", "mask"))))
+    assert (batch["documents"].shape, batch["documents"].dtype) == (batch["mask"].shape, np.int32)
+    assert np.array_equal(batch["documents"] >= 0, batch["mask"])
+    ends = batch["tokens"] == dataset.tokenizer.eos_id
+    for row, documents in enumerate(batch["documents"].tolist()):
+        # A document begins behind each <eos>, and the word that an <eos> foretells is the next one's first.
+        number = np.cumsum(ends[row, :-1])
+        expected = [int(n) if counts else -1 for n, counts in zip(number, batch["mask"][row], strict=True)]
+        assert documents == expected
+    assert batch["documents"].max() > 0
+    assert "documents" not in next(iter(dataset.loader(1)))
+
+
+def test_a_window_that_does_not_name_its_documents_is_damaged(folders: dict[str, Path], tmp_path: Path) -> None:
+    stage = write_windows(tmp_path / "windows")
+    shard = stage / "0123456789ab" / "train-000000.tar"
+    content = bytearray(shard.read_bytes())
+    content[content.index(b'"documents"') + 3] ^= 1
+    shard.write_bytes(content)
+    dataset = open_dataset(stage, "train")
+    whole = next(iter(dataset.loader(len(dataset), shuffle=False, fields=("tokens",))))
+    assert len(whole["tokens"]) == len(dataset)
+    with pytest.raises(DamageError, match=r"train-000000\.tar"):
+        next(iter(dataset.loader(len(dataset), shuffle=False, fields=("tokens", "documents"))))
+    loader = dataset.loader(len(dataset), shuffle=False, fields=("tokens", "documents"), on_error="quarantine")
+    assert (next(iter(loader))["documents"] >= -1).all()
 
 
 def test_windows_have_no_fresh_noise(folders: dict[str, Path]) -> None:
