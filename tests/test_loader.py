@@ -443,7 +443,8 @@ def test_windows_say_which_document_each_next_word_stands_in(folders: dict[str, 
     dataset = open_dataset(folders["windows"], "train")
     assert isinstance(dataset, WindowDataset)
     batch = next(iter(dataset.loader(len(dataset), shuffle=False, fields=("tokens", "documents", "mask"))))
-    assert (batch["documents"].shape, batch["documents"].dtype) == (batch["mask"].shape, np.int32)
+    assert batch["documents"].shape == batch["mask"].shape
+    assert batch["documents"].dtype == np.int32
     assert np.array_equal(batch["documents"] >= 0, batch["mask"])
     ends = batch["tokens"] == dataset.tokenizer.eos_id
     for row, documents in enumerate(batch["documents"].tolist()):

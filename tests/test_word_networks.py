@@ -1,6 +1,6 @@
 """The networks that predict a next word: what they look at, and what they must not."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -9,13 +9,15 @@ from torch import Tensor
 
 from models.attention_rnn import AttentionRNN, AttentionShape
 from models.drawing import Drawing, draw_words, next_word_probabilities
-from models.gpt import GPT, GPTShape, document_mask, rotary_table, rotate
+from models.gpt import GPT, Block, CausalAttention, GPTShape, document_mask, rotary_table, rotate
 from models.word_losses import cross_entropy, to_windows
 from models.word_networks import WordNetwork, build_network, shape_from_plain, shape_to_plain
 from models.writing import continue_words
 
 CPU = torch.device("cpu")
 WORDS, CONTEXT = 11, 6
+
+Network = TypeVar("Network", GPT, AttentionRNN)
 
 
 def a_gpt(**more: Any) -> GPT:
@@ -33,12 +35,18 @@ def an_rnn(**more: Any) -> AttentionRNN:
     return lively(network)
 
 
-def lively(network: Any) -> Any:
+def lively(network: Network) -> Network:
     """With weights so large that every word makes a difference."""
     for parameter in network.parameters():
         if parameter.dim() == 2:
             torch.nn.init.normal_(parameter, std=0.3)
     return network.eval()
+
+
+def first_attention() -> CausalAttention:
+    block = a_gpt().blocks[0]
+    assert isinstance(block, Block)
+    return block.attention
 
 
 NETWORKS = [
@@ -169,8 +177,8 @@ def test_without_anything_inside_the_whole_is_one_linear_system() -> None:
     network = an_rnn(activation="linear", width=4).double()
     C, T = 4, CONTEXT
     weight = {name: parameter.detach() for name, parameter in network.named_parameters()}
-    of_context, of_state = weight["state.weight"].split(C, dim=1)
-    to_word, from_state = weight["head.weight"].split(C, dim=1)
+    of_context, of_state = torch.tensor_split(weight["state.weight"], 2, dim=1)
+    to_word, from_state = torch.tensor_split(weight["head.weight"], 2, dim=1)
     counts = weight["by_distance"].sigmoid()
     blocks = []  # M_d, (num_words, C)
     for distance in range(T):
@@ -212,7 +220,7 @@ def test_rotated_channels_meet_by_how_far_apart_they_stand() -> None:
 
 
 def test_a_transformer_looks_back_with_the_weights_that_it_shows() -> None:
-    attention = a_gpt().blocks[0].attention
+    attention = first_attention()
     cos, sin = rotary_table(CONTEXT, 8)
     x = torch.randn(1, CONTEXT, 16, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -225,7 +233,7 @@ def test_a_transformer_looks_back_with_the_weights_that_it_shows() -> None:
 
 
 def test_queries_and_keys_are_of_one_length_however_long_what_they_come_from() -> None:
-    attention = a_gpt().blocks[0].attention
+    attention = first_attention()
     cos, sin = rotary_table(CONTEXT, 8)
     x = torch.randn(1, CONTEXT, 16, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():

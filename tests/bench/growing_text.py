@@ -40,10 +40,10 @@ NANOGPT = [
     *("--dropout", "0", "--learning-rate", "2e-3", "--warmup-steps", "100", "--num-validations", "8"),
 ]
 ATTENTION = [
-    *("--width", "128", "--batch-size", "32", "--learning-rate", "3e-3", "--dropout", "0.3", "--report-steps", "100"),
-    *("--num-validations", "8", "--precision", "float32"),
+    *("--width", "64", "--batch-size", "16", "--learning-rate", "3e-3", "--dropout", "0.3", "--report-steps", "100"),
+    *("--num-validations", "4", "--precision", "float32"),
 ]
-CONTEXT, NUM_STEPS = 32, 800
+CONTEXT, NUM_STEPS = 32, 600
 """Of the comparison on WikiText-2: words looked back at, and steps with equal words."""
 
 
