@@ -39,6 +39,11 @@ def draw_attention(weights: NDArray[np.float32], words: Sequence[str]) -> bytes:
 
 
 def _readable(word: str) -> str:
-    """A word as it can be drawn: white space told apart, and nothing that a font lacks or reads as a formula."""
-    told = "".join(letter if letter.isprintable() and ord(letter) < 0x2000 else "·" for letter in word)
+    """A word as it can be drawn: white space told apart, and nothing that the font lacks or reads as a formula."""
+    told = "".join(letter if letter.isprintable() and _is_drawn(ord(letter)) else "·" for letter in word)
     return {"\n": "¶", "\n\n": "¶¶", " ": "_"}.get(word, told).replace("$", r"\$")
+
+
+def _is_drawn(code: int) -> bool:
+    """Whether matplotlib's own font has it: Latin, Greek, Cyrillic, Hebrew, and the punctuation of print."""
+    return code < 0x0600 or 0x2010 <= code < 0x2040
