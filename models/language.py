@@ -44,7 +44,7 @@ from models.ranks import Ranks, joined
 from models.runs import Interruption, RunFolder, configuration, exit_status, num_parameters
 from models.settings import parse_settings, refuse_below
 from models.threads import Threads
-from models.training_windows import JUDGED_TOGETHER, count_training_words, held_out_of, open_windows
+from models.training_windows import count_training_words, held_out_of, open_windows
 from models.utilisation import device_utilisation
 from models.word_losses import Windows, compare, cross_entropy, mean_loss, print_comparison, to_windows
 from models.word_networks import MODELS, WordNetwork, WordShape, build_network, shape_to_plain
@@ -262,7 +262,7 @@ def descend(
 
 def keep_best(training: Training, validation: WindowDataset, settings: Settings) -> float:
     """Keep the weights if they are the best so far on text held out; return their loss there, in nats per word."""
-    loss = mean_loss(training.model, validation, JUDGED_TOGETHER, settings.separate_documents)
+    loss = mean_loss(training.model, validation, settings.separate_documents)
     if loss < training.best_loss:
         training.best, training.best_loss = copy.deepcopy(training.model.state_dict()), loss
     return loss
@@ -275,7 +275,7 @@ def conclude(
     training.model.load_state_dict(training.best)
     judge = held_out_of(settings.dataset, dataset, ("test", "val"))
     results = {
-        **compare(training.model, judge, counts, JUDGED_TOGETHER, settings.separate_documents),
+        **compare(training.model, judge, counts, settings.separate_documents),
         "model": "language",
         "network": settings.model,
         "train_steps": training.budget.step,

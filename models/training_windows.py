@@ -6,12 +6,10 @@ from pathlib import Path
 
 from models.baselines import WordCounts, count_words
 from models.runs import RunError
+from models.word_losses import COUNTED_TOGETHER
 from shards import open_dataset
 from shards.committed import stage_folder
 from shards.dataset import WindowDataset
-
-JUDGED_TOGETHER = 64
-"""Windows per batch where nothing is trained: counting and judging."""
 
 MAX_COUNTED_BATCHES = 2_000
 """Batches of training windows that counts of words and pairs are taken from, lest a large dataset is read twice."""
@@ -45,6 +43,6 @@ def held_out_of(path: str | Path, dataset: WindowDataset, splits: Sequence[str])
 
 def count_training_words(dataset: WindowDataset) -> WordCounts:
     """Return the counts of next words and their pairs in training windows, `MAX_COUNTED_BATCHES` batches at most."""
-    loader = dataset.loader(JUDGED_TOGETHER, finite=True, shuffle=False, fields=("tokens", "mask"))
+    loader = dataset.loader(COUNTED_TOGETHER, finite=True, shuffle=False, fields=("tokens", "mask"))
     batches = ((batch["tokens"], batch["mask"] & batch["valid"][:, None]) for batch in loader)
     return count_words(itertools.islice(batches, MAX_COUNTED_BATCHES), dataset.tokenizer.vocab_size)

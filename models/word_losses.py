@@ -18,6 +18,13 @@ NOT_COUNTED = -100
 """Stands for a next word that does not count: what fills up a window."""
 
 
+MAX_JUDGED_LOGITS = 2**28
+"""Logits at a time where text is judged, 1 GB of them: a large dictionary allows fewer windows together."""
+
+COUNTED_TOGETHER = 64
+"""Windows at a time where words are counted."""
+
+
 class Windows(NamedTuple):
     """A batch of windows as a network takes them.
 
@@ -56,17 +63,18 @@ def cross_entropy(model: WordNetwork, windows: Windows, precision: torch.dtype =
 
 
 @torch.no_grad()
-def mean_loss(model: WordNetwork, held_out: WindowDataset, batch_size: int, separate: bool = False) -> float:
+def mean_loss(model: WordNetwork, held_out: WindowDataset, separate: bool = False) -> float:
     """Return the mean cross-entropy of the next words of windows held out, in nats per word.
 
     Args:
         model: put into evaluation mode.
         held_out: its windows.
-        batch_size: windows at a time.
         separate: whether documents in one window are masked from each other.
     """
     model.eval()
     device = next(model.parameters()).device
+    logits_per_window = held_out.spec.context * held_out.tokenizer.vocab_size
+    batch_size = max(1, min(COUNTED_TOGETHER, MAX_JUDGED_LOGITS // logits_per_window))
     total, count = 0.0, 0
     fields = ("tokens", "mask", *(("documents",) if separate else ()))
     for batch in held_out.loader(batch_size, finite=True, shuffle=False, fields=fields):
@@ -80,7 +88,6 @@ def compare(
     model: WordNetwork,
     held_out: WindowDataset,
     counts: WordCounts,
-    batch_size: int,
     separate: bool = False,
 ) -> dict[str, Any]:
     """Return the cross-entropies of the model and of counts of words, over the same next words of the same windows.
@@ -92,7 +99,7 @@ def compare(
     """
     word_probability, bigram = unigram(counts), Bigram(counts)
     sums, num_words, num_bytes, num_text_words = np.zeros(2), 0, 0, 0
-    for batch in held_out.loader(batch_size, finite=True, shuffle=False, fields=("tokens", "mask")):
+    for batch in held_out.loader(COUNTED_TOGETHER, finite=True, shuffle=False, fields=("tokens", "mask")):
         mask = batch["mask"] & batch["valid"][:, None]
         before, after = batch["tokens"][:, :-1][mask], batch["tokens"][:, 1:][mask]
         sums -= np.log(word_probability[after]).sum(), np.log(bigram.probability(before, after)).sum()
@@ -102,7 +109,7 @@ def compare(
             num_bytes, num_text_words = num_bytes + size.num_bytes, num_text_words + size.num_words
     of_counts = sums / max(1, num_words)
     losses = {
-        "model": mean_loss(model, held_out, batch_size, separate),
+        "model": mean_loss(model, held_out, separate),
         "bigram": float(of_counts[1]),
         "unigram": float(of_counts[0]),
     }

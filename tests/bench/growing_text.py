@@ -15,6 +15,7 @@ import sys
 import tarfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,15 +50,18 @@ CONTEXT, NUM_STEPS = 32, 600
 
 def main() -> int:
     """Trains what is asked for, all if nothing is; returns 1 where the limit is not kept."""
-    wanted = sys.argv[1:] or ["shakespeare", "wikitext"]
-    console = Console(highlight=False, width=132)
+    return 0 if measure_text(sys.argv[1:] or ("shakespeare", "wikitext"), Console(highlight=False, width=132)) else 1
+
+
+def measure_text(wanted: Sequence[str], console: Console) -> bool:
+    """Says what the wanted trainings come to; whether the limit is kept, where it was looked at."""
     if not ARCHIVE.exists():
         console.print(f"language models are left out: no {ARCHIVE}")
-        return 0
+        return True
     is_kept = print_shakespeare(console) if "shakespeare" in wanted else True
     if "wikitext" in wanted:
         print_wikitext(console)
-    return 0 if is_kept else 1
+    return is_kept
 
 
 def print_shakespeare(console: Console) -> bool:
