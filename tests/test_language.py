@@ -17,17 +17,16 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
 from models import language, writing
 from models.baselines import Bigram, WordCounts, count_words, unigram
 from models.gpt import GPT, GPTShape
 from models.ranks import Ranks
-from models.runs import RunError, RunFolder, num_parameters
+from models.runs import RunFolder, num_parameters
 from models.threads import one_thread
 from models.training_windows import count_training_words, open_windows
 from models.utilisation import device_utilisation, utilisation
-from models.writing import Writer, load_writer, unknown_words
+from models.writing import Writer, load_writer
 from shards.tokenizer import ByteTokenizer, WordTokenizer, split_words
 from tests.builds import wait_for
 from tests.tiny_datasets import write_windows
@@ -243,43 +242,6 @@ def test_utilisation_is_what_was_asked_for_over_what_the_gpu_could() -> None:
     assert gpt.flops_per_word(1024) == pytest.approx(6 * 124e6 + 12 * 12 * 768 * 1024, rel=0.01)
 
 
-@pytest.mark.parametrize("model", ["gpt", "attention", "no-attention"])
-def test_the_likeliest_words_and_the_attention_are_shown(
-    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str
-) -> None:
-    train(dataset, tmp_path / "run", "--num-steps", "2", "--model", model)
-    capsys.readouterr()
-    picture = tmp_path / "new" / "attention.png"
-    argv = ["generate", str(tmp_path / "run"), "--prompt", "The oak", "--words", "6", "--greedy", "--show", "3"]
-    assert language.main([*argv, "--attention", str(picture)]) == 0
-    text, *shown = capsys.readouterr().out.splitlines()
-    assert text.startswith("The oak")
-    assert len(shown) == 6
-    for line in shown:
-        word, best = re.split(r"\s+of ", line)
-        assert best.startswith(word), "the likeliest is taken"
-        assert len(re.findall(r"'[^']+' \d+\.\d%", best)) == 3
-    with Image.open(picture) as drawn:
-        assert drawn.format == "PNG"
-        assert len(np.unique(np.asarray(drawn.convert("L")))) > 10
-    assert language.main([*argv, "--attention", str(tmp_path / "run" / "config.json" / "a.png")]) == 1
-    assert "give another --attention" in capsys.readouterr().err
-
-
-def test_every_way_of_choosing_the_next_word_is_a_setting(
-    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    train(dataset, tmp_path, "--num-steps", "2")
-    said = []
-    for more in ([], ["--greedy"], ["--top-k", "1"], ["--top-p", "1e-9"], ["--temperature", "1e-4"]):
-        capsys.readouterr()
-        assert language.main(["generate", str(tmp_path), "--prompt", "The", "--words", "8", *more]) == 0
-        said.append(capsys.readouterr().out)
-    drawn, *greedy = said
-    assert len(set(greedy)) == 1
-    assert drawn != greedy[0]
-
-
 def test_data_that_is_damaged_stops_the_training_and_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -312,30 +274,6 @@ def test_every_next_word_of_a_split_is_judged_once(dataset: Path, tmp_path: Path
     results = train(dataset, tmp_path, "--num-steps", "1")
     words = sum(len(WordTokenizer(()).encode(text)) + 1 for text in tales(2, 6))
     assert results["num_words"] == words - 1
-
-
-def test_words_unknown_are_said_and_the_prompt_stays_as_given(
-    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    train(dataset, tmp_path / "run", "--num-steps", "1")
-    capsys.readouterr()
-    out = tmp_path / "text" / "sample.txt"
-    argv = [str(tmp_path / "run"), "--prompt", "The xyzzy oak", "--words", "5", "--out", str(out)]
-    assert language.main(["generate", *argv]) == 0
-    printed = capsys.readouterr()
-    assert printed.err == "not in the dictionary, read as <unk>: xyzzy\n"
-    assert printed.out.startswith("The xyzzy oak")
-    assert out.read_text(encoding="utf-8") == printed.out
-    assert "<unk>" not in printed.out
-    assert unknown_words(ByteTokenizer(), "xyzzy") == []
-
-
-def test_a_dictionary_that_was_changed_is_refused(dataset: Path, tmp_path: Path) -> None:
-    train(dataset, tmp_path, "--num-steps", "1")
-    run = RunFolder(tmp_path)
-    run.save(run.load() | {"tokenizer": WordTokenizer(("oak",)).to_json()})
-    with pytest.raises(RunError, match="not the one it was trained with"):
-        load_writer(tmp_path, torch.device("cpu"))
 
 
 def test_bytes_are_words_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

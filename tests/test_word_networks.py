@@ -8,11 +8,9 @@ import torch
 from torch import Tensor
 
 from models.attention_rnn import AttentionRNN, AttentionShape
-from models.drawing import Drawing, draw_words, next_word_probabilities
 from models.gpt import GPT, Block, CausalAttention, GPTShape, document_mask, rotary_table, rotate
 from models.word_losses import cross_entropy, to_windows
 from models.word_networks import WordNetwork, build_network, shape_from_plain, shape_to_plain
-from models.writing import continue_words
 
 CPU = torch.device("cpu")
 WORDS, CONTEXT = 11, 6
@@ -249,55 +247,3 @@ def test_one_matrix_serves_words_in_and_out_or_two_do() -> None:
     more = sum(p.numel() for p in untied.parameters()) - sum(p.numel() for p in tied.parameters())
     assert more == untied.embedding.weight.numel()
     assert untied.flops_per_word(CONTEXT) == tied.flops_per_word(CONTEXT)
-
-
-def test_drawing_keeps_to_the_likeliest_and_leaves_out_the_banned() -> None:
-    scores = torch.tensor([5.0, 1.0, 2.0, 0.0])
-
-    def told(**more: Any) -> list[float]:
-        values: list[float] = next_word_probabilities(scores, Drawing(**more)).tolist()
-        return values
-
-    assert told(top_k=2, banned=(0,)) == pytest.approx([0, 1 / (1 + np.e), np.e / (1 + np.e), 0])
-    assert told() == pytest.approx(scores.softmax(dim=0).tolist())
-    assert told(temperature=0.1)[0] > 0.999
-    assert told(top_k=1) == [1, 0, 0, 0]
-    assert told(top_k=9) == told()
-
-
-def test_top_p_leaves_the_fewest_words_that_reach_it() -> None:
-    scores = torch.tensor([0.1, 0.5, 0.1, 0.3]).log()
-
-    def left(top_p: float) -> list[float]:
-        values: list[float] = next_word_probabilities(scores, Drawing(top_p=top_p)).tolist()
-        return values
-
-    assert left(0.4) == [0, 1, 0, 0]
-    assert left(0.7) == pytest.approx([0, 0.625, 0, 0.375])
-    assert left(0.85) == pytest.approx([1 / 9, 5 / 9, 0, 3 / 9]), "of two as likely, the first"
-    assert left(1.0) == pytest.approx([0.1, 0.5, 0.1, 0.3])
-
-
-def test_words_are_drawn_as_often_as_they_are_likely() -> None:
-    network = a_gpt()
-    drawing = Drawing(seed=1, temperature=0.7, top_k=3)
-    first = [next(draw_words(network, [1], Drawing(seed, 0.7, 3))) for seed in range(400)]
-    told = first[0].probabilities
-    shares = np.bincount([drawn.word for drawn in first], minlength=WORDS) / 400
-    assert np.allclose(shares, told, atol=0.08)
-    assert drawing.top_k == int((told > 0).sum())
-
-
-def test_drawing_looks_back_a_context_at_most_and_ends_with_the_text() -> None:
-    network = a_gpt()
-
-    def draw(seed: int, eos_id: int = 99, **more: Any) -> list[int]:
-        drawing = Drawing(seed, banned=(0,), **more)
-        return [drawn.word for drawn in continue_words(network, [1] * 20, 30, drawing, eos_id)]
-
-    assert len(draw(0)) == 30
-    assert draw(0) == draw(0) != draw(1)
-    assert draw(0, is_greedy=True) == draw(1, is_greedy=True)
-    assert 0 not in draw(0)
-    third = draw(0)[2]
-    assert draw(0, eos_id=third) == draw(0)[: draw(0).index(third) + 1]

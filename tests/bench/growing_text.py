@@ -5,8 +5,8 @@ context 64, 12 windows a step, 2,000 steps, nothing dropped. Its README says 1.8
 text, the last tenth, and so it is here.
 
 `wikitext`: attention with a state beside the same without attention, on WikiText-2's words, once with equal words and
-once with equal time; whatever comes of it is said. Only validation and test text are at hand: the first nine tenths of
-the one are learned, its last tenth chooses when to stop, and the other judges.
+once with equal time, that of the processor; whatever comes of it is said. Only validation and test text are at hand:
+the first nine tenths of the one are learned, its last tenth chooses when to stop, and the other judges.
 
 Source: https://github.com/karpathy/nanoGPT, README, "I only have a macbook"; Merity et al. 2016 (arXiv:1609.07843).
 """
@@ -87,8 +87,9 @@ def print_wikitext(console: Console) -> None:
         _train(data, FOLDER / f"run-{model}", [*ATTENTION, *steps, "--model", model])
         for model in ("attention", "no-attention")
     )
-    clock = ["--seconds", str(attention["seconds"]), "--model", "no-attention"]
-    equal_time = _train(data, FOLDER / "run-equal-time", [*ATTENTION, *clock])
+    num_steps = round(NUM_STEPS * attention["cpu_s"] / equal_words["cpu_s"])
+    longer = ["--num-steps", str(num_steps), "--model", "no-attention"]
+    equal_time = _train(data, FOLDER / "run-equal-time", [*ATTENTION, *longer])
     rows = {"attention": attention, "without, equal words": equal_words, "without, equal time": equal_time}
     for name, results in rows.items():
         perplexity, bits = results["word_perplexity"]["model"], results["bits_per_byte"]["model"]
@@ -116,15 +117,16 @@ def _read(name: str) -> str:
 
 def _train(data: Path, out: Path, settings: list[str]) -> dict[str, Any]:
     argv = [str(data), "--out", str(out / f"{time.time_ns()}"), *settings]
+    started = time.process_time()
     with one_thread():  # the same sums on every machine, and no waiting where others want its cores
         assert language.main(argv) == 0
     results = RunFolder(Path(argv[2])).results()
     assert results is not None
-    return results
+    return {**results, "cpu_s": time.process_time() - started}
 
 
 def _told(results: dict[str, Any]) -> str:
-    return f"{results['num_parameters']:,} parameters, {results['train_steps']} steps, {results['seconds']:.0f} s"
+    return f"{results['num_parameters']:,} parameters, {results['train_steps']} steps, {results['cpu_s']:.0f} s of CPU"
 
 
 if __name__ == "__main__":
