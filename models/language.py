@@ -272,6 +272,7 @@ def conclude(
     settings: Settings, run: RunFolder, training: Training, dataset: WindowDataset, counts: WordCounts
 ) -> dict[str, Any]:
     """Judge the best model, by text that chose nothing where there is some; leave results and curves, return those."""
+    seconds = round(training.budget.elapsed_s(), 1)
     training.model.load_state_dict(training.best)
     judge = held_out_of(settings.dataset, dataset, ("test", "val"))
     results = {
@@ -279,7 +280,7 @@ def conclude(
         "model": "language",
         "network": settings.model,
         "train_steps": training.budget.step,
-        "seconds": round(training.budget.elapsed_s(), 1),
+        "seconds": seconds,
         "num_parameters": num_parameters(training.model),
     }
     beaten = {name: results["losses"][name] for name in ("unigram", "bigram")}
