@@ -12,7 +12,7 @@ from lxml import etree, html
 
 from crawl.page_tree import BLANK_MARK, BLOCK_MARK, BULLET_MARK, LINE_MARK, PARAGRAPH_MARK, SPACE_MARK
 from crawl.text_blocks import read_blocks
-from crawl.visible_text import visible_text
+from crawl.visible_text import TRAILING_BLANKS, visible_text
 
 BREAKS = {
     **dict.fromkeys(
@@ -84,10 +84,10 @@ def tidy(text: str) -> str:
     text = re.sub(
         f"({BULLET_MARK}[\\s{PARAGRAPH_MARK}{BLOCK_MARK}]*)+", "- ", text
     )  # a paragraph begins beside its bullet
-    text = re.sub(f"\\s*{BLOCK_MARK}[\\s{BLOCK_MARK}]*", "\n", text)
-    text = re.sub(f"\\s*{PARAGRAPH_MARK}[\\s{PARAGRAPH_MARK}]*", PARAGRAPH_MARK, text)
+    text = re.sub(f"(?<!\\s)\\s*{BLOCK_MARK}[\\s{BLOCK_MARK}]*", "\n", text)
+    text = re.sub(f"(?<!\\s)\\s*{PARAGRAPH_MARK}[\\s{PARAGRAPH_MARK}]*", PARAGRAPH_MARK, text)
     text = re.sub(r" *\n[ \n]*", "\n", text)
     text = re.sub(f"(^|[\n{PARAGRAPH_MARK}])\\| ", r"\1", text)  # bars part cells, rows do not begin with one
     text = text.replace(PARAGRAPH_MARK, "\n\n").replace(LINE_MARK, "\n").replace(SPACE_MARK, " ")
-    text = re.sub(r"[^\S\n]+\n", "\n", text)
+    text = TRAILING_BLANKS.sub("\n", text)
     return re.sub(r"\n{3,}", "\n\n", text).strip("\n").rstrip()

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import HTMLTree
 
-from crawl.visible_text import visible_text
+from crawl.visible_text import TRAILING_BLANKS, visible_text
 
 
 class QuickPage(NamedTuple):
@@ -37,5 +37,5 @@ def read_quickly(markup: str) -> QuickPage:
 
 
 def _tidy(text: str) -> str:
-    without_trailing_blanks = re.sub(r"[^\S\n]+\n", "\n", visible_text(text))
+    without_trailing_blanks = TRAILING_BLANKS.sub("\n", visible_text(text))
     return re.sub(r"\n{3,}", "\n\n", without_trailing_blanks).strip()

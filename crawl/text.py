@@ -12,9 +12,11 @@ from dataclasses import dataclass, field, replace
 
 from lxml import html
 
+from crawl.clocked import TookTooLongError, call_within
 from crawl.encoding import decode_page
 from crawl.language import document_language, judge_language
 from crawl.main_text import extract_main_text, tidy
+from crawl.nesting import is_too_deep
 from crawl.page_tree import parse_page
 from crawl.private_data import redact
 from crawl.quick_text import read_quickly
@@ -29,6 +31,9 @@ from crawl.visible_text import visible_text
 # Bytes that no text has. Source: MIME Sniffing standard, sections 3 (binary data byte) and 5 (resource header).
 BINARY_BYTES = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 NUM_HEADER_BYTES = 1445
+# Elements from which on a page is extracted under a clock. With so many, trafilatura takes 5 s at the worst that was
+# found (all in one paragraph); from there on it grows with the power 2.6.
+MIN_NODES_FOR_CLOCK = 8_000
 AT_A_QUICK_LOOK = "at a quick look"
 # Source: BCP 47, section 2.1.
 LANGUAGE_TAG = re.compile(r"[a-z]{2,8}(-[a-z0-9]{1,8})*")
@@ -56,13 +61,15 @@ class CleanText:
 def clean_page(payload: bytes, url: str, charset: str | None, settings: TextSettings) -> CleanText | Verdict:
     """Return the main text of an HTML page, with its title and language.
 
-    `charset` is the one in the Content-Type header. Rejects `too_many_bytes`, `not_text`, `no_text`, `too_many_nodes`,
-    `other_language` and whatever `crawl.text_rules` finds.
+    `charset` is the one in the Content-Type header. Rejects `too_many_bytes`, `not_text`, `too_deep`, `no_text`,
+    `too_many_nodes`, `other_language` and whatever `crawl.text_rules` finds; fails as `took_too_long`.
     """
     verdict = _judge_bytes(payload, settings)
     if verdict:
         return verdict
     markup = decode_page(payload, charset)
+    if is_too_deep(markup):
+        return Verdict("rejected", "too_deep", "elements inside one another")
     if settings.extractor != "best":
         page = read_quickly(markup)
         language = _language_tag(page.language)
@@ -137,6 +144,21 @@ def _clean_thoroughly(markup: str, url: str, settings: TextSettings) -> CleanTex
     num_nodes = sum(1 for _ in tree.iter())
     if num_nodes > settings.max_nodes:
         return Verdict("rejected", "too_many_nodes", f"{num_nodes} > {settings.max_nodes}")
+    if num_nodes < MIN_NODES_FOR_CLOCK:
+        return _extracted(tree, url, settings)
+    try:
+        return call_within(settings.timeout_s, _extract_from_markup, markup, url, settings)
+    except TookTooLongError as error:
+        return Verdict("failed", "took_too_long", str(error))
+
+
+def _extract_from_markup(markup: str, url: str, settings: TextSettings) -> CleanText | Verdict:
+    tree = parse_page(markup)
+    assert tree is not None, "it has been parsed before"
+    return _extracted(tree, url, settings)
+
+
+def _extracted(tree: html.HtmlElement, url: str, settings: TextSettings) -> CleanText | Verdict:
     title, language = _find_title(tree), _find_language(tree)
     return _judged(title, extract_main_text(tree, url), language, settings)
 

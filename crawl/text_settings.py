@@ -21,6 +21,8 @@ class TextSettings:
         max_bytes: largest page looked at, in bytes.
         max_nodes: most elements in a page whose main text is extracted.
         languages: two- or three-letter codes of those wanted; none for all.
+        timeout_s: most processor time, in seconds, for the main text of a page with so many elements that it gets a
+            clock, as a last resort.
     """
 
     extractor: Extractor = "cascade"
@@ -29,8 +31,9 @@ class TextSettings:
     max_bytes: int = 5_000_000
     max_nodes: int = 30_000
     languages: tuple[str, ...] = ()
+    timeout_s: int = 60
 
     def __post_init__(self) -> None:
-        for name in ("max_bytes", "max_nodes"):
+        for name in ("max_bytes", "max_nodes", "timeout_s"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; a page has at least 1")

