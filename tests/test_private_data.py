@@ -27,6 +27,18 @@ LOCALES = {
     "cs_CZ": ("Pište na {}.", "Telefon: {}."),
     "ja_JP": ("連絡先: {}", "Tel: {}"),
 }
+NUMBER_NAMES = ("Tel", "Tel.", "tel", "Phone", "Fax", "Telefon", "Mobile")
+ADDRESS_FRAMES = (
+    *(
+        "IP:{}",
+        "client:{}:4711",
+        "http://{}/",
+        "ssh://oak@{}:22",
+        "10.0.0.1/{}",
+        "no {} is banned",
+        "https://{}:8443/a",
+    ),
+)
 CARDS = ("visa16", "mastercard", "amex", "discover", "diners", "jcb16")
 ALPHABET = string.ascii_letters + string.digits
 
@@ -41,19 +53,39 @@ def generated_lines() -> Iterator[tuple[str, str, str]]:
             yield "email", (value := fake.email()), anywhere.format(value)
             yield "email", (value := fake.company_email()), anywhere.format(value)
             yield "phone", (value := fake.phone_number()), by_phone.format(value)
+            yield "phone", (value := fake.phone_number()), f"{draw.choice(NUMBER_NAMES)}:{value}"
+            yield "ip_address", (value := fake.ipv4_public()), draw.choice(ADDRESS_FRAMES).format(value)
             yield "ip_address", (value := fake.ipv4_public()), f"{anywhere.format('...')} [{value}]"
-            card = fake.credit_card_number(draw.choice(CARDS))
+            card = issued_card(fake, draw.choice(CARDS))
             yield "card", (value := draw.choice([card, grouped(card)])), anywhere.format(value)
             if locale != "en_GB":  # the generator's British ones are a digit short
                 iban = fake.iban()
                 spaced = " ".join(iban[n : n + 4] for n in range(0, len(iban), 4))
-                yield "iban", (value := draw.choice([iban, spaced])), anywhere.format(value)
+                yield (
+                    "iban",
+                    (value := draw.choice([iban, spaced, iban.lower(), spaced.lower()])),
+                    anywhere.format(value),
+                )
+            yield "email", (value := f"oak{draw.randrange(99)}@baum.xn--p1ai"), anywhere.format(value)
+            yield "key", (value := letters_and_digits(draw, 14)), f"mysql://root:{value}@db/oaks"
             yield "key", (value := key(draw)), f"set API_KEY='{value}' before you start"
 
 
 def grouped(card: str) -> str:
     cuts = (0, 4, 10, len(card)) if len(card) < 16 else (*range(0, len(card), 4), len(card))
     return " ".join(card[start:end] for start, end in itertools.pairwise(cuts))
+
+
+def issued_card(fake: Faker, issuer: str) -> str:
+    """JCB has issued 3528 to 3589 only, the generator takes any that begins with 35."""
+    while True:
+        card: str = fake.credit_card_number(issuer)
+        if not card.startswith("35") or "3528" <= card[:4] <= "3589":
+            return card
+
+
+def letters_and_digits(draw: random.Random, count: int) -> str:
+    return "a7" + "".join(draw.choices(ALPHABET, k=count - 2))
 
 
 def key(draw: random.Random) -> str:
@@ -89,6 +121,9 @@ def look_alikes() -> Iterator[str]:
         yield f"The token expires after {number(4)} seconds; the secret of the forest is patience."
         yield f"Order {number(16)} of {number(5)} boxes, parcel {number(12)}, price 1.{number(3)}.{number(3)},00."
         yield f"Bed GB{number(2)} and plot DE{number(2)} {number(4)} {number(4)} hold {number(2)} beeches."
+        yield f"ISBN 0-{number(3)}-{number(5)}-{a % 10}, ISSN 0{number(3)}-{number(4)}, eISSN: {number(4)}-{number(4)}"
+        yield f"It ran at {a % 24:02}:{b:02}:{c:02}.{number(3)}, see docs/{a}.{b}.{c}.{d}/oaks and No. {a}.{b}.{c}.{d}"
+        yield f"mysql://user:password@db/oaks and be{number(2)} of the oaks, at{number(2)} and more of them"
         yield f"Mean {a}.{number(9)} ± 0.{number(8)}; the series is {a} {b} {c} {d} {a + b} {b + c} {c + d}."
         yield f"A password should have {a + 8} characters, the private key pair too; e.g. {year}/{year + 1}."
 
@@ -110,7 +145,7 @@ def test_what_is_private_is_found_and_nothing_else() -> None:
         num_missed = sum(missed_kind == kind for missed_kind, _, _ in missed)
         assert found[kind] >= 0.95 * (found[kind] + num_missed), [line for line in missed if line[0] == kind]
     assert found.total() >= 0.95 * (found.total() + len(wrong)), wrong
-    assert len(wrong) <= 0.01 * 40 * 17, wrong
+    assert len(wrong) <= 0.01 * 40 * 20, wrong
 
 
 @pytest.mark.parametrize(
@@ -139,6 +174,19 @@ def test_what_is_private_is_found_and_nothing_else() -> None:
         ("It ends.\n\n14.5.3.2. Managing Oaks\n- 3.2.1.1.\u00a0Ash", None),
         ("see chapitre 1.2.3.4 and Abschnitt 5.6.7.8", None),
         ("-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQ\n-----END PRIVATE KEY-----", "<key>"),
+        ("Tel:+49 30 901820, Tel.:+49 30 901820, Tel:020 7946 0958", "Tel:<phone>, Tel.:<phone>, Tel:<phone>"),
+        ("Phone:212-555-2368 Fax:+33 1 42 68 53 00 tel:+12125552368", "Phone:<phone> Fax:<phone> tel:<phone>"),
+        ("ratio 1:212-555-2368, ISBN 0-306-40615-2, ISSN 0317-8471, ISSN: 0317-8471", None),
+        ("IP:81.2.69.142 client:8.8.8.8:4711", "IP:<ip_address> client:<ip_address>:4711"),
+        ("http://185.12.3.4/ 8.8.8.8/8.8.4.4", "http://<ip_address>/ <ip_address>/<ip_address>"),
+        ("no 81.2.69.142 is banned, no. 1.2.3.4", "no <ip_address> is banned, no. 1.2.3.4"),
+        ("a/8.8.8.8 5:8.8.8.8 /8.8.8.8 http://oak.example/8.8.8.8/", None),
+        ("oak@x.xn--p1ai", "<email>"),
+        ("de89370400440532013000 gb82 west 1234 5698 7654 32", "<iban> <iban>"),
+        (
+            "mysql://root:S3cr3tPassw0rd99@db, ftp://user:password@host",
+            "mysql://root:<key>@db, ftp://user:password@host",
+        ),
         ("password: aaaaaaaaaaaaaaaa1", "password: aaaaaaaaaaaaaaaa1"),
     ],
 )

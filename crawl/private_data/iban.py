@@ -24,8 +24,8 @@ LENGTHS = {
     **dict.fromkeys(("LC",), 32),
     **dict.fromkeys(("RU",), 33),
 }
-START = re.compile(r"(?<![A-Za-z0-9])([A-Z]{2})\d{2}(?=[ \u00a0-]?[A-Z0-9])")
-NEXT = re.compile(r"[ \u00a0-]?([A-Z0-9])")
+START = re.compile(r"(?<![A-Za-z0-9])([A-Za-z]{2})\d{2}(?=[ \u00a0-]?[A-Za-z0-9])")
+NEXT = re.compile(r"[ \u00a0-]?([A-Za-z0-9])")
 
 
 def find(text: str) -> Iterator[tuple[int, int]]:
@@ -35,10 +35,15 @@ def find(text: str) -> Iterator[tuple[int, int]]:
     [(7, 34)]
     """
     for start in START.finditer(text):
-        length = LENGTHS.get(start[1])
+        length = LENGTHS.get(start[1].upper())
         number, end = _read(text, start.start(), length) if length else ("", 0)
-        if number and _remainder(number) == 1:
+        if number and _is_written_as_one(number) and _remainder(number) == 1:
             yield start.start(), end
+
+
+def _is_written_as_one(number: str) -> bool:
+    """Whether it is in capitals, or at least half of it digits: words of small letters are no account."""
+    return number.isupper() or 2 * sum(map(str.isdigit, number)) >= len(number)
 
 
 def _read(text: str, start: int, length: int) -> tuple[str, int]:

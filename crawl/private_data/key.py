@@ -25,6 +25,8 @@ MARKS = ("AKIA", "ASIA", "gh", "glpat-", "xox", "AIza", "k_", "sk-", "hf_", "npm
 PRIVATE_KEY = re.compile(
     r"-----BEGIN ([A-Z ]{0,20}PRIVATE KEY)-----(?:[\sA-Za-z0-9+/=:,]|-(?!----)){20,10000}-----END \1-----"
 )
+# The password in a URL. Source: RFC 3986, section 3.2.1. "user:password" stands in many a manual.
+URL_PASSWORD = re.compile(r"://[^\s/:@]{0,64}:(?=[^\s/@]{0,127}\d)(?=[^\s/@]{0,127}[A-Za-z])([^\s/@]{8,128})@")
 NAMED = re.compile(
     r"(?:api|access|auth|client|secret|private)[ _-]?(?:key|token|secret)|\b(?:secret|passw(?:or)?d|token|bearer)"
 )
@@ -45,6 +47,8 @@ def find(text: str) -> Iterator[tuple[int, int]]:
         yield from (marked.span() for marked in MARKED.finditer(text))
     if "-----BEGIN" in text:
         yield from (key.span() for key in PRIVATE_KEY.finditer(text))
+    if "://" in text:
+        yield from (password.span(1) for password in URL_PASSWORD.finditer(text))
     lowered = text.lower()
     if len(lowered) != len(text) or not any(name in lowered for name in NAMES):
         return

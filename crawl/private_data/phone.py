@@ -6,9 +6,10 @@ from collections.abc import Iterator
 import phonenumbers
 
 # Digits in groups, as people write them: two blanks part columns. Plain digits are no number unless a plus or a word
-# says so.
+# says so. A colon may stand before them where it ends a word, as in "Tel.:030".
 NUMBER = re.compile(
-    r"(?<![\w.,:/@#+(-])(?:\+|00)?(?:\(\+?\d{1,6}\)[ \u00a0-]?)?\d(?:(?!  )[ \u00a0./()\u2010-\u2015-]{0,3}\d){4,16}"
+    r"(?<![\w.,/@#+(-])(?<![^\w.]:)(?<![\d_]:)"
+    r"(?:\+|00)?(?:\(\+?\d{1,6}\)[ \u00a0-]?)?\d(?:(?!  )[ \u00a0./()\u2010-\u2015-]{0,3}\d){4,16}"
     r"(?: ?(?:x|ext\.?) ?\d{1,6})?(?![\w@]|[.,:/-]\d)"
 )
 NAMED = re.compile(
@@ -17,8 +18,12 @@ NAMED = re.compile(
     re.IGNORECASE,
 )
 CONTEXT_CHARACTERS = 24
-# Dates, fractions such as 0.51769849, and what ends in a date, as the size and date of a file do.
-NO_NUMBER = re.compile(r"\d[.,]\d+|(?:.*[^\d.-])?\d{4}([-./])\d{1,2}\1\d{1,2}|\d{1,2}([-./])\d{1,2}\2\d{2,4}")
+# Dates, fractions such as 0.51769849, what ends in a date, as the size and date of a file do, and ISBNs of ten digits.
+NO_NUMBER = re.compile(
+    r"\d[.,]\d+|(?:.*[^\d.-])?\d{4}([-./])\d{1,2}\1\d{1,2}|\d{1,2}([-./])\d{1,2}\2\d{2,4}|\d{1,5}-\d{2,7}-\d{1,7}-\d"
+)
+# What numbers books and magazines.
+NUMBERED = re.compile(r"\b(?:e?ISBN|e?ISSN|ISMN)(?:-?1[03])?\b[^\w\n]{0,4}$", re.IGNORECASE)
 MIN_DIGITS_AFTER_0 = 9
 """Of a number that begins with a 0 on its own, the 0 included: 0 800 123 456 is one, 0 1 5061 are three."""
 
@@ -36,8 +41,13 @@ def find(text: str) -> Iterator[tuple[int, int]]:
     """
     for candidate in NUMBER.finditer(text):
         written = re.split("x|ext", candidate[0])[0].rstrip()
-        named = NAMED.search(text[max(0, candidate.start() - CONTEXT_CHARACTERS) : candidate.start()])
-        if not NO_NUMBER.fullmatch(written) and _is_in_a_plan(written, named is not None):
+        before = text[max(0, candidate.start() - CONTEXT_CHARACTERS) : candidate.start()]
+        named = NAMED.search(before)
+        if (
+            not NUMBERED.search(before)
+            and not NO_NUMBER.fullmatch(written)
+            and _is_in_a_plan(written, named is not None)
+        ):
             yield candidate.span()
 
 
