@@ -44,12 +44,12 @@ _NEVER_OPEN = frozenset(
 )
 
 
-def is_too_deep(markup: str) -> bool:
+def is_nested_too_deeply(markup: str) -> bool:
     """Return whether a page has so many elements inside one another that parsing it would take too long.
 
-    >>> is_too_deep("<div>" * 40_000)
+    >>> is_nested_too_deeply("<div>" * 40_000)
     True
-    >>> is_too_deep("<div></div>" * 40_000)
+    >>> is_nested_too_deeply("<div></div>" * 40_000)
     False
     """
     num_tags = markup.count("<")

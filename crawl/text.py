@@ -4,7 +4,6 @@ Two passes: a quick look at every page tells what is not worth a closer one; onl
 thorough extraction, and its text is judged again.
 """
 
-import codecs
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -13,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from lxml import html
 
 from crawl.clocked import TookTooLongError, call_within
-from crawl.encoding import decode_page
+from crawl.encoding import decode_page, is_utf_16
 from crawl.language import document_language, judge_language
 from crawl.main_text import extract_main_text, tidy
-from crawl.nesting import is_too_deep
+from crawl.nesting import is_nested_too_deeply
 from crawl.page_tree import parse_page
 from crawl.private_data import redact
 from crawl.quick_text import read_quickly
@@ -61,15 +60,15 @@ class CleanText:
 def clean_page(payload: bytes, url: str, charset: str | None, settings: TextSettings) -> CleanText | Verdict:
     """Return the main text of an HTML page, with its title and language.
 
-    `charset` is the one in the Content-Type header. Rejects `too_many_bytes`, `not_text`, `too_deep`, `no_text`,
-    `too_many_nodes`, `other_language` and whatever `crawl.text_rules` finds; fails as `took_too_long`.
+    `charset` is the one in the Content-Type header. Rejects `too_many_bytes`, `not_text`, `nested_too_deeply`,
+    `no_text`, `too_many_nodes`, `other_language` and whatever `crawl.text_rules` finds; fails as `took_too_long`.
     """
-    verdict = _judge_bytes(payload, settings)
+    verdict = _judge_bytes(payload, charset, settings)
     if verdict:
         return verdict
     markup = decode_page(payload, charset)
-    if is_too_deep(markup):
-        return Verdict("rejected", "too_deep", "elements inside one another")
+    if is_nested_too_deeply(markup):
+        return Verdict("rejected", "nested_too_deeply", "elements inside one another")
     if settings.extractor != "best":
         page = read_quickly(markup)
         language = _language_tag(page.language)
@@ -104,10 +103,10 @@ def judge_rest(text: str, language: str, settings: TextSettings) -> str | Verdic
     return judge_stop_words(measure(kept), language, quality) or kept
 
 
-def _judge_bytes(payload: bytes, settings: TextSettings) -> Verdict | None:
+def _judge_bytes(payload: bytes, charset: str | None, settings: TextSettings) -> Verdict | None:
     if len(payload) > settings.max_bytes:
         return Verdict("rejected", "too_many_bytes", f"{len(payload)} > {settings.max_bytes}")
-    if payload.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    if is_utf_16(payload, charset):
         return None
     binary = BINARY_BYTES.search(payload[:NUM_HEADER_BYTES])
     return Verdict("rejected", "not_text", f"byte 0x{binary[0].hex()} at {binary.start()}") if binary else None

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from crawl.nesting import is_too_deep
+from crawl.nesting import is_nested_too_deeply
 from crawl.text import CleanText, clean_page
 from crawl.text_rules import RuleSettings
 from crawl.text_settings import Extractor, TextSettings
@@ -51,7 +51,7 @@ def test_a_long_page_gives_the_same_text_under_the_clock_as_without(monkeypatch:
 def test_a_page_nested_too_deeply_is_rejected_unparsed(markup: str, extractor: Extractor) -> None:
     began = time.process_time()
     found = clean_page(markup.encode(), URL, "utf-8", TextSettings(extractor, NO_RULES))
-    assert found == Verdict("rejected", "too_deep", "elements inside one another")
+    assert found == Verdict("rejected", "nested_too_deeply", "elements inside one another")
     assert time.process_time() - began < 1
 
 
@@ -65,7 +65,7 @@ def test_a_page_nested_too_deeply_is_rejected_unparsed(markup: str, extractor: E
     ids=["closed", "formatting alike", "formatting in tables"],
 )
 def test_a_long_page_is_not_too_deep(markup: str) -> None:
-    assert not is_too_deep(markup)
+    assert not is_nested_too_deeply(markup)
 
 
 @pytest.mark.parametrize("extractor", ["fast", "best"])
