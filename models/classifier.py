@@ -1,7 +1,7 @@
 """Train a classifier on sorted examples: how likely is it that a picture shows a tree, or that a text is good?
 
     python -m models.classifier PHOTOS --topic tree --out RUN       PHOTOS/tree/*.jpg against all other folders
-    python -m models.classifier TEXTS --topic good --out RUN --penalty 1e-4    TEXTS/good/*.txt or good.jsonl, .parquet
+    python -m models.classifier TEXTS --topic good --out RUN        TEXTS/good/*.txt or good.jsonl, .parquet
     python -m models.classifier judge RUN/head.json PICTURE…        what a trained one says, one line each
 
 This is logistic regression. An example has features x, a row of D numbers of which the last is always 1, and a label:
@@ -58,13 +58,17 @@ from models.labelled import (
 )
 from models.ngrams import ngram_matrix
 from models.runs import Interruption, RunError, RunFolder, exit_status
-from models.settings import parse_settings, refuse_below
+from models.scaling import scaled, scaling
+from models.settings import is_number, parse_settings, refuse_below
 from models.threads import one_thread
 
 HEAD, CALIBRATION = "head.json", "calibration.png"
 
 SIDES = {"efficientnet-lite0": SIDE, "pixels": 32, "ngrams": 0}
 """Side in pixels to which pictures are scaled for each kind of features, unless told otherwise."""
+
+PENALTIES = {"efficientnet-lite0": 0.01, "pixels": 0.01, "ngrams": 1e-4}
+"""λ for each kind of features, unless told otherwise."""
 
 POWER_STEPS = 30
 """Steps toward the largest eigenvalue; 5 % are added for what may be missing."""
@@ -81,9 +85,7 @@ class Settings:
         "auto"
     )
     side: Annotated[int, "side in pixels that pictures are scaled to; 0: 224 for the network, 32 for pixels"] = 0
-    penalty: Annotated[float, "λ: how much long weights cost; texts, whose features are many and small, take 1e-4"] = (
-        0.01
-    )
+    penalty: Annotated[str, "λ: how much long weights cost; auto: 1e-4 for ngrams, which are many, else 0.01"] = "auto"
     tolerance: Annotated[float, "how far above the lowest possible loss is near enough"] = 1e-7
     max_steps: Annotated[int, "steps down the gradient, if it takes so many"] = 100_000
     held_out: Annotated[float, "share of the examples to judge by, near duplicates together"] = 0.2
@@ -98,7 +100,9 @@ class Settings:
             raise ValueError(f"--features {self.features}: must be one of {', '.join(known)}")
         refuse_below(1, self, ("max_steps", "report_steps"))
         refuse_below(0, self, ("seed", "side"))
-        refuse_below(1e-12, self, ("penalty", "tolerance"))
+        refuse_below(1e-12, self, ("tolerance",))
+        if self.penalty != "auto" and not is_number(self.penalty, 1e-12):
+            raise ValueError(f"--penalty {self.penalty}: must be auto, or 1e-12 or more")
         if not 0 < self.held_out < 1:
             raise ValueError(f"--held-out {self.held_out}: must be above 0 and below 1")
 
@@ -167,8 +171,9 @@ def train(
     w = torch.zeros(x.shape[1] + 1, dtype=torch.float64)
     ahead = w.clone()
     step = 0
-    curvature = 1.05 * largest_eigenvalue(x) / (4 * len(y)) + settings.penalty
-    momentum = (1 - (settings.penalty / curvature) ** 0.5) / (1 + (settings.penalty / curvature) ** 0.5)
+    penalty = PENALTIES[data.kind] if settings.penalty == "auto" else float(settings.penalty)
+    curvature = 1.05 * largest_eigenvalue(x) / (4 * len(y)) + penalty
+    momentum = (1 - (penalty / curvature) ** 0.5) / (1 + (penalty / curvature) ** 0.5)
     if goes_on:
         state = run.load()
         w, ahead, step = state["weights"], state["ahead"], state["step"]
@@ -178,8 +183,8 @@ def train(
     # Loop
     started = saved_at = time.monotonic()
     while True:
-        loss, slope = loss_and_gradient(ahead, x, y, settings.penalty)
-        gap = float(slope @ slope) / (2 * settings.penalty)
+        loss, slope = loss_and_gradient(ahead, x, y, penalty)
+        gap = float(slope @ slope) / (2 * penalty)
         if step % settings.report_steps == 0 or gap < settings.tolerance:
             seconds = round(time.monotonic() - started, 3)
             run.report({"step": step, "seconds": seconds, "train": float(loss), "gap": gap})
@@ -295,19 +300,6 @@ def largest_eigenvalue(x: Tensor) -> float:
         z = x @ (v[:-1] / length) + v[-1] / length
         v = torch.cat([x.T @ z, z.sum()[None]])
     return float(v.norm())
-
-
-def scaling(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation of each feature, float64 (D,); of sparse ones 0 and 1: they stay sparse."""
-    if x.is_sparse:
-        return torch.zeros(x.shape[1], dtype=torch.float64), torch.ones(x.shape[1], dtype=torch.float64)
-    scale, mean = torch.std_mean(x.double(), 0)
-    return mean, torch.where(scale > 1e-6, scale, 1)
-
-
-def scaled(x: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-    """Return features (N, D) as float64 of mean 0 and deviation 1, which the gradient descends much faster."""
-    return x.double() if x.is_sparse else (x.double() - mean) / scale
 
 
 def design(kind: str, side: int, examples: Sequence[Example]) -> Tensor:

@@ -5,6 +5,7 @@ Each field is annotated with what `--help` says of it: `seed: Annotated[int, "of
 
 import argparse
 import dataclasses
+import math
 import typing
 from collections.abc import Sequence
 from typing import TypeVar
@@ -51,3 +52,11 @@ def refuse_below(minimum: float, settings: object, names: Sequence[str]) -> None
     for name in names:
         if getattr(settings, name) < minimum:
             raise ValueError(f"--{name.replace('_', '-')} {getattr(settings, name)}: must be {minimum} or more")
+
+
+def is_number(written: str, minimum: float) -> bool:
+    """Return whether it is the decimal of a finite number that is `minimum` or more."""
+    try:
+        return minimum <= float(written) < math.inf
+    except ValueError:
+        return False

@@ -18,6 +18,7 @@ from models.judging import area_under_curve, calibration_error, judge
 from models.labelled import find_examples, held_out, near_duplicates
 from models.ngrams import ngram_features, ngram_matrix
 from models.runs import RunFolder
+from models.scaling import scaled, scaling
 from models.threads import one_thread
 
 GOOD = ("the old oak stands", "a tall elm grows", "the ash is in leaf", "a young beech bends", "the lime is in flower")
@@ -76,9 +77,9 @@ def test_the_loss_is_that_of_newtons_method(tmp_path: Path, penalty: float):
     results = train(folder, tmp_path / "run", *chosen)
     examples = find_examples(folder, "leaf")
     features = classifier.design("pixels", 4, examples)
-    first = near_duplicates(classifier.scaled(features, *classifier.scaling(features)), 0.8)
+    first = near_duplicates(scaled(features, *scaling(features)), 0.8)
     rows = torch.from_numpy(np.flatnonzero(~held_out(examples, first, 0.2, 0)))
-    x = classifier.scaled(features[rows], *classifier.scaling(features[rows])).numpy()
+    x = scaled(features[rows], *scaling(features[rows])).numpy()
     y = np.array([float(examples[row].is_topic) for row in rows.tolist()])
     lowest = newton(x, y, penalty)
     assert lowest < 0.69
@@ -159,6 +160,22 @@ def test_pictures_are_told_apart_and_the_plots_are_there(tmp_path: Path, capsys:
     scores = [float(line.split()[0]) for line in capsys.readouterr().out.splitlines()]
     assert scores[0] > 0.9
     assert max(scores[1:]) < 0.1
+
+
+@pytest.mark.parametrize(("features", "penalty"), [("ngrams", "1e-4"), ("pixels", "0.01")])
+def test_the_penalty_suits_the_features_unless_told(tmp_path: Path, features: str, penalty: str):
+    folder = sorted_texts(tmp_path / "sorted") if features == "ngrams" else sorted_pictures(tmp_path / "sorted")
+    chosen = ["--topic", "good" if features == "ngrams" else "leaf", "--features", features]
+    left_out = train(folder, tmp_path / "left-out", *chosen)
+    assert left_out == train(folder, tmp_path / "told", *chosen, "--penalty", penalty)
+    assert left_out != train(folder, tmp_path / "other", *chosen, "--penalty", "0.001")
+
+
+def test_a_head_of_texts_is_calibrated_unless_told_otherwise(tmp_path: Path):
+    held_out = train(sorted_texts(tmp_path / "sorted"), tmp_path / "run", "--topic", "good")["held_out"]
+    assert isinstance(held_out, dict)
+    assert held_out["accuracy"] == 1.0
+    assert held_out["calibration_error"] < 0.1
 
 
 def test_good_texts_are_told_from_bad_ones(tmp_path: Path):
@@ -264,7 +281,9 @@ def test_what_cannot_be_learnt_from_is_refused_in_a_line(
     [
         (["--features", "smell"], "--features smell: must be one of auto, efficientnet-lite0, pixels, ngrams"),
         (["--held-out", "1"], "--held-out 1.0: must be above 0 and below 1"),
-        (["--penalty", "0"], "--penalty 0.0: must be 1e-12 or more"),
+        (["--penalty", "0"], "--penalty 0: must be auto, or 1e-12 or more"),
+        (["--penalty", "little"], "--penalty little: must be auto, or 1e-12 or more"),
+        (["--penalty", "nan"], "--penalty nan: must be auto, or 1e-12 or more"),
     ],
 )
 def test_impossible_settings_are_a_matter_of_usage(
