@@ -83,7 +83,14 @@ class WordTokenizer:
         return (UNKNOWN, END)[token_id] if token_id < 2 else self.words[token_id - 2] or UNKNOWN
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Return readable text: no space before closing punctuation, nor after an opening bracket."""
+        """Return readable text: no space before closing punctuation, nor after an opening bracket.
+
+        Of a text's ids without `<unk>` and `<eos>` it has those ids again; its white space may be another than the
+        text's, which is written in NFC.
+
+        >>> WordTokenizer(("oak", ".")).decode([2, 3])
+        'oak.'
+        """
         words = [self.token(int(token_id)) for token_id in ids]
         return " ".join(words).replace(" \n", "\n").replace("\n ", "\n") if self.spaced else join_words(words)
 

@@ -71,6 +71,20 @@ def test_known_words_make_a_round_trip_through_ids(text: str) -> None:
     assert tokenizer.decode(ids) == join_words(words)
 
 
+@given(TEXTS, st.booleans(), st.booleans())
+@example("  an oak ,\n\n\n  an ash", False, False)
+def test_the_text_of_ids_has_the_same_ids_again(text: str, lower_case: bool, spaced: bool) -> None:
+    words = build_vocabulary(Counter(split_words(text, lower_case, spaced)), max_words=10_000)
+    tokenizer = WordTokenizer(words, lower_case, spaced)
+    ids = tokenizer.encode(text)
+    assert tokenizer.encode(tokenizer.decode(ids)).tolist() == ids.tolist()
+
+
+def test_white_space_that_parts_no_words_does_not_come_back() -> None:
+    tokenizer = WordTokenizer(("an", "oak", ",", "\n\n", "ash", "."))
+    assert tokenizer.decode(tokenizer.encode("  an oak ,\n\n\n  an\tash .")) == "an oak,\n\nan ash."
+
+
 @given(st.text(st.characters(codec="utf-8")))
 def test_bytes_make_a_round_trip(text: str) -> None:
     tokenizer = ByteTokenizer()
