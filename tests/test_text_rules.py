@@ -206,6 +206,9 @@ def test_c4_asks_for_sentences(settings: RuleSettings, text: str, expected: str 
     [
         ("Oak trees stand there.", "", "Oak trees stand there."),
         ("Oaks stand.", "", ""),
+        ("- Oaks stand.", "", ""),
+        ("Oaks | stand.", "", ""),
+        ("- Oak trees stand there still.", "- Oak trees stand there still.", "- Oak trees stand there still."),
         ("The oak stands there still", "", "The oak stands there still"),
         ("The oak stands there still...", "", "The oak stands there still..."),
         ('He said "the oak stands"', 'He said "the oak stands"', 'He said "the oak stands"'),

@@ -7,14 +7,15 @@ mark. Its list of bad words is not part of either here.
 
 Source: Raffel et al. 2020, "Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer"
 (JMLR 21), section 2.2; its code (tensorflow_datasets, `text/c4_utils.py`) for policies, citations and the longest word;
-datatrove's `C4QualityFilter` as FineWeb calls it for the common variant.
+datatrove's `C4QualityFilter` as FineWeb calls it for the common variant. Both part words by white space; here a lone
+`-` or `|`, which main-text extraction writes before an item and between cells, is no word, as in the other rules.
 """
 
 import re
 from dataclasses import dataclass
 from typing import Self
 
-from crawl.text_rules.measured import Measured, reject_below
+from crawl.text_rules.measured import Measured, reject_below, split_words
 from crawl.text_rules.sentences import SENTENCE_END, count_sentence_ends
 from crawl.verdict import Verdict
 
@@ -97,7 +98,7 @@ def count_sentences(line: str) -> int:
 
 def _clean_line(line: str, settings: C4) -> str:
     """Return the line without citations, indentation kept, or "" where it is left out."""
-    words = line.split()
+    words = split_words(line)
     if len(words) < settings.min_words_per_line or max(map(len, words), default=0) > settings.max_word_length:
         return ""
     if settings.citations and "[" in line:

@@ -36,8 +36,16 @@ def measure(text: str) -> Measured:
     """
     lines = [stripped for line in text.split("\n") if (stripped := line.strip())]
     paragraphs = [paragraph for paragraph in PARAGRAPH_BREAK.split(text.strip()) if paragraph]
-    words = [word for word in text.split() if word not in LAYOUT_SIGNS]
-    return Measured(text, words, lines, paragraphs)
+    return Measured(text, split_words(text), lines, paragraphs)
+
+
+def split_words(text: str) -> list[str]:
+    """Return the words of a text, as all rules count them.
+
+    >>> split_words("- An oak-tree | 30 m.")
+    ['An', 'oak-tree', '30', 'm.']
+    """
+    return [word for word in text.split() if word not in LAYOUT_SIGNS]
 
 
 def divide(part: float, whole: float) -> float:
