@@ -35,6 +35,7 @@ def rejected(reason: str, detail: str) -> Verdict:
         ("as " * 30 + "oaks " * 30, None),
         ("as " * 30 + "ash " * 30, rejected("words_too_short", "2.5 < 3")),
         ("hornbeams! " * 60, None),
+        ("木は庭に立ち、秋に実を落とす。\n" * 60, rejected("words_too_long", "15 > 10")),  # no blanks between words
         ("hornbeams!! " * 60, rejected("words_too_long", "11 > 10")),
         ("tree " * 80 + "1800 " * 20, None),
         ("tree " * 79 + "1800 " * 21, rejected("too_few_alphabetic_words", "0.79 < 0.8")),

@@ -2,6 +2,10 @@
 
 Source: Rae et al. 2021, "Scaling Language Models: Methods, Analysis & Insights from Training Gopher", appendix A1.1,
 for every rule and number here. A word is what stands between white space.
+
+The numbers are those of a corpus of English. Prose that puts no blanks between words, as Japanese, Chinese and Thai,
+has few and long "words" by this count: by the defaults it is rejected as `too_few_words` or `words_too_long`. Who wants
+such prose raises `max_mean_word_length` and lowers `min_words`, or leaves this family out.
 """
 
 from collections.abc import Mapping
