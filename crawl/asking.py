@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,7 +12,7 @@ from crawl.gates import Gate, Pauses
 from crawl.http import FetchError
 from crawl.response import Response, retry_delay_s
 from crawl.robots import MAX_ROBOTS_BYTES, MAX_ROBOTS_REDIRECTS, Robots, parse_robots
-from crawl.settings import FetchSettings
+from crawl.settings import PRODUCT, FetchSettings
 from crawl.urls import host_of, origin_of, port_of
 from crawl.visit import redirect_location
 
@@ -152,13 +152,15 @@ class Asker:
             self._robots[origin] = (now, robots)
         return robots
 
-    def slow_down(self, host: str, delay_s: float) -> None:
-        """Make the pauses on a host at least that long, in seconds; the one that has begun too."""
-        self._gate(host).slow_down(delay_s)
-
-    def held_s(self, host: str) -> float:
-        """Return for how many seconds a host said that it is not to be asked."""
-        return self._gate(host).held_s
+    def refusal(self, host: str) -> FetchError | None:
+        """Return why a host is not asked now, which wants longer pauses than we wait; None where it may be asked."""
+        gate, longest_s = self._gate(host), max(self._settings.delay_s, self._settings.max_delay_s)
+        accepted = f"the longest accepted is {longest_s:g} s"
+        if gate.delay_s > longest_s:
+            return FetchError("crawl_delay_too_long", f"robots.txt asks for {gate.delay_s:g} s; {accepted}")
+        if gate.held_s > longest_s:
+            return FetchError("retry_after_too_long", f"the host asks for {gate.held_s:.0f} s; {accepted}")
+        return None
 
     def forget(self, host: str) -> None:
         """Let go of what was kept for a host that is not visited any more in this round.
@@ -172,6 +174,11 @@ class Asker:
             self._gates.pop(each, None)
         for origin in [origin for origin in self._robots if host_of(origin) == host]:
             del self._robots[origin]
+
+    def _slow_down(self, hosts: Iterable[str], delay_s: float) -> None:
+        """Make the pauses on hosts at least that long, in seconds; those that have begun too."""
+        for host in hosts:
+            self._gate(host).slow_down(delay_s)
 
     def _gate(self, host: str) -> Gate:
         if host not in self._gates:
@@ -190,12 +197,12 @@ class Asker:
             yield
 
     async def _ask_robots(self, url: str) -> Robots | FetchError:
+        first_host = host_of(url)
         for _ in range(MAX_ROBOTS_REDIRECTS + 1):
             if not self._is_ours(host_of(url)):
                 raise NotOursError(host_of(url))
-            held_s = self.held_s(host_of(url))
-            if held_s > max(self._settings.delay_s, self._settings.max_delay_s):
-                return FetchError("retry_after_too_long", f"robots.txt: {host_of(url)} asks for {held_s:.0f} s")
+            if (refusal := self.refusal(host_of(url))) is not None:
+                return FetchError(refusal.reason, f"robots.txt at {host_of(url)}: {refusal.detail}")
             answer = await self.ask(
                 url,
                 accept="text/plain,*/*;q=0.5",
@@ -207,7 +214,10 @@ class Asker:
                 return FetchError(answer.outcome.reason, f"robots.txt: {answer.outcome.detail}")
             location = redirect_location(answer.outcome, url)
             if location is None:
-                return _robots_of(answer.outcome)
+                robots = _robots_of(answer.outcome)
+                if isinstance(robots, Robots):
+                    self._slow_down({first_host, host_of(url)}, robots.decide(PRODUCT, url).delay_s or 0.0)
+                return robots
             url = location
         return FetchError("robots_unavailable", f"robots.txt: more than {MAX_ROBOTS_REDIRECTS} redirects")
 

@@ -174,10 +174,8 @@ class HostVisits:
         stated = Asked(robots_rule=rule, site_signals=site_signals)
         if (opted_out := opted_out_unasked(target, stated, self._settings.opt_outs)) is not None:
             return opted_out
-        held_s, longest_s = self._asker.held_s(self._name), self._settings.max_delay_s
-        if held_s > longest_s:
-            detail = f"the host asks for {held_s:.0f} s; the longest accepted is {longest_s:g} s"
-            return unasked(target, "failed", "retry_after_too_long", detail, Asked(robots_rule=rule))
+        if (refusal := self._asker.refusal(self._name)) is not None:
+            return unanswered(target, refusal, Asked(robots_rule=rule))
         earlier = self._earlier.get(target.url)
         answer = await self._ask(target, earlier)
         asked = Asked(answer.attempts, rule, timestamp(), site_signals)
@@ -220,13 +218,9 @@ class HostVisits:
         if self._sitemaps is None:
             self._sitemaps = self._sitemap_links(robots, origin_of(target.url))
         decision = robots.decide(PRODUCT, target.url)
-        asked, delay_s = Asked(robots_rule=decision.rule), decision.delay_s or 0.0
         if not decision.allowed:
+            asked = Asked(robots_rule=decision.rule)
             return unasked(target, "rejected", "robots_disallowed", decision.rule, asked), decision.rule
-        if delay_s > self._settings.max_delay_s:
-            detail = f"robots.txt asks for {delay_s:g} s; the longest accepted is {self._settings.max_delay_s:g} s"
-            return unasked(target, "failed", "crawl_delay_too_long", detail, asked), decision.rule
-        self._asker.slow_down(self._name, delay_s)
         return None, decision.rule
 
     def _sitemap_links(self, robots: Robots, origin: str) -> tuple[LinkRow, ...]:
