@@ -1,5 +1,8 @@
 """Asks APIs and stores that a recipe names: one request at a time, bounded in bytes and seconds, backing off when told.
 
+What a server asks for with Retry-After holds for whatever is asked of it next. Where that is longer than we wait, it is
+not asked at all: `LeftAloneError`.
+
 Redirects are not followed. A name is resolved once for each request, every answer is checked, and the connection goes
 to an address that was checked, as everywhere; proxies named by the environment are not used.
 """
@@ -14,13 +17,14 @@ from urllib.parse import urlsplit
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 
 from crawl.addresses import AddressRefusedError, HostNameError, check_url, resolve_checked
+from crawl.held import HELD_IN_PROCESS, Held
 from crawl.http import FetchError
+from crawl.pinned import pinned_session
 from crawl.response import retry_delay_s
 from crawl.settings import FetchSettings
-from crawl.tls import tls_context, tls_reason
+from crawl.tls import tls_reason
 from crawl.urls import host_of, port_of
 
 Params = Mapping[str, str | Sequence[str]]
@@ -43,6 +47,14 @@ class ApiAnswer(NamedTuple):
     body: bytes
 
 
+class LeftAloneError(FetchError):
+    """A server that asked to be left alone for longer than we wait; nothing else that it holds can be had either."""
+
+    def __init__(self, url: str, held_s: float, longest_s: float) -> None:
+        detail = f"{url}: its server asks for {held_s:.0f} s; the longest accepted is {longest_s:g} s"
+        super().__init__("retry_after_too_long", detail)
+
+
 class _NotNowError(FetchError):
     """A fault that may pass; `retry_after` is what the answer said of it, None where it said nothing."""
 
@@ -51,7 +63,9 @@ class _NotNowError(FetchError):
         self.retry_after = retry_after
 
 
-def request_json(endpoint: str, params: Params, settings: FetchSettings) -> dict[str, Any]:
+def request_json(
+    endpoint: str, params: Params, settings: FetchSettings, held: Held = HELD_IN_PROCESS
+) -> dict[str, Any]:
     """Return the JSON object an API answers, asked no faster than `settings.delay_s` allows.
 
     MediaWiki's "maxlag" error is asked again like the faults of `request_bytes`; arguments and errors are the same.
@@ -69,11 +83,16 @@ def request_json(endpoint: str, params: Params, settings: FetchSettings) -> dict
             raise _NotNowError("api_overloaded", str(error.get("info", "maxlag")))
         return found
 
-    return _ask_patiently(ask, settings)
+    return _ask_patiently(ask, endpoint, settings, held)
 
 
 def request_bytes(
-    endpoint: str, params: Params, statuses: Collection[int], settings: FetchSettings, max_bytes: int = _MAX_BYTES
+    endpoint: str,
+    params: Params,
+    statuses: Collection[int],
+    settings: FetchSettings,
+    held: Held = HELD_IN_PROCESS,
+    max_bytes: int = _MAX_BYTES,
 ) -> ApiAnswer:
     """Return what an API answers, asked no faster than `settings.delay_s` allows.
 
@@ -85,17 +104,21 @@ def request_bytes(
         params: query parameters.
         statuses: HTTP statuses that are answers.
         settings: user agent, time-outs, delays and number of attempts.
+        held: what servers asked for, read and written.
         max_bytes: decoded bytes the body may have.
 
     Raises:
-        FetchError: no usable answer came after `settings.max_attempts` requests, or the server asked for a longer
-            pause than `settings.max_delay_s`: reason "http_503" and the like, "connection_failed", "timeout",
-            "dns_failed", "bad_host_name", "address_refused", one of `crawl.tls.tls_reason`, or "too_many_bytes".
+        LeftAloneError: the server asks, or has asked before, for a longer pause than `settings.max_delay_s`.
+        FetchError: no usable answer came after `settings.max_attempts` requests: reason "http_503" and the like,
+            "connection_failed", "timeout", "dns_failed", "bad_host_name", "address_refused", one of
+            `crawl.tls.tls_reason`, or "too_many_bytes".
     """
-    return _ask_patiently(lambda: _ask(endpoint, params, settings, statuses, max_bytes), settings)
+    return _ask_patiently(lambda: _ask(endpoint, params, settings, statuses, max_bytes), endpoint, settings, held)
 
 
-def request_range(url: str, offset: int, num_bytes: int, settings: FetchSettings) -> bytes:
+def request_range(
+    url: str, offset: int, num_bytes: int, settings: FetchSettings, held: Held = HELD_IN_PROCESS
+) -> bytes:
     """Return bytes from the middle of a file, exactly as many as asked for and as they are stored.
 
     Args:
@@ -103,6 +126,7 @@ def request_range(url: str, offset: int, num_bytes: int, settings: FetchSettings
         offset: where they begin.
         num_bytes: how many, at least 1.
         settings: as in `request_bytes`, whose patience is the same.
+        held: as there.
 
     Raises:
         FetchError: as `request_bytes`; "bad_range" where the answer is not the range asked for, and "incomplete_body"
@@ -124,26 +148,43 @@ def request_range(url: str, offset: int, num_bytes: int, settings: FetchSettings
             raise _NotNowError("incomplete_body", f"{url}: {len(body)} of {num_bytes} bytes at {offset} came")
         return body
 
-    return _ask_patiently(ask, settings)
+    return _ask_patiently(ask, url, settings, held)
 
 
-def _ask_patiently(ask: Callable[[], _Result], settings: FetchSettings) -> _Result:
+def _ask_patiently(ask: Callable[[], _Result], url: str, settings: FetchSettings, held: Held) -> _Result:
     """Return what asking brings, asking again over faults that may pass.
 
     Raises:
+        LeftAloneError: the server is not to be asked for longer than we wait.
         FetchError: the last fault.
     """
+    server = f"{host_of(url)}:{port_of(url)}"
     delay_s = settings.delay_s
     attempts = 0
     while True:
         attempts += 1
-        time.sleep(delay_s)
+        time.sleep(max(delay_s, _held_s(url, server, settings, held)))
         try:
             return ask()
         except _NotNowError as error:
-            delay_s = retry_delay_s(error.retry_after, settings.delay_s * 2**attempts, time.time())
+            now = time.time()
+            held.hold(server, now + retry_delay_s(error.retry_after, 0.0, now))
+            _held_s(url, server, settings, held)
+            delay_s = settings.delay_s * 2**attempts
             if attempts >= settings.max_attempts or delay_s > settings.max_delay_s:
                 raise
+
+
+def _held_s(url: str, server: str, settings: FetchSettings, held: Held) -> float:
+    """Return for how many seconds a server is not to be asked; not above 0 where it may be.
+
+    Raises:
+        LeftAloneError: they are more than we wait.
+    """
+    held_s, longest_s = held.until(server) - time.time(), max(settings.delay_s, settings.max_delay_s)
+    if held_s > longest_s:
+        raise LeftAloneError(url, held_s, longest_s)
+    return held_s
 
 
 def _ask(
@@ -162,7 +203,7 @@ def _exchange(
     address, port = _checked_address(url, settings)
     try:
         with (
-            _session(host_of(url), address, port) as session,
+            pinned_session(host_of(url), address, port) as session,
             session.get(
                 url,
                 params=dict(params),
@@ -196,37 +237,6 @@ def _checked_address(url: str, settings: FetchSettings) -> tuple[str, int]:
     except OSError as error:
         raise FetchError("dns_failed", f"{url}: {error}") from error
     return address, port
-
-
-def _session(host: str, address: str, port: int) -> requests.Session:
-    session = requests.Session()
-    session.trust_env = False
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, _PinnedAdapter(host, address, port))
-    return session
-
-
-class _PinnedAdapter(HTTPAdapter):
-    """Connects to one address, whatever the name resolves to by now; the certificate must be the name's."""
-
-    def __init__(self, host: str, address: str, port: int) -> None:
-        super().__init__()
-        self._host, self._address, self._port = host, address, port
-
-    def get_connection_with_tls_context(
-        self, request: requests.PreparedRequest, verify: object, proxies: object = None, cert: object = None
-    ) -> urllib3.HTTPConnectionPool:
-        """Return connections to the pinned address."""
-        scheme = urlsplit(request.url or "").scheme
-        # `assert_hostname` must not be given: urllib3 would then switch the check off in the context itself.
-        tls = {"ssl_context": tls_context(), "server_hostname": self._host} if scheme == "https" else {}
-        pool: urllib3.HTTPConnectionPool = self.poolmanager.connection_from_host(
-            self._address, self._port, scheme, pool_kwargs=tls
-        )
-        return pool
-
-    def cert_verify(self, conn: object, url: object, verify: object, cert: object) -> None:
-        """Leave verifying to the context; loading certificates into it again for each connection takes a while."""
 
 
 def _check_status(answer: requests.Response, url: str, statuses: Collection[int]) -> None:

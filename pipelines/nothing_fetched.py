@@ -15,6 +15,7 @@ _WOULD_DO = {
     "dns_failed": "check the spelling, and the network",
     "http_429": "it is asked for too much; run again later",
     "redirected": "put the address it leads to under the seeds",
+    "retry_after_too_long": "run again when that time is over; what is finished is kept",
     "robots_disallowed": "the site asks not to be crawled; choose another",
     "timeout": "run again later, or raise crawl.timeout_s",
     "too_many_bytes": "raise crawl.max_page_bytes",
