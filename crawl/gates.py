@@ -95,6 +95,7 @@ class Gate:
         """Make all pauses at least so long, in seconds; the one that has begun too."""
         if delay_s > self._delay_s:
             self._delay_s = delay_s
+            self._longest_s = max(self._longest_s, delay_s)
             self._note()
 
     def hold(self, delay_s: float) -> None:
