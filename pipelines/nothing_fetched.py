@@ -9,6 +9,7 @@ MAX_TOLD = 5
 _WOULD_DO = {
     "api_error": "check what the source asks for",
     "address_refused": "if that machine is yours, name the host under crawl.allow_hosts",
+    "bad_range": "its server sends other bytes than those asked for; put the file elsewhere",
     "bad_json": "check the address of its API",
     "connection_failed": "is the server up? run again when it is",
     "crawl_delay_too_long": "raise crawl.max_delay_s",

@@ -13,10 +13,11 @@ from fastwarc.warc import ArchiveIterator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawl.api import ApiAnswer, request_bytes, request_range
+from crawl.api import ApiAnswer, request_bytes
 from crawl.commoncrawl import CommonCrawlSettings, IndexedRecord, fetch_record, find_records
 from crawl.damage import Damage
 from crawl.http import FetchError
+from crawl.ranges import request_range
 from crawl.settings import FetchSettings
 from crawl.urls import canonical_url
 from tests.cdx_server import CRAWLS, CommonCrawl, Said, serve_common_crawl

@@ -5,12 +5,14 @@ import io
 import json
 from collections.abc import Iterator
 
-from crawl.api import LeftAloneError, request_bytes, request_range
+from crawl.api import request_bytes
 from crawl.archive_stream import ArchiveError, Place
 from crawl.archived_answer import read_answer
 from crawl.commoncrawl import CommonCrawlSettings, IndexedRecord, fetch_record, find_records
 from crawl.damage import Damage
+from crawl.exchange import LeftAloneError
 from crawl.http import FetchError
+from crawl.ranges import request_range
 from crawl.records import Kind, LinkRow
 from crawl.response import Response
 from crawl.warc_reader import iso_of_digits
