@@ -14,6 +14,7 @@ _WOULD_DO = {
     "connection_failed": "is the server up? run again when it is",
     "crawl_delay_too_long": "raise crawl.max_delay_s",
     "dns_failed": "check the spelling, and the network",
+    "host_down": "is the server up? run again when it is",
     "http_429": "it is asked for too much; run again later",
     "redirected": "put the address it leads to under the seeds",
     "retry_after_too_long": "run again when that time is over; what is finished is kept",
