@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypedDict, Unpack
 from weakref import WeakValueDictionary
 
 from crawl.gates import Gate, Pauses
@@ -29,6 +29,16 @@ class AskingOverError(Exception):
 
 class NotOursError(Exception):
     """What is to be asked next is another's host, for now; the message names it."""
+
+
+class _How(TypedDict):
+    """What `Fetcher.fetch` takes besides the URL."""
+
+    accept: str
+    max_bytes: int
+    is_body_wanted: Callable[[Response], bool]
+    cut: bool
+    conditions: Mapping[str, str] | None
 
 
 class Fetcher(Protocol):
@@ -112,31 +122,41 @@ class Asker:
         attempts = 0
         while True:
             attempts += 1
-            async with gate.turn(), self._room_at(url):
-                if not self._may_ask():
-                    raise AskingOverError(url)
-                began = _now()
-                try:
-                    outcome: Response | FetchError = await self._fetcher.fetch(
-                        url,
-                        accept=accept,
-                        max_bytes=max_bytes,
-                        is_body_wanted=is_body_wanted,
-                        cut=cut,
-                        conditions=conditions,
-                    )
-                except FetchError as error:
-                    outcome = error
-                gate.answered(outcome.status if isinstance(outcome, Response) else 0, _now() - began)
-            answer = Answer(outcome, attempts)
-            if not _may_pass(answer):
-                return answer
-            header = outcome.header("retry-after") if isinstance(outcome, Response) else None
-            delay_s = retry_delay_s(header, self._settings.delay_s * 2**attempts, time.time())
-            gate.hold(delay_s if header else 0.0)
-            if attempts >= self._settings.max_attempts or delay_s > self._settings.max_delay_s:
-                return answer
+            outcome, asked_s = await self._attempt(
+                gate,
+                url,
+                accept=accept,
+                max_bytes=max_bytes,
+                is_body_wanted=is_body_wanted,
+                cut=cut,
+                conditions=conditions,
+            )
+            delay_s = max(asked_s, self._settings.delay_s * 2**attempts)
+            is_last = attempts >= self._settings.max_attempts or delay_s > self._settings.max_delay_s
+            if is_last or not _may_pass(outcome):
+                return Answer(outcome, attempts)
             gate.hold(delay_s)
+
+    async def _attempt(self, gate: Gate, url: str, **how: Unpack[_How]) -> tuple[Response | FetchError, float]:
+        """Return what came of one request, and the seconds for which the host then asks not to be asked.
+
+        Any answer may say so. Source: RFC 9110, section 10.2.3, names 503 and redirects; RFC 6585, section 4, 429.
+        """
+        async with gate.turn(), self._room_at(url):
+            if not self._may_ask():
+                raise AskingOverError(url)
+            began = _now()
+            try:
+                outcome: Response | FetchError = await self._fetcher.fetch(url, **how)
+            except FetchError as error:
+                outcome = error
+            status, header = (
+                (outcome.status, outcome.header("retry-after")) if isinstance(outcome, Response) else (0, None)
+            )
+            gate.answered(status, _now() - began)
+            asked_s = retry_delay_s(header, 0.0, time.time())
+            gate.hold(asked_s)
+        return outcome, asked_s
 
     async def robots(self, url: str) -> Robots | FetchError:
         """Return what the robots.txt of a URL's origin says, asked for once a day, or why it could not be had.
@@ -234,8 +254,8 @@ def _robots_of(response: Response) -> Robots | FetchError:
     return robots
 
 
-def _may_pass(answer: Answer) -> bool:
+def _may_pass(outcome: Response | FetchError) -> bool:
     """Return whether asking again may bring a better answer."""
-    if isinstance(answer.outcome, Response):
-        return answer.outcome.status == 429 or answer.outcome.status >= 500
-    return answer.outcome.reason in _PASSING_FAULTS
+    if isinstance(outcome, Response):
+        return outcome.status == 429 or outcome.status >= 500
+    return outcome.reason in _PASSING_FAULTS
