@@ -150,11 +150,9 @@ class Asker:
                 outcome: Response | FetchError = await self._fetcher.fetch(url, **how)
             except FetchError as error:
                 outcome = error
-            status, header = (
-                (outcome.status, outcome.header("retry-after")) if isinstance(outcome, Response) else (0, None)
-            )
-            gate.answered(status, _now() - began)
-            asked_s = retry_delay_s(header, 0.0, time.time())
+            response = outcome if isinstance(outcome, Response) else None
+            gate.answered(response.status if response else 0, _now() - began)
+            asked_s = retry_delay_s(response.header("retry-after") if response else None, 0.0, time.time())
             gate.hold(asked_s)
         return outcome, asked_s
 
