@@ -1,5 +1,7 @@
 """How a recipe wants things fetched."""
 
+from dataclasses import replace
+
 from crawl.opt_outs import OptOuts
 from crawl.settings import FetchSettings
 from pipelines.recipe import Recipe
@@ -7,8 +9,9 @@ from pipelines.stages import Job
 
 
 def fetch_settings(job: Job) -> FetchSettings:
-    """The settings of whoever fetches for a job."""
-    return settings_of(job.recipe)
+    """The settings of one worker that fetches for a job: it has its part of the connections to an address, or one."""
+    settings = settings_of(job.recipe)
+    return replace(settings, connections_per_address=max(1, settings.connections_per_address // job.workers))
 
 
 def settings_of(recipe: Recipe) -> FetchSettings:

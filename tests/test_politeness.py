@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 from operator import attrgetter
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,9 @@ from crawl.host import HostWork, Surroundings
 from crawl.lane import visit_lane
 from crawl.records import Target, Visit
 from crawl.settings import FetchSettings, Scope
+from pipelines.fetching import fetch_settings
 from tests import virtual_time
+from tests.builds import list_job
 from tests.simulated_web import Host, Request, SimulatedWeb, many_hosts
 
 SETTINGS = FetchSettings(
@@ -130,6 +133,23 @@ def test_hosts_of_one_machine_share_its_room():
     settings = FetchSettings(contact="x", scopes={"": Scope(None)}, round_time_s=10**9, connections_per_address=3)
     virtual_time.run(_crawl(web, 4, settings, ()))
     assert _most_at_once(web.log, web) == 3
+
+
+@pytest.mark.parametrize(("workers", "most"), [(1, 4), (2, 4), (3, 3), (4, 4), (9, 9)])
+def test_workers_share_the_room_of_one_machine(workers: int, most: int, tmp_path: Path):
+    """Each has a part of the four connections, and one at least."""
+    web = SimulatedWeb({f"h{number}.example": Host("10.0.0.1", response_s=5.0) for number in range(36)})
+    settings = fetch_settings(list_job(tmp_path, [f"http://{host}/1.png" for host in web.hosts], workers))
+    works = [HostWork(host, [Target(f"http://{host}/1.png", "image", 0, "", "")]) for host in web.hosts]
+
+    async def crawl(lane: int) -> list[Visit]:
+        return [visit async for visit in visit_lane(works[lane::workers], settings, Surroundings(web))]
+
+    async def crawl_all() -> None:
+        await asyncio.gather(*map(crawl, range(workers)))
+
+    virtual_time.run(crawl_all())
+    assert _most_at_once(web.log, web) == most
 
 
 @pytest.mark.parametrize(
