@@ -2,17 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypedDict, Unpack
 from weakref import WeakValueDictionary
 
 from crawl.gates import Gate, Pauses
 from crawl.http import FetchError
 from crawl.response import Response, retry_delay_s
 from crawl.robots import MAX_ROBOTS_BYTES, MAX_ROBOTS_REDIRECTS, Robots, parse_robots
-from crawl.settings import FetchSettings
+from crawl.settings import PRODUCT, FetchSettings
 from crawl.urls import host_of, origin_of, port_of
 from crawl.visit import redirect_location
 
@@ -29,6 +29,16 @@ class AskingOverError(Exception):
 
 class NotOursError(Exception):
     """What is to be asked next is another's host, for now; the message names it."""
+
+
+class _How(TypedDict):
+    """What `Fetcher.fetch` takes besides the URL."""
+
+    accept: str
+    max_bytes: int
+    is_body_wanted: Callable[[Response], bool]
+    cut: bool
+    conditions: Mapping[str, str] | None
 
 
 class Fetcher(Protocol):
@@ -112,31 +122,39 @@ class Asker:
         attempts = 0
         while True:
             attempts += 1
-            async with gate.turn(), self._room_at(url):
-                if not self._may_ask():
-                    raise AskingOverError(url)
-                began = _now()
-                try:
-                    outcome: Response | FetchError = await self._fetcher.fetch(
-                        url,
-                        accept=accept,
-                        max_bytes=max_bytes,
-                        is_body_wanted=is_body_wanted,
-                        cut=cut,
-                        conditions=conditions,
-                    )
-                except FetchError as error:
-                    outcome = error
-                gate.answered(outcome.status if isinstance(outcome, Response) else 0, _now() - began)
-            answer = Answer(outcome, attempts)
-            if not _may_pass(answer):
-                return answer
-            header = outcome.header("retry-after") if isinstance(outcome, Response) else None
-            delay_s = retry_delay_s(header, self._settings.delay_s * 2**attempts, time.time())
-            gate.hold(delay_s if header else 0.0)
-            if attempts >= self._settings.max_attempts or delay_s > self._settings.max_delay_s:
-                return answer
+            outcome, asked_s = await self._attempt(
+                gate,
+                url,
+                accept=accept,
+                max_bytes=max_bytes,
+                is_body_wanted=is_body_wanted,
+                cut=cut,
+                conditions=conditions,
+            )
+            delay_s = max(asked_s, self._settings.delay_s * 2**attempts)
+            is_last = attempts >= self._settings.max_attempts or delay_s > self._settings.max_delay_s
+            if is_last or not _may_pass(outcome):
+                return Answer(outcome, attempts)
             gate.hold(delay_s)
+
+    async def _attempt(self, gate: Gate, url: str, **how: Unpack[_How]) -> tuple[Response | FetchError, float]:
+        """Return what came of one request, and the seconds for which the host then asks not to be asked.
+
+        Any answer may say so. Source: RFC 9110, section 10.2.3, names 503 and redirects; RFC 6585, section 4, 429.
+        """
+        async with gate.turn(), self._room_at(url):
+            if not self._may_ask():
+                raise AskingOverError(url)
+            began = _now()
+            try:
+                outcome: Response | FetchError = await self._fetcher.fetch(url, **how)
+            except FetchError as error:
+                outcome = error
+            response = outcome if isinstance(outcome, Response) else None
+            gate.answered(response.status if response else 0, _now() - began)
+            asked_s = retry_delay_s(response.header("retry-after") if response else None, 0.0, time.time())
+            gate.hold(asked_s)
+        return outcome, asked_s
 
     async def robots(self, url: str) -> Robots | FetchError:
         """Return what the robots.txt of a URL's origin says, asked for once a day, or why it could not be had.
@@ -152,13 +170,15 @@ class Asker:
             self._robots[origin] = (now, robots)
         return robots
 
-    def slow_down(self, host: str, delay_s: float) -> None:
-        """Make the pauses on a host at least that long, in seconds; the one that has begun too."""
-        self._gate(host).slow_down(delay_s)
-
-    def held_s(self, host: str) -> float:
-        """Return for how many seconds a host said that it is not to be asked."""
-        return self._gate(host).held_s
+    def refusal(self, host: str) -> FetchError | None:
+        """Return why a host is not asked now, which wants longer pauses than we wait; None where it may be asked."""
+        gate, longest_s = self._gate(host), max(self._settings.delay_s, self._settings.max_delay_s)
+        accepted = f"the longest accepted is {longest_s:g} s"
+        if gate.delay_s > longest_s:
+            return FetchError("crawl_delay_too_long", f"robots.txt asks for {gate.delay_s:g} s; {accepted}")
+        if gate.held_s > longest_s:
+            return FetchError("retry_after_too_long", f"the host asks for {gate.held_s:.0f} s; {accepted}")
+        return None
 
     def forget(self, host: str) -> None:
         """Let go of what was kept for a host that is not visited any more in this round.
@@ -172,6 +192,11 @@ class Asker:
             self._gates.pop(each, None)
         for origin in [origin for origin in self._robots if host_of(origin) == host]:
             del self._robots[origin]
+
+    def _slow_down(self, hosts: Iterable[str], delay_s: float) -> None:
+        """Make the pauses on hosts at least that long, in seconds; those that have begun too."""
+        for host in hosts:
+            self._gate(host).slow_down(delay_s)
 
     def _gate(self, host: str) -> Gate:
         if host not in self._gates:
@@ -190,12 +215,12 @@ class Asker:
             yield
 
     async def _ask_robots(self, url: str) -> Robots | FetchError:
+        first_host = host_of(url)
         for _ in range(MAX_ROBOTS_REDIRECTS + 1):
             if not self._is_ours(host_of(url)):
                 raise NotOursError(host_of(url))
-            held_s = self.held_s(host_of(url))
-            if held_s > max(self._settings.delay_s, self._settings.max_delay_s):
-                return FetchError("retry_after_too_long", f"robots.txt: {host_of(url)} asks for {held_s:.0f} s")
+            if (refusal := self.refusal(host_of(url))) is not None:
+                return FetchError(refusal.reason, f"robots.txt at {host_of(url)}: {refusal.detail}")
             answer = await self.ask(
                 url,
                 accept="text/plain,*/*;q=0.5",
@@ -207,7 +232,10 @@ class Asker:
                 return FetchError(answer.outcome.reason, f"robots.txt: {answer.outcome.detail}")
             location = redirect_location(answer.outcome, url)
             if location is None:
-                return _robots_of(answer.outcome)
+                robots = _robots_of(answer.outcome)
+                if isinstance(robots, Robots):
+                    self._slow_down({first_host, host_of(url)}, robots.decide(PRODUCT, url).delay_s or 0.0)
+                return robots
             url = location
         return FetchError("robots_unavailable", f"robots.txt: more than {MAX_ROBOTS_REDIRECTS} redirects")
 
@@ -224,8 +252,8 @@ def _robots_of(response: Response) -> Robots | FetchError:
     return robots
 
 
-def _may_pass(answer: Answer) -> bool:
+def _may_pass(outcome: Response | FetchError) -> bool:
     """Return whether asking again may bring a better answer."""
-    if isinstance(answer.outcome, Response):
-        return answer.outcome.status == 429 or answer.outcome.status >= 500
-    return answer.outcome.reason in _PASSING_FAULTS
+    if isinstance(outcome, Response):
+        return outcome.status == 429 or outcome.status >= 500
+    return outcome.reason in _PASSING_FAULTS

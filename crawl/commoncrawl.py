@@ -14,9 +14,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from crawl.api import ApiAnswer, Params
+from crawl.api import ApiAnswer
 from crawl.archive_stream import GZIP_WINDOW
 from crawl.damage import Damage, damage
+from crawl.exchange import Params
 from crawl.http import FetchError
 from crawl.urls import canonical_url, origin_of
 
@@ -24,7 +25,7 @@ GetBytes = Callable[[str, Params, Collection[int]], ApiAnswer]
 """Asks an API: endpoint, parameters and the HTTP statuses that are answers in; see `crawl.api.request_bytes`."""
 
 GetRange = Callable[[str, int, int], bytes]
-"""Reads a range of a file: URL, offset and number of bytes in; see `crawl.api.request_range`."""
+"""Reads a range of a file: URL, offset and number of bytes in; see `crawl.ranges.request_range`."""
 
 _FIELDS = "url,timestamp,status,mime,digest,filename,offset,length"
 _FILENAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*\.gz")

@@ -65,6 +65,11 @@ class Gate:
             self._note()
 
     @property
+    def delay_s(self) -> float:
+        """Seconds between two requests that the recipe or a robots.txt asks for."""
+        return self._delay_s
+
+    @property
     def gap_s(self) -> float:
         """Seconds that must pass between the end of the last request and the start of the next."""
         by_response = min(self._settings.response_time_multiple * self._response_s, self._settings.max_delay_s)
@@ -90,6 +95,7 @@ class Gate:
         """Make all pauses at least so long, in seconds; the one that has begun too."""
         if delay_s > self._delay_s:
             self._delay_s = delay_s
+            self._longest_s = max(self._longest_s, delay_s)
             self._note()
 
     def hold(self, delay_s: float) -> None:

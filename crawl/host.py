@@ -32,7 +32,7 @@ from crawl.visit import (
 from crawl.warc import StoredResponse, WarcError
 
 _MAX_HOST_FAILURES = 5
-"""URLs in a row that a host may leave without an answer before it is left alone for this round."""
+"""URLs in a row that a host may leave without an answer before it is left alone, and all that is due there fails."""
 
 _ACCEPT = {
     "page": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.1",
@@ -125,7 +125,11 @@ class HostVisits:
             self._due.move_to_end(target.url, last=False)
 
     async def visit_all(self, emit: Callable[[Visit], Awaitable[None]], deadline: float) -> None:
-        """Visit what is due, and what it leads to on this host, until nothing is left or the round is over."""
+        """Visit what is due, and what it leads to on this host, until nothing is left or the round is over.
+
+        Where the host answers no more, what is left fails as "host_down": the next round would fare no better, a later
+        run or snapshot may.
+        """
         while self._due and self._may_go_on(deadline):
             _, target = self._due.popitem(last=False)
             try:
@@ -138,9 +142,17 @@ class HostVisits:
             if self._sitemaps:
                 visit, self._sitemaps = replace(visit, links=(*self._sitemaps, *visit.links)), ()
             self._follow(target, visit)
-            if target.url in self._carried:
-                visit = replace(visit, links=(link_of(target, target.url), *visit.links))
-            await emit(visit)
+            await emit(self._with_carried(target, visit))
+        while self._due and self._num_failures >= _MAX_HOST_FAILURES:
+            _, target = self._due.popitem(last=False)
+            detail = f"{self._name} answered none of {self._num_failures} requests in a row"
+            await emit(self._with_carried(target, unasked(target, "failed", "host_down", detail, Asked())))
+
+    def _with_carried(self, target: Target, visit: Visit) -> Visit:
+        """Return a visit with the link to its URL that only the snapshot before has, if it is such a one."""
+        if target.url not in self._carried:
+            return visit
+        return replace(visit, links=(link_of(target, target.url), *visit.links))
 
     def _left(self, target: Target) -> HostWork:
         """Return what is left to do, from a target on."""
@@ -174,10 +186,8 @@ class HostVisits:
         stated = Asked(robots_rule=rule, site_signals=site_signals)
         if (opted_out := opted_out_unasked(target, stated, self._settings.opt_outs)) is not None:
             return opted_out
-        held_s, longest_s = self._asker.held_s(self._name), self._settings.max_delay_s
-        if held_s > longest_s:
-            detail = f"the host asks for {held_s:.0f} s; the longest accepted is {longest_s:g} s"
-            return unasked(target, "failed", "retry_after_too_long", detail, Asked(robots_rule=rule))
+        if (refusal := self._asker.refusal(self._name)) is not None:
+            return unanswered(target, refusal, Asked(robots_rule=rule))
         earlier = self._earlier.get(target.url)
         answer = await self._ask(target, earlier)
         asked = Asked(answer.attempts, rule, timestamp(), site_signals)
@@ -220,13 +230,9 @@ class HostVisits:
         if self._sitemaps is None:
             self._sitemaps = self._sitemap_links(robots, origin_of(target.url))
         decision = robots.decide(PRODUCT, target.url)
-        asked, delay_s = Asked(robots_rule=decision.rule), decision.delay_s or 0.0
         if not decision.allowed:
+            asked = Asked(robots_rule=decision.rule)
             return unasked(target, "rejected", "robots_disallowed", decision.rule, asked), decision.rule
-        if delay_s > self._settings.max_delay_s:
-            detail = f"robots.txt asks for {delay_s:g} s; the longest accepted is {self._settings.max_delay_s:g} s"
-            return unasked(target, "failed", "crawl_delay_too_long", detail, asked), decision.rule
-        self._asker.slow_down(self._name, delay_s)
         return None, decision.rule
 
     def _sitemap_links(self, robots: Robots, origin: str) -> tuple[LinkRow, ...]:

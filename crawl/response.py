@@ -1,8 +1,12 @@
 """One HTTP answer, and what its headers say."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+
+_SECONDS = re.compile(r"[0-9]+(\.[0-9]*)?")
+_LONGEST_S = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +65,16 @@ def retry_delay_s(retry_after: str | None, default_s: float, now: float) -> floa
         default_s: the least that is waited.
         now: seconds since 1970.
 
+    Seconds with a fraction are read too, as some servers send them; numbers beyond any use count as 31 years.
+
     Source: RFC 9110, section 10.2.3.
 
     >>> retry_delay_s("120", 1.0, now=0.0), retry_delay_s("Thu, 01 Jan 1970 00:01:00 GMT", 1.0, now=20.0)
     (120.0, 40.0)
     """
     text = (retry_after or "").strip()
-    if text.isascii() and text.isdecimal() and len(text) < 10:
-        return max(float(text), default_s)
+    if _SECONDS.fullmatch(text):
+        return max(min(float(text), _LONGEST_S), default_s)
     try:
         date = parsedate_to_datetime(text)
     except (ValueError, OverflowError):  # the latter for numbers that no date has

@@ -84,8 +84,8 @@ class FetchSettings:
         delay_s: seconds between the end of one request to a host and the start of the next.
         response_time_multiple: pauses are at least so many times as long as the host took to answer, up to
             `max_delay_s`. Heritrix waits five times as long, but never less than three seconds.
-        connections_per_address: requests under way at one time to hosts that share an address; hosts in `allow_hosts`
-            and `connect_to` are whoever runs the crawl's own concern.
+        connections_per_address: requests that one process has under way at one time to hosts that share an address;
+            hosts in `allow_hosts` and `connect_to` are whoever runs the crawl's own concern.
         max_delay_s: longest delay accepted from robots.txt or Retry-After.
         max_attempts: requests made for one URL before giving up on a fault that may pass.
         max_redirects: redirects followed for one URL; browsers follow 20. Source: Fetch Standard, 4.3.

@@ -35,8 +35,8 @@ class SiteFiles:
     A file that cannot be had, whether there is none (404) or the server fails (5xx, timeout), states nothing: the TDM
     Reservation Protocol reads it so ("does not implement this protocol"), neither file is owed as robots.txt is, and
     what an owner reserves mostly stands in headers and pages too. Nor is a host asked that wants to be left alone for
-    longer than we wait. A redirect to another host is not followed, as that
-    host may be another worker's; one that robots.txt disallows is not asked for either.
+    longer than we wait. A redirect to another host is not followed, as that host may be another worker's; one that
+    robots.txt disallows is not asked for either.
     """
 
     def __init__(self, asker: Asker, settings: FetchSettings) -> None:
@@ -62,11 +62,11 @@ class SiteFiles:
     async def _body(self, url: str, max_bytes: int) -> bytes | None:
         """Return a file, cut at so many bytes, None where it cannot be had."""
         host = host_of(url)
-        if self._asker.held_s(host) > self._settings.max_delay_s:
-            return None
         for _ in range(MAX_ROBOTS_REDIRECTS + 1):
             robots = await self._asker.robots(url)
             if isinstance(robots, FetchError) or not robots.decide(PRODUCT, url).allowed:
+                return None
+            if self._asker.refusal(host) is not None:
                 return None
             answer = await self._asker.ask(
                 url,

@@ -12,14 +12,12 @@ import math
 import posixpath
 import re
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any, BinaryIO, Literal, NamedTuple, cast
 from urllib.parse import urlsplit
-
-import fsspec
 
 from crawl.damage import Damage, damage
 from crawl.list_formats import (
@@ -33,6 +31,9 @@ from crawl.list_formats import (
 )
 from crawl.list_text import ListError
 from crawl.urls import canonical_url
+
+OpenFile = Callable[[str], AbstractContextManager[BinaryIO]]
+"""Opens a file to be read, which can seek; see `crawl.stored_file.open_stored`."""
 
 HashAlgorithm = Literal["md5", "sha1", "sha256", "sha512"]
 
@@ -87,16 +88,19 @@ class ListedUrl(NamedTuple):
     row: int
 
 
-def read_url_list(path: str, settings: ListSettings) -> Iterator[ListedUrl | Damage]:
+def read_url_list(path: str, settings: ListSettings, open_file: OpenFile) -> Iterator[ListedUrl | Damage]:
     """Yield each row of a list, in order: its URL with all that stands beside it, or why there is none.
 
-    The path's ending says what it is: one of `ENDINGS`.
+    Args:
+        path: of the list; its ending says what it is: one of `ENDINGS`.
+        settings: which columns mean what.
+        open_file: opens it.
 
     Raises:
         ListError: the list cannot be read, or has not all the columns; the message says where and what would do.
         OSError: the file cannot be opened.
     """
-    with _opened(path) as file:
+    with _opened(path, open_file) as file:
         for number, row in enumerate(_rows(file, path, settings.columns), 1):
             yield _listed(row, number, path, settings)
 
@@ -116,16 +120,16 @@ def _format_of(path: str) -> tuple[str, bool]:
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[BinaryIO]:
+def _opened(path: str, open_file: OpenFile) -> Iterator[BinaryIO]:
     """Give the file, its gzip undone.
 
     Raises:
         ListError: it is not gzip, though its name says so, or damaged.
     """
     ending, is_gzipped = _format_of(path)
-    with fsspec.open(path, "rb") as stored:
+    with open_file(path) as stored:
         # Files of fsspec have a readline that cannot be told where to stop; Parquet is read in large pieces anyway.
-        file = stored if ending == "parquet" else io.BufferedReader(stored)
+        file = stored if ending == "parquet" else cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, stored)))
         if not is_gzipped:
             yield file
             return

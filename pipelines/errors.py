@@ -22,6 +22,11 @@ class RecipeError(SeedbedError, ValueError):
     """The recipe cannot be used; the message has a line a problem."""
 
 
+def said(error: BaseException) -> str:
+    """What an error says, or what it is where it says nothing."""
+    return str(error) or type(error).__name__
+
+
 _NOT_YOURS = "choose a folder that you may write to"
 _FULL = "free some space and run again: what is finished is kept"
 _ADVICE = {

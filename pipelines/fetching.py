@@ -1,15 +1,24 @@
 """How a recipe wants things fetched."""
 
+from dataclasses import replace
+
 from crawl.opt_outs import OptOuts
 from crawl.settings import FetchSettings
+from pipelines.recipe import Recipe
 from pipelines.stages import Job
 
 
 def fetch_settings(job: Job) -> FetchSettings:
-    """The settings of whoever fetches for a job."""
-    config = job.recipe.crawl
+    """The settings of one worker that fetches for a job: it has its part of the connections to an address, or one."""
+    settings = settings_of(job.recipe)
+    return replace(settings, connections_per_address=max(1, settings.connections_per_address // job.workers))
+
+
+def settings_of(recipe: Recipe) -> FetchSettings:
+    """The settings of whoever fetches for a recipe."""
+    config = recipe.crawl
     return FetchSettings(
-        contact=job.recipe.contact,
+        contact=recipe.contact,
         scopes={name: source.scope() for name, source in config.sources.items()},
         max_pages_per_host=config.max_pages_per_host,
         max_pictures_per_host=config.max_pictures_per_host,

@@ -16,7 +16,10 @@ FOLDER = f"{WORK}/pauses"
 
 
 class PausesFile(UserDict[str, Pause]):
-    """Pauses by host; what is set is on disk before anything else is asked.
+    """Pauses by host; what is set outlasts the process before anything else is asked.
+
+    It is written, not flushed to the disk: it is there after a crash and a kill, and may be lost where the machine
+    itself goes down.
 
     There is a file for each slot, and only who holds the lease of a slot opens it. Nobody asks a host of the slot at
     that moment, so that a pause between two requests becomes a time until which the host is left alone. What was such

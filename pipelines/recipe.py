@@ -75,7 +75,7 @@ class CrawlConfig(Section):
         2.0, ge=0, le=100, description="of how long a host took to answer, waited at least", json_schema_extra=TRANSPORT
     )
     connections_per_address: int = Field(
-        4, ge=1, description="to hosts that share an address", json_schema_extra=TRANSPORT
+        4, ge=1, description="to one address, by all workers together or one each", json_schema_extra=TRANSPORT
     )
     max_delay_s: float = Field(
         60.0, ge=0, description="a host that asks for more is left alone", json_schema_extra=TRANSPORT

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Self
 from crawl.records import LEDGER_SCHEMA, LINK_SCHEMA, Visit, ledger_columns, link_columns
 from crawl.warc import write_info, write_revisit, write_visit
 from pipelines.attempts import segment_name
+from pipelines.errors import StageError
 from pipelines.fates import Fates
 from pipelines.leases import LeaseLostError
 from pipelines.receipts import Receipt, create_receipt, note_open
@@ -58,8 +59,11 @@ class SegmentWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Commits what there is; after an error it goes, to be fetched again."""
-        if kind is None:
+        """Commits what there is; after an error it goes, to be fetched again.
+
+        What was had before a source could not be had any more is whole.
+        """
+        if kind is None or issubclass(kind, StageError):
             self._commit()
         else:
             self._open.__exit__(kind, None, None)

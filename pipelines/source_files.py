@@ -2,11 +2,16 @@
 
 import hashlib
 from collections.abc import Iterable
+from io import BufferedReader
 from pathlib import Path
+from typing import cast
 
 import fsspec
 
-from pipelines.errors import StageError
+from crawl.stored_file import StoredFileError, is_web, open_stored, size_of_stored
+from pipelines.errors import StageError, said
+from pipelines.fetching import settings_of
+from pipelines.nothing_fetched import would_do
 from pipelines.recipe import Recipe
 from pipelines.score_recipe import model_identity
 from pipelines.source_recipes import FolderSource, UrlsSource, WarcSource
@@ -14,13 +19,16 @@ from shards.store import is_url
 
 
 def find_files(patterns: Iterable[str], stage: str = "crawl") -> list[str]:
-    """The paths and URLs that patterns stand for, each once, sorted.
+    """The paths and URLs that patterns stand for, each once, sorted; an http or https URL stands for itself.
 
     Raises:
         StageError: a pattern stands for none, or for files in a kind of store that nobody here knows.
     """
     found: set[str] = set()
     for pattern in patterns:
+        if is_web(pattern):
+            found.add(pattern)
+            continue
         try:
             filesystem, path = fsspec.url_to_fs(pattern)
         except (ValueError, ImportError) as error:
@@ -52,10 +60,12 @@ def identities(stage: str, recipe: Recipe) -> dict[str, str]:
         named["tokenizer_file"] = [recipe.windows.tokenizer_file]
     try:
         return {
-            key: _digest(_sha256(path) for path in find_files(files, stage)) for key, files in named.items() if files
+            key: _digest(_sha256(path, recipe) for path in find_files(files, stage))
+            for key, files in named.items()
+            if files
         }
     except OSError as error:
-        raise StageError(f"{stage}: {error}; check the files that the recipe names") from error
+        raise StageError(f"{stage}: {said(error)}; check the files that the recipe names") from error
 
 
 def _of_sources(recipe: Recipe) -> dict[str, str]:
@@ -71,14 +81,17 @@ def _of_sources(recipe: Recipe) -> dict[str, str]:
     for name, source in recipe.crawl.sources.items():
         try:
             if isinstance(source, UrlsSource):
-                found[name] = _digest(_sha256(path) for path in find_files(source.files))
+                found[name] = _digest(_sha256(path, recipe) for path in find_files(source.files))
             elif isinstance(source, WarcSource):
                 files = find_files(source.files)
-                found[name] = _digest(f"{Path(path).name} {size_of(path)}" for path in files)
+                sizes = [size_of_stored(path, settings_of(recipe)) for path in files]
+                found[name] = _digest(f"{Path(path).name} {size}" for path, size in zip(files, sizes, strict=True))
             elif isinstance(source, FolderSource):
                 found[name] = _digest(_listing(name, Path(source.path)))
+        except StoredFileError as error:
+            raise StageError(f"crawl: source '{name}': {error}; {would_do(error.reason)}") from error
         except OSError as error:
-            raise StageError(f"crawl: source '{name}': {error}; check the source's files") from error
+            raise StageError(f"crawl: source '{name}': {said(error)}; check the source's files") from error
     return found
 
 
@@ -89,15 +102,9 @@ def _listing(name: str, folder: Path) -> list[str]:
     return [f"{path.relative_to(folder).as_posix()} {path.stat().st_size}" for path in paths]
 
 
-def _sha256(path: str) -> str:
-    with fsspec.open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def size_of(path: str) -> int:
-    """The bytes of a file at a path or URL."""
-    filesystem, where = fsspec.url_to_fs(path)
-    return int(filesystem.size(where) or 0)
+def _sha256(path: str, recipe: Recipe) -> str:
+    with open_stored(path, settings_of(recipe)) as file:
+        return hashlib.file_digest(cast(BufferedReader, file), "sha256").hexdigest()
 
 
 def _digest(lines: Iterable[str]) -> str:

@@ -21,6 +21,7 @@ class Served:
         status: Of the answer.
         body: Of the answer.
         num_sent: How many bytes of the body go out before the connection is cut; all if None.
+        content_range: The header of this name, "" where the answer is whole.
     """
 
     path: str
@@ -28,6 +29,7 @@ class Served:
     status: int
     body: bytes
     num_sent: int | None = None
+    content_range: str = ""
 
 
 @dataclass
@@ -76,6 +78,9 @@ def serve_files(folder: Path) -> Iterator[FileServer]:
             if served.status == 200 and asked and state.has_ranges:
                 first, _, last = asked.removeprefix("bytes=").partition("-")
                 served.status, served.body = 206, whole[int(first) : int(last) + 1 if last else None]
+                served.content_range = f"bytes {first}-{int(first) + len(served.body) - 1}/{len(whole)}"
+                if not served.body:
+                    served.status, served.content_range = 416, f"bytes */{len(whole)}"
             with state.lock:
                 served.times = sum(path == other for other, _ in state.requests)
                 if with_body:
@@ -85,6 +90,8 @@ def serve_files(folder: Path) -> Iterator[FileServer]:
             self.send_header("Content-Length", str(len(served.body)))
             if state.has_ranges:
                 self.send_header("Accept-Ranges", "bytes")
+            if served.content_range:
+                self.send_header("Content-Range", served.content_range)
             self.end_headers()
             if with_body:
                 self.wfile.write(served.body[: served.num_sent])

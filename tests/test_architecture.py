@@ -39,7 +39,14 @@ ONLY_IN = {
     "airflow": ("airflow/",),
 }
 READING_PATH = {"numpy", "pyarrow", "PIL", "fsspec", "crc32c"}
-FETCHING = ("crawl/api.py", "crawl/http.py", "crawl/addresses.py", "crawl/resolver.py")
+FETCHING = (
+    "crawl/exchange.py",
+    "crawl/pinned.py",
+    "crawl/ranges.py",
+    "crawl/http.py",
+    "crawl/addresses.py",
+    "crawl/resolver.py",
+)
 WRITERS_OF_CONNECTIONS = ("aiohttp", "requests", "socket", "urllib.request", "urllib3", "http.client")
 
 

@@ -1,6 +1,7 @@
 """Web archives as sources of a crawl: what they hold is judged as answers are, by many workers, and nothing is lost."""
 
 import gzip
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -187,6 +188,40 @@ def test_common_crawl_is_looked_up_and_only_its_records_are_read(common_crawl: C
     assert table_rows(tmp_path, "text", "documents-")
     read = sum("/data/" in path for path in common_crawl.requests)
     assert read == 2 * len(ledger)  # each once refused, and then a range of its own
+
+
+def test_common_crawl_is_left_alone_for_as_long_as_it_says_and_read_on_from_there(
+    common_crawl: CommonCrawl, tmp_path: Path
+):
+    asked: list[float] = []
+
+    def fault(path: str, times: int) -> Said | None:
+        if "/data/" not in path:
+            return None
+        asked.append(time.monotonic())
+        return Said(429, b"no", {"Retry-After": "3"}) if len(asked) == 5 else None
+
+    common_crawl.fault = fault
+    source = {
+        "source": "commoncrawl",
+        "urls": ["org"],
+        "crawls": ["CC-MAIN-2024-22"],
+        "media_types": [],
+        "index": f"{common_crawl.url}/collinfo.json",
+        "data": f"{common_crawl.url}/data/",
+    }
+    for _ in range(2):  # the second run is not told again: it remembers
+        with pytest.raises(
+            StageError, match=r"Common Crawl's data: retry_after_too_long: .* the longest accepted is 1 s"
+        ):
+            crawl(tmp_path, source, settings={"max_delay_s": 1})
+        assert len(asked) == 5
+    time.sleep(max(0.0, asked[-1] + 3.1 - time.monotonic()))
+    crawl(tmp_path, source, settings={"max_delay_s": 1})
+    ledger = table_rows(tmp_path, "crawl", "ledger-")
+    assert len(ledger) == len({row["url"] for row in ledger}) > 5
+    assert {row["fate"] for row in ledger} <= {"kept", "rejected"}
+    assert len(asked) == len(ledger) + 1
 
 
 def test_an_index_that_cannot_be_had_is_said_in_one_line(common_crawl: CommonCrawl, tmp_path: Path):

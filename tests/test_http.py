@@ -231,6 +231,20 @@ def test_json_is_asked_again_as_long_as_the_server_says():
     assert [request.split(b" ")[1] for request in requests] == [b"/api?a=b+c"] * 3
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_server_that_asks_to_be_left_alone_is_not_asked_for_anything_else_meanwhile(status: int):
+    busy = f"HTTP/1.1 {status} Busy\r\nRetry-After: 2\r\nContent-Length: 0\r\n\r\n".encode()
+    settings = replace(SETTINGS, max_delay_s=0.5)
+    with _raw_server(busy, _answer(b"{}")) as (port, requests):
+        began = time.monotonic()
+        for path in ("a", "a", "b"):
+            with pytest.raises(FetchError, match=r"retry_after_too_long: .* asks for [12] s; .* accepted is 0\.5 s"):
+                request_json(f"http://127.0.0.1:{port}/{path}", {}, settings)
+            assert len(requests) == 1
+        assert request_json(f"http://127.0.0.1:{port}/c", {}, SETTINGS) == {}
+        assert time.monotonic() - began >= 2
+
+
 def test_json_is_asked_again_when_the_connection_breaks():
     with _raw_server(b"", _answer(b'{"oak": [1]}')) as (port, requests):
         assert request_json(f"http://127.0.0.1:{port}/", {}, SETTINGS) == {"oak": [1]}
@@ -283,7 +297,7 @@ def test_an_api_at_a_refused_address_is_not_asked():
         ([b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"], "http_404"),
         ([b"HTTP/1.1 302 No\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n"], "http_302"),
         ([b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"] * 3, "http_503"),
-        ([b"HTTP/1.1 429 No\r\nRetry-After: 9999\r\nContent-Length: 0\r\n\r\n"], "http_429"),
+        ([b"HTTP/1.1 429 No\r\nRetry-After: 9999\r\nContent-Length: 0\r\n\r\n"], "retry_after_too_long"),
         ([_answer(b'{"error": {"code": "maxlag"}}')] * 3, "api_overloaded"),
         ([_answer(b"<html>")], "bad_json"),
         ([_answer(b"[1]")], "bad_json"),
@@ -318,7 +332,10 @@ def test_the_charset_is_a_parameter_of_the_content_type(header: str, expected: s
         ("30", 30.0),
         ("-1", 2.0),
         ("²", 2.0),
-        ("9" * 12, 2.0),
+        ("30.5", 30.5),
+        ("1.5.5", 2.0),
+        ("9" * 12, 1e9),
+        ("9" * 400, 1e9),
         ("Sun, 06 Nov 1994 08:50:37 GMT", 60.0),
         ("Sunday, 06-Nov-94 08:50:37 GMT", 60.0),
         ("Sun Nov  6 08:50:37 1994", 60.0),

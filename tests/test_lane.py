@@ -301,7 +301,7 @@ def test_an_unreachable_host_fails_each_url_with_the_reason():
     assert all(visit.row.detail.startswith("robots.txt: ") for visit in visits)
 
 
-def test_a_host_that_falls_silent_is_left_alone_and_the_rest_stays_due():
+def test_a_host_that_falls_silent_is_left_alone_and_the_rest_fails_for_now():
     links = "".join(f'<a href="/{n}">x</a>' for n in range(9))
 
     def answer(host: str, path: str) -> Answer:
@@ -311,7 +311,10 @@ def test_a_host_that_falls_silent_is_left_alone_and_the_rest_stays_due():
 
     with serve(answer) as site:
         visits = _visit_all([_target()], replace(_settings(site), timeout_s=0.1, max_attempts=1))
-    assert list(_fates(visits).values()) == ["kept"] + ["failed timeout"] * 5
+    assert list(_fates(visits).values()) == ["kept"] + ["failed timeout"] * 5 + ["failed host_down"] * 4
+    assert len(site.requests) == 2 + 5
+    assert {visit.row.attempts for visit in visits[6:]} == {0}
+    assert visits[6].row.detail == f"{HOST} answered none of 5 requests in a row"
 
 
 def test_private_addresses_are_rejected_before_any_request():

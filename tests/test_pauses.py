@@ -1,6 +1,9 @@
 """Pauses on disk: what hosts asked for outlasts a crash, and what is over goes."""
 
 import asyncio
+import itertools
+from collections.abc import Iterable
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -74,17 +77,24 @@ def test_what_a_crash_cut_off_is_left_out(tmp_path: Path, now: list[float]):
     assert dict(PausesFile(tmp_path, ALL)) == {"a.example": Pause(1.0, now[0] + 9, 0.0)}
 
 
-def test_no_gap_is_shorter_than_promised_however_often_a_crawl_is_cut_off(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    """The host asks for 9 s, which is known from the first run on; each run is cut off a moment after its first ask."""
-    web = SimulatedWeb({"a.example": Host("a", response_s=0.1, crawl_delay_s=9)})
-    settings = FetchSettings(contact="x", scopes={"": Scope(None)}, round_time_s=10**9, site_opt_outs=False)
-    targets = [Target(f"http://a.example/{number}.png", "image", 0, "", "") for number in range(9)]
+def _targets(host: str) -> list[Target]:
+    return [Target(f"http://{host}/{number}.png", "image", 0, "", "") for number in range(9)]
 
-    async def crawl(seconds: float) -> None:
-        around = Surroundings(web, PausesFile(tmp_path, ALL), is_asked_before=bool(web.log))
-        lane = visit_lane([HostWork("a.example", targets)], settings, around)
+
+def _crawls_cut_off(
+    web: SimulatedWeb, folder: Path, runs: Iterable[tuple[float, list[str]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Visits hosts one after another, begun again and cut off after so many seconds each time."""
+    settings = FetchSettings(
+        contact="x", scopes={"": Scope(None)}, round_time_s=10**9, site_opt_outs=False, num_hosts=1
+    )
+
+    async def crawl(seconds: float, hosts: list[str]) -> None:
+        around = Surroundings(web, PausesFile(folder, ALL), is_asked_before=bool(web.log))
+        targets = {
+            host: [Target(f"http://{host}/{number}.png", "image", 0, "", "") for number in range(9)] for host in hosts
+        }
+        lane = visit_lane([HostWork(host, targets[host]) for host in hosts], settings, around)
         try:
             async with asyncio.timeout(seconds):
                 async for _ in lane:
@@ -94,10 +104,35 @@ def test_no_gap_is_shorter_than_promised_however_often_a_crawl_is_cut_off(
 
     async def crawl_often() -> None:
         monkeypatch.setattr("crawl.gates.wall_clock", lambda: asyncio.get_running_loop().time())
-        for seconds in (0.5, 9.5, 9.05, 30, 3, 3, 9.5, 30):
-            await crawl(seconds)
+        for seconds, hosts in runs:
+            await crawl(seconds, hosts)
 
     virtual_time.run(crawl_often())
-    gaps = [after.begin - before.end for before, after in zip(web.log, web.log[1:], strict=False)]
+
+
+def _gaps_s(web: SimulatedWeb, host: str) -> list[float]:
+    asked = sorted((each for each in web.log if each.host == host), key=attrgetter("begin"))
+    return [after.begin - before.end for before, after in itertools.pairwise(asked)]
+
+
+def test_no_gap_is_shorter_than_promised_however_often_a_crawl_is_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The host asks for 9 s, which is known from the first run on; each run is cut off a moment after its first ask."""
+    web = SimulatedWeb({"a.example": Host("a", response_s=0.1, crawl_delay_s=9)})
+    _crawls_cut_off(web, tmp_path, [(s, ["a.example"]) for s in (0.5, 9.5, 9.05, 30, 3, 3, 9.5, 30)], monkeypatch)
+    gaps = _gaps_s(web, "a.example")
     assert len(gaps) >= 6
     assert min(gaps) >= 9 - 1e-6
+
+
+def test_no_gap_is_shorter_than_promised_where_a_run_is_cut_off_before_it_comes_to_a_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The host asks for 30 s; a first run is cut off in the middle of a request to it, a second one while elsewhere."""
+    web = SimulatedWeb({"a.example": Host("a", crawl_delay_s=30), "z.example": Host("z")})
+    runs = [(30.15, ["a.example"]), (2, ["z.example", "a.example"]), (60, ["a.example"])]
+    _crawls_cut_off(web, tmp_path, runs, monkeypatch)
+    gaps = _gaps_s(web, "a.example")
+    assert len(gaps) >= 2
+    assert min(gaps) >= 30 - 1e-6

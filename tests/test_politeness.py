@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 from operator import attrgetter
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,9 @@ from crawl.host import HostWork, Surroundings
 from crawl.lane import visit_lane
 from crawl.records import Target, Visit
 from crawl.settings import FetchSettings, Scope
+from pipelines.fetching import fetch_settings
 from tests import virtual_time
+from tests.builds import list_job
 from tests.simulated_web import Host, Request, SimulatedWeb, many_hosts
 
 SETTINGS = FetchSettings(
@@ -132,6 +135,23 @@ def test_hosts_of_one_machine_share_its_room():
     assert _most_at_once(web.log, web) == 3
 
 
+@pytest.mark.parametrize(("workers", "most"), [(1, 4), (2, 4), (3, 3), (4, 4), (9, 9)])
+def test_workers_share_the_room_of_one_machine(workers: int, most: int, tmp_path: Path):
+    """Each has a part of the four connections, and one at least."""
+    web = SimulatedWeb({f"h{number}.example": Host("10.0.0.1", response_s=5.0) for number in range(36)})
+    settings = fetch_settings(list_job(tmp_path, [f"http://{host}/1.png" for host in web.hosts], workers))
+    works = [HostWork(host, [Target(f"http://{host}/1.png", "image", 0, "", "")]) for host in web.hosts]
+
+    async def crawl(lane: int) -> list[Visit]:
+        return [visit async for visit in visit_lane(works[lane::workers], settings, Surroundings(web))]
+
+    async def crawl_all() -> None:
+        await asyncio.gather(*map(crawl, range(workers)))
+
+    virtual_time.run(crawl_all())
+    assert _most_at_once(web.log, web) == most
+
+
 @pytest.mark.parametrize(
     ("host", "settings", "gaps"),
     [
@@ -166,6 +186,43 @@ def test_an_overloaded_host_is_asked_ever_less_and_then_more_again():
     virtual_time.run(crawl())
     gaps = [round(after.begin - before.end, 3) for before, after in itertools.pairwise(web.log)]
     assert gaps == [1, 2, 4, 8, 16, 32, 60, 30, 15, 7.5, 3.75, 1.875]
+
+
+@pytest.mark.parametrize("num_hosts", [1, 10])
+def test_a_crawl_delay_is_kept_where_nothing_may_be_asked_for(num_hosts: int):
+    """Two origins of one host, and hosts whose robots.txt is that of a host on which nothing is due."""
+    moved = {f"h{number}.example": Host("b", robots_at="b.example") for number in range(3)}
+    web = SimulatedWeb({"a.example": Host("a", crawl_delay_s=30), "b.example": Host("b", crawl_delay_s=7), **moved})
+    due = {"a.example": ["http://a.example/no/1", "https://a.example/no/2"]}
+    due |= {host: [f"http://{host}/no/1", f"http://{host}/2"] for host in moved}
+    works = [HostWork(host, [Target(url, "image", 0, "", "") for url in urls]) for host, urls in due.items()]
+    settings = replace(SETTINGS, num_hosts=num_hosts, site_opt_outs=False)
+
+    async def crawl() -> list[str]:
+        return [visit.row.reason async for visit in visit_lane(works, settings, Surroundings(web))]
+
+    assert Counter(virtual_time.run(crawl())) == {"robots_disallowed": 5, "": 3}
+    assert _broken_promises(web, SETTINGS) == []
+    begins = {host: [each.begin for each in web.log if each.host == host] for host in web.hosts}
+    assert [len(begins[host]) for host in web.hosts] == [2, 3, 2, 2, 2]
+    assert all(begins[host][1] - begins[host][0] >= 7.1 for host in moved)
+
+
+@pytest.mark.parametrize("is_disallowed", [True, False])
+def test_a_crawl_delay_longer_than_accepted_is_not_waited_for(is_disallowed: bool):
+    web = SimulatedWeb({"a.example": Host("a", crawl_delay_s=4_000), "b.example": Host("b", robots_at="a.example")})
+    path = "no/1" if is_disallowed else "1"
+    urls = [f"http://a.example/{path}", f"https://a.example/{path}", f"http://b.example/{path}"]
+    works = [HostWork(host, [Target(url, "image", 0, "", "") for url in urls if host in url]) for host in web.hosts]
+
+    async def crawl() -> tuple[list[str], float]:
+        visits = [visit async for visit in visit_lane(works, replace(SETTINGS, num_hosts=1), Surroundings(web))]
+        return [visit.row.reason for visit in visits], asyncio.get_running_loop().time()
+
+    reasons, seconds = virtual_time.run(crawl())
+    assert reasons == ["robots_disallowed" if is_disallowed else "crawl_delay_too_long", *["crawl_delay_too_long"] * 2]
+    assert [(each.host, each.path) for each in web.log] == [("a.example", "/robots.txt"), ("b.example", "/robots.txt")]
+    assert seconds < 60
 
 
 def test_a_host_that_asks_for_a_long_pause_is_left_for_later():

@@ -22,6 +22,8 @@ from hypothesis import strategies as st
 
 from crawl.damage import Damage
 from crawl.list_text import MAX_ROW_BYTES, ListError
+from crawl.settings import FetchSettings
+from crawl.stored_file import open_stored
 from crawl.url_lists import (
     ENDINGS,
     ListedUrl,
@@ -39,6 +41,7 @@ ROWS = [
     {"link": "http://trees.example/beech", "alt": "", "hash": "12", "width": ""},
 ]
 SETTINGS = ListSettings("link", "alt", "hash", "md5", ("width",))
+OPEN = functools.partial(open_stored, settings=FetchSettings(contact="x", allow_hosts=("127.0.0.1",), delay_s=0))
 FOUND = [
     ListedUrl("http://trees.example/Oak%201.jpg", "An old oak", '{"width": "640"}', f"md5:{MD5}", 1),
     ListedUrl("https://trees.example/elm", 'said "elm", twice', '{"width": "007"}', "", 2),
@@ -78,7 +81,7 @@ FORMATS: dict[str, Callable[[list[dict[str, Any]]], bytes]] = {
 def _read(path: Path, settings: ListSettings = SETTINGS) -> list[Any]:
     """Gives the rows, damage as (reason, row, text)."""
     found = []
-    for item in read_url_list(str(path), settings):
+    for item in read_url_list(str(path), settings, OPEN):
         assert not isinstance(item, Damage) or item.source == str(path)
         found.append((item.reason, item.row, item.text) if isinstance(item, Damage) else item)
     return found
@@ -253,14 +256,14 @@ def test_lists_are_read_from_other_stores(tmp_path: Path):
     for ending, write in FORMATS.items():
         _write(tmp_path, f"list.{ending}", write(ROWS))
         with serve_files(tmp_path) as server:
-            listed = read_url_list(f"{server.url}/list.{ending}", SETTINGS)
+            listed = read_url_list(f"{server.url}/list.{ending}", SETTINGS, OPEN)
             found = [item for item in listed if isinstance(item, ListedUrl)]
             assert found == FOUND[:2], ending
-            named = list(read_url_list(f"{server.url}/list.{ending}?part=1", SETTINGS))
+            named = list(read_url_list(f"{server.url}/list.{ending}?part=1", SETTINGS, OPEN))
             assert [item for item in named if isinstance(item, ListedUrl)] == FOUND[:2], ending
     memory = fsspec.filesystem("memory")
     memory.pipe({f"/lists/{name}.txt": b"http://a/" for name in "ba"})
-    assert [row.row for row in read_url_list("memory:///lists/a.txt", ListSettings())] == [1]
+    assert [row.row for row in read_url_list("memory:///lists/a.txt", ListSettings(), OPEN)] == [1]
     memory.rm("/lists", recursive=True)
 
 

@@ -1,23 +1,27 @@
 """Web archives, read where they lie: a large file by many workers at once."""
 
+import functools
 import json
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import BinaryIO
-
-import fsspec
 
 from crawl.archive_stream import ArchiveError, Place, is_gzipped
 from crawl.archived_answer import http_headers, read_answer
 from crawl.damage import damage
 from crawl.records import Kind, LinkRow
 from crawl.response import Response
+from crawl.stored_file import StoredFileError, open_stored, size_of_stored
+from crawl.url_lists import OpenFile
 from crawl.urls import canonical_url
 from crawl.warc_reader import ArchiveRecord, Flaw, Span, scan
 from pipelines.archives import Archive, Listed, RecordError, unreadable
-from pipelines.errors import StageError
-from pipelines.source_files import find_files, size_of
+from pipelines.errors import StageError, said
+from pipelines.fetching import fetch_settings
+from pipelines.held import HeldOnDisk
+from pipelines.nothing_fetched import would_do
+from pipelines.source_files import find_files
 from pipelines.source_recipes import WarcSource
 from pipelines.stages import Job
 
@@ -30,11 +34,12 @@ def open_archive(source: WarcSource, job: Job) -> Archive:
     """How web archives are read: in parts of `split_bytes`, records of each found where they begin."""
     crawl = job.recipe.crawl
     max_bytes = max(crawl.max_page_bytes, crawl.max_picture_bytes)
-    latest = _LatestFile()
+    open_file = functools.partial(open_stored, settings=fetch_settings(job), held=HeldOnDisk(job.folder))
+    latest = _LatestFile(open_file)
 
     def records(part: str) -> Iterator[Listed | Span]:
         path, start, end, is_exact = json.loads(part)
-        with fsspec.open(path, "rb") as file:
+        with _told_of(path), open_file(path) as file:
             for found in scan(file, start, end, is_exact=is_exact):
                 if isinstance(found, Span):
                     yield found
@@ -54,28 +59,30 @@ def open_archive(source: WarcSource, job: Job) -> Archive:
             )
         except ArchiveError as error:
             raise RecordError(error.reason, str(error)) from error
+        except StoredFileError as error:  # the records behind it could not be had either, and stay due
+            raise StageError(f"crawl: {path}: {error}; {would_do(error.reason)}") from error
         except OSError as error:
-            raise RecordError("unreadable", str(error)) from error
+            raise RecordError("unreadable", said(error)) from error
 
     def from_exactly(part: str, offset: int) -> str:
         path, _, end, _ = json.loads(part)
         return json.dumps([path, offset, end, True])
 
-    return Archive(lambda: _files(source), records, read, from_exactly, latest.close)
+    return Archive(lambda: _files(source, job), records, read, from_exactly, latest.close)
 
 
 class _LatestFile:
     """The archive that was read last, kept open: records are read file by file."""
 
-    def __init__(self) -> None:
-        self._opened = ExitStack()
+    def __init__(self, open_file: OpenFile) -> None:
+        self._open_file, self._opened = open_file, ExitStack()
         self._path = ""
 
     def open(self, path: str) -> tuple[BinaryIO, bool]:
         """The archive at a path, and whether it is gzipped."""
         if path != self._path:
             self.close()
-            self._file: BinaryIO = self._opened.enter_context(fsspec.open(path, "rb"))
+            self._file = self._opened.enter_context(self._open_file(path))
             self._gzipped, self._path = is_gzipped(self._file), path
         return self._file, self._gzipped
 
@@ -85,17 +92,29 @@ class _LatestFile:
         self._path = ""
 
 
-def _files(source: WarcSource) -> Iterator[tuple[str, ...]]:
+@contextmanager
+def _told_of(path: str) -> Iterator[None]:
+    """Says of a file what is wrong with it.
+
+    Raises:
+        StageError: it cannot be read.
+    """
+    try:
+        yield
+    except OSError as error:
+        do = would_do(error.reason) if isinstance(error, StoredFileError) else "check the files that the source names"
+        raise StageError(f"crawl: {path}: {said(error)}; {do}") from error
+
+
+def _files(source: WarcSource, job: Job) -> Iterator[tuple[str, ...]]:
     """The parts of each file.
 
     Raises:
         StageError: a file is not there, or cannot be read.
     """
     for path in find_files(source.files):
-        try:
-            size = size_of(path)
-        except OSError as error:
-            raise StageError(f"crawl: {path}: {error}; check the files that the source names") from error
+        with _told_of(path):
+            size = size_of_stored(path, fetch_settings(job), HeldOnDisk(job.folder))
         starts = range(0, max(size, 1), source.split_bytes)
         yield tuple(json.dumps([path, start, min(start + source.split_bytes, size), False]) for start in starts)
 

@@ -9,6 +9,7 @@ from crawl.records import LinkRow
 from crawl.wikimedia import WikimediaSettings, discover
 from pipelines.errors import StageError
 from pipelines.fetching import fetch_settings
+from pipelines.held import HeldOnDisk
 from pipelines.nothing_fetched import would_do
 from pipelines.source_recipes import WikimediaSource
 from pipelines.stages import Job
@@ -21,9 +22,10 @@ def links(source: WikimediaSource, job: Job) -> Iterator[LinkRow]:
         StageError: the API could not be had, or knows nothing of the categories.
     """
     wanted = WikimediaSettings(**source.model_dump(exclude={"source"}))
+    get = functools.partial(request_json, settings=fetch_settings(job), held=HeldOnDisk(job.folder))
     num_found = 0
     try:
-        for link in discover(wanted, functools.partial(request_json, settings=fetch_settings(job))):
+        for link in discover(wanted, get):
             num_found += 1
             yield link
     except FetchError as error:
