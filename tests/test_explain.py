@@ -52,7 +52,7 @@ def test_a_picture_is_followed_from_its_page_to_its_samples(built: Path):
         (f"{HOME}/trees/english-oak/portrait.html", "redirect", f"from {HOME}/oak"),
         (f"{PICTURES}/missing.jpg", "crawl", "failed (http_404)"),
         (f"{HOME}/", "found on", "nowhere: the source begins with it (page, depth 0, source arboretum)"),
-        (f"{HOME}:80/#top", "text", "rejected (too_few_words: 19 < 25 at a quick look)"),
+        (f"{HOME}:80/#top", "text", "rejected (too_few_words: 19 < 50)"),
     ],
 )
 def test_whatever_became_of_a_url_is_said(built: Path, url: str, about: str, said: str):
