@@ -1,6 +1,7 @@
 """datatrove's side of cleaning prose, with its own reader, extractor and filters, as its FineWeb example has them.
 
-Language is left out on both sides: its model would have to be fetched.
+Language is told where that example tells it, after the extraction, but by the package that our side tells it by: the
+models of its own would have to be fetched. Stop words are left out for French, of which our side has no list.
 """
 
 import sys
@@ -8,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import py3langid
 from datatrove.data import Document
 from datatrove.pipeline.extractors import Trafilatura
 from datatrove.pipeline.filters import (
@@ -16,15 +18,30 @@ from datatrove.pipeline.filters import (
     GopherQualityFilter,
     GopherRepetitionFilter,
 )
+from datatrove.pipeline.filters.base_filter import BaseFilter
 from datatrove.pipeline.readers import WarcReader
+from datatrove.utils.typeshelper import Languages
 
 
-def filters() -> list[Any]:
+class InLanguage(BaseFilter):
+    """Keeps texts in one language."""
+
+    name = "language"
+
+    def __init__(self, language: str) -> None:
+        super().__init__()
+        self.language = language
+
+    def filter(self, doc: Document) -> bool:
+        return bool(py3langid.classify(doc.text)[0] == self.language)
+
+
+def filters(language: str = Languages.english, min_stop_words: int = 2) -> list[Any]:
     return [
-        GopherRepetitionFilter(),
-        GopherQualityFilter(),
-        C4QualityFilter(filter_no_terminal_punct=False),
-        FineWebQualityFilter(),
+        GopherRepetitionFilter(language=language),
+        GopherQualityFilter(language=language, min_stop_words=min_stop_words),
+        C4QualityFilter(filter_no_terminal_punct=False, language=language),
+        FineWebQualityFilter(language=language),
     ]
 
 
@@ -37,15 +54,15 @@ def main() -> None:
             run(filters(), (Document(text=text, id=str(number)) for number, text in enumerate(texts)))
         else:
             pages = WarcReader(data, glob_pattern=f"{name}.warc.gz").run(None, 0, 1)
-            run([Trafilatura(favour_precision=True, timeout=60), *filters()], pages)
+            chain = filters() if name == "articles" else [InLanguage("fr"), *filters(Languages.french, 0)]
+            run([Trafilatura(favour_precision=True, timeout=60), *chain], pages)
 
 
-def run(steps: list[Any], documents: Iterable[Document]) -> None:
-    """Runs documents through the steps."""
+def run(steps: list[Any], documents: Iterable[Document]) -> int:
+    """Runs documents through the steps; returns how many come out."""
     for step in steps:
         documents = step.run(documents, 0, 1)
-    for _ in documents:
-        pass
+    return sum(1 for _ in documents)
 
 
 if __name__ == "__main__":

@@ -4,13 +4,16 @@ import sys
 from pathlib import Path
 
 from crawl.archived_answer import read_answer
-from crawl.text import clean_page
+from crawl.text import CleanText, clean_page
 from crawl.text_rules import C4, FineWeb, RuleSettings, judge_text
 from crawl.text_settings import TextSettings
 from crawl.warc_reader import ArchiveRecord, scan
 
 RULES = RuleSettings(min_sentences=0, c4=C4.common(), fineweb=FineWeb())
-SETTINGS = TextSettings("cascade", RULES, private_data=())
+SETTINGS = {
+    "articles": TextSettings("cascade", RULES, private_data=()),
+    "mixed": TextSettings("cascade", RULES, private_data=(), languages=("fr",)),
+}
 MAX_BYTES = 1 << 24
 
 
@@ -21,7 +24,7 @@ def main() -> None:
         if name == "rules":
             judge_all(Path(data) / "texts")
         else:
-            clean_all(Path(data) / f"{name}.warc.gz")
+            clean_all(Path(data) / f"{name}.warc.gz", SETTINGS[name])
 
 
 def judge_all(path: Path) -> None:
@@ -30,13 +33,16 @@ def judge_all(path: Path) -> None:
         judge_text(text, "en", RULES)
 
 
-def clean_all(path: Path) -> None:
-    """Cleans the pages of an archive."""
+def clean_all(path: Path, settings: TextSettings) -> int:
+    """Cleans the pages of an archive; returns how many are kept."""
+    kept = 0
     with path.open("rb") as file, path.open("rb") as again:
         for found in scan(file, 0, path.stat().st_size):
             if isinstance(found, ArchiveRecord) and found.kind == "response":
                 answer = read_answer(again, found.place, MAX_BYTES, gzipped=True)
-                clean_page(answer.body or b"", found.url, answer.charset, SETTINGS)
+                found_text = clean_page(answer.body or b"", found.url, answer.charset, settings)
+                kept += isinstance(found_text, CleanText)
+    return kept
 
 
 if __name__ == "__main__":

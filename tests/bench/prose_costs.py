@@ -12,7 +12,15 @@ from tests.bench.prose_material import make_prose
 from tests.bench.whole_runs import Cost, Ratio, cost_of, margins, print_ratios, ratio
 
 TITLE = "Cleaning prose beside datatrove, CPU a page at the margin, median of pairs"
-DATATROVE = ("datatrove[processing]==0.10.1", "spacy==3.8.18", "python-magic", "faust-cchardet", "orjson", "warcio")
+DATATROVE = (
+    "datatrove[processing]==0.10.1",
+    "spacy==3.8.18",
+    "python-magic",
+    "faust-cchardet",
+    "orjson",
+    "warcio",
+    "py3langid==0.4.0",
+)
 FEW, MANY = 1, 3
 """Passes over the pages in a short and in a long run."""
 
