@@ -17,23 +17,14 @@ from datatrove.pipeline.filters import (
     FineWebQualityFilter,
     GopherQualityFilter,
     GopherRepetitionFilter,
+    LambdaFilter,
 )
-from datatrove.pipeline.filters.base_filter import BaseFilter
 from datatrove.pipeline.readers import WarcReader
 from datatrove.utils.typeshelper import Languages
 
 
-class InLanguage(BaseFilter):
-    """Keeps texts in one language."""
-
-    name = "language"
-
-    def __init__(self, language: str) -> None:
-        super().__init__()
-        self.language = language
-
-    def filter(self, doc: Document) -> bool:
-        return bool(py3langid.classify(doc.text)[0] == self.language)
+def is_french(document: Document) -> bool:
+    return bool(py3langid.classify(document.text)[0] == "fr")
 
 
 def filters(language: str = Languages.english, min_stop_words: int = 2) -> list[Any]:
@@ -54,7 +45,7 @@ def main() -> None:
             run(filters(), (Document(text=text, id=str(number)) for number, text in enumerate(texts)))
         else:
             pages = WarcReader(data, glob_pattern=f"{name}.warc.gz").run(None, 0, 1)
-            chain = filters() if name == "articles" else [InLanguage("fr"), *filters(Languages.french, 0)]
+            chain = filters() if name == "articles" else [LambdaFilter(is_french), *filters(Languages.french, 0)]
             run([Trafilatura(favour_precision=True, timeout=60), *chain], pages)
 
 
