@@ -1,7 +1,7 @@
 """Pages to clean, real ones, as two WARC files: `articles` holds news pages, most of which are worth keeping; `mixed`
 the same beside a handbook in English and in French and the pages of crawls and small sites, each once.
 
-Of `mixed` French prose alone is wanted, one page in six: most pages of a crawl are in another language than the one
+Of `mixed` French prose alone is wanted, one page in eight: most pages of a crawl are in another language than the one
 that is looked for, and others are shops, lists, menus, programs, pages of a few words.
 """
 
