@@ -54,14 +54,7 @@ def request_range(
     def ask() -> bytes:
         with exchange(url, {}, settings, {"Range": f"bytes={offset}-{last}", "Accept-Encoding": "identity"}) as answer:
             check_status(answer, url, frozenset({206, 200, 416}))
-            sent = answer.headers.get("Content-Range", "")
-            found = _CONTENT_RANGE.fullmatch(sent)
-            if answer.status_code != 206 or found is None or (int(found[1]), int(found[2])) != (offset, last):
-                raise FetchError("bad_range", f"{url}: bytes {offset}-{last}: {answer.status_code} {sent!r}")
-            body = b"".join(pieces(answer, url, settings, num_bytes, decode=False, least_bytes=_LEAST_BYTES))
-        if len(body) != num_bytes:
-            raise NotNowError("incomplete_body", f"{url}: {len(body)} of {num_bytes} bytes at {offset} came")
-        return body
+            return _range_in(answer, url, settings, offset, num_bytes)
 
     return ask_patiently(ask, url, settings, held)
 
@@ -83,19 +76,22 @@ def request_start(url: str, num_bytes: int, settings: FetchSettings, held: Held 
                 return FileStart(b"", 0)
             found = _CONTENT_RANGE.fullmatch(sent)
             size = int(found[3]) if found is not None and found[3] != "*" else 0
-            length = min(num_bytes, size)
-            if (
-                answer.status_code != 206
-                or found is None
-                or (int(found[1]), int(found[2])) != (0, min(num_bytes, size) - 1)
-            ):
-                raise FetchError("bad_range", f"{url}: first {num_bytes} bytes: {answer.status_code} {sent!r}")
-            begin = b"".join(pieces(answer, url, settings, num_bytes, decode=False, least_bytes=_LEAST_BYTES))
-        if len(begin) != length:
-            raise NotNowError("incomplete_body", f"{url}: {len(begin)} of {length} bytes came")
-        return FileStart(begin, size)
+            return FileStart(_range_in(answer, url, settings, 0, min(num_bytes, size)), size)
 
     return ask_patiently(ask, url, settings, held)
+
+
+def _range_in(answer: requests.Response, url: str, settings: FetchSettings, offset: int, num_bytes: int) -> bytes:
+    """The bytes of an answer that must be just this range."""
+    last = offset + num_bytes - 1
+    sent = answer.headers.get("Content-Range", "")
+    found = _CONTENT_RANGE.fullmatch(sent)
+    if answer.status_code != 206 or found is None or (int(found[1]), int(found[2])) != (offset, last):
+        raise FetchError("bad_range", f"{url}: bytes {offset}-{last}: {answer.status_code} {sent!r}")
+    body = b"".join(pieces(answer, url, settings, num_bytes, decode=False, least_bytes=_LEAST_BYTES))
+    if len(body) != num_bytes:
+        raise NotNowError("incomplete_body", f"{url}: {len(body)} of {num_bytes} bytes at {offset} came")
+    return body
 
 
 def _whole(answer: requests.Response, url: str, settings: FetchSettings) -> FileStart:
