@@ -30,6 +30,7 @@ Source: Bishop 2006, "Pattern Recognition and Machine Learning", sections 1.2.5 
 
 import copy
 import dataclasses
+import functools
 import sys
 import time
 from collections.abc import Sequence
@@ -38,14 +39,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.averaging import take_in
 from models.baselines import mean_picture
-from models.budget import Budget, learning_rate
+from models.budget import Budget
 from models.curves import draw_losses
 from models.denoising import TARGETS, Denoiser, DenoiserShape, squared_error
-from models.devices import choose_precision, enough_memory
+from models.devices import choose_precision
 from models.gaussian import fit_gaussian
 from models.generation import generate, generate_main, load_denoiser
 from models.levels import ladder_shares
@@ -53,10 +54,11 @@ from models.meter import Meter
 from models.noising import Chance, Noising, Triplets, choose_table
 from models.picture_losses import compare, mean_loss, print_comparison
 from models.pixels import to_values
-from models.ranks import Ranks, joined
+from models.ranks import Ranks
 from models.runs import Interruption, RunError, RunFolder, configuration, exit_status, num_parameters
 from models.settings import parse_settings, refuse_below
 from models.threads import Threads
+from models.training import run_once, step_down
 from models.training_pictures import JUDGED_TOGETHER, held_out_of, open_triplets, survey
 from shards.dataset import TripletDataset
 from shards.loader import Loader
@@ -122,13 +124,8 @@ def _train_once(settings: Settings) -> None:
     run = RunFolder(settings.out)
     dataset = open_triplets(settings.dataset, "train")
     config = configuration("denoiser", dataclasses.asdict(settings), dataset)
-    with joined(settings.device) as ranks, Interruption() as interruption:
-        goes_on = ranks.from_first(run.start(config) if ranks.is_first else False)
-        results = run.results() if goes_on else None
-        if results is None:
-            with enough_memory(f"--batch-size {settings.batch_size}", ranks.device):
-                results = train(settings, run, dataset, goes_on, ranks, interruption)
-    if ranks.is_first:
+    results = run_once(settings, run, config, functools.partial(train, settings, run, dataset))
+    if results is not None:
         print_comparison(results)
         print(f"{run.path}: the run; python -m models.denoiser generate {run.path} grows pictures", flush=True)
 
@@ -250,18 +247,10 @@ def descend(
     training: Training, triplets: Triplets, fraction: float, settings: Settings, ranks: Ranks
 ) -> tuple[Tensor, Tensor]:
     """Take one step down the gradient of the squared error; return the loss before it and the gradient's length, ()."""
-    model, optimizer, budget = training.model, training.optimizer, training.budget
+    model = training.model
     loss = squared_error(model, *triplets).mean()
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    ranks.average_gradients(model.parameters())
-    length = nn.utils.clip_grad_norm_(model.parameters(), settings.max_gradient)
-    rate = learning_rate(fraction, budget.step, settings.learning_rate, settings.warmup_steps)
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    optimizer.step()
-    budget.step += 1
-    take_in(training.average, model, budget.step)
+    length = step_down(loss, model, training.optimizer, training.budget, fraction, settings, ranks)
+    take_in(training.average, model, training.budget.step)
     return loss, length
 
 

@@ -23,6 +23,7 @@ model", JMLR 3.
 
 import copy
 import dataclasses
+import functools
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -31,19 +32,20 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.attention_rnn import ACTIVATIONS, AttentionShape
 from models.baselines import WordCounts, unigram
-from models.budget import Budget, learning_rate
+from models.budget import Budget
 from models.curves import draw_losses
-from models.devices import choose_precision, enough_memory
+from models.devices import choose_precision
 from models.gpt import GPTShape
 from models.meter import Meter
-from models.ranks import Ranks, joined
+from models.ranks import Ranks
 from models.runs import Interruption, RunFolder, configuration, exit_status, num_parameters
 from models.settings import parse_settings, refuse_below
 from models.threads import Threads
+from models.training import run_once, step_down
 from models.training_windows import count_training_words, held_out_of, open_windows
 from models.utilisation import device_utilisation
 from models.word_losses import Windows, compare, cross_entropy, mean_loss, print_comparison, to_windows
@@ -115,13 +117,8 @@ def _train_once(settings: Settings) -> None:
     dataset = open_windows(settings.dataset, "train")
     chosen = dataclasses.asdict(settings)
     config = configuration("language", {"network": chosen.pop("model"), **chosen}, dataset)
-    with joined(settings.device) as ranks, Interruption() as interruption:
-        goes_on = ranks.from_first(run.start(config) if ranks.is_first else False)
-        results = run.results() if goes_on else None
-        if results is None:
-            with enough_memory(f"--batch-size {settings.batch_size}", ranks.device):
-                results = train(settings, run, dataset, goes_on, ranks, interruption)
-    if ranks.is_first:
+    results = run_once(settings, run, config, functools.partial(train, settings, run, dataset))
+    if results is not None:
         print_comparison(results)
         print(f'{run.path}: the run; python -m models.language generate {run.path} --prompt "…" writes', flush=True)
 
@@ -240,23 +237,15 @@ def descend(
     training: Training, batch: Batch, fraction: float, settings: Settings, ranks: Ranks
 ) -> tuple[Tensor, Tensor]:
     """Take one step down the gradient of the cross-entropy; return the loss before it and the gradient's length, ()."""
-    model, optimizer, budget = training.model.train(), training.optimizer, training.budget
+    model = training.model.train()
     if settings.dropout:
         # What is dropped follows from seed, step and rank alone, so that a run that goes on drops the same.
-        torch.manual_seed((settings.seed * 1_000_003 + budget.step) * 4096 + ranks.rank)
+        torch.manual_seed((settings.seed * 1_000_003 + training.budget.step) * 4096 + ranks.rank)
     # Each next word of the whole batch weighs the same, however many of them are in this process's share.
     num_words = ranks.mean(float(batch["mask"].sum()))
     losses = training.losses_of(model, to_windows(batch, ranks.device), training.precision)
     loss = losses.sum() / max(1.0, num_words)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    ranks.average_gradients(model.parameters())
-    length = nn.utils.clip_grad_norm_(model.parameters(), settings.max_gradient)
-    rate = learning_rate(fraction, budget.step, settings.learning_rate, settings.warmup_steps)
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    optimizer.step()
-    budget.step += 1
+    length = step_down(loss, model, training.optimizer, training.budget, fraction, settings, ranks)
     return loss, length
 
 

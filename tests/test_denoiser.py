@@ -1,7 +1,6 @@
 """The denoiser learns from triplets, every way they can be made, and goes on where it was interrupted."""
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -25,6 +24,7 @@ from models.training_pictures import open_triplets
 from shards.triplet import TripletSpec
 from tests.builds import wait_for
 from tests.tiny_datasets import draw_tree, write_triplets
+from tests.trainers import end_with_two_what_one_began
 
 SIZE = 10  # no multiple of what the U-Net's scales divide by
 TINY = ["--width", "16", "--batch-size", "8", "--report-steps", "1", "--num-directions", "8", "--precision", "float32"]
@@ -198,29 +198,8 @@ def test_two_processes_see_the_batches_of_one_and_go_on_with_what_one_began(
 ) -> None:
     settings = [*TINY, "--num-steps", "8", "--report-steps", "2", "--num-validations", "2", "--checkpoint-s", "0"]
     train(dataset, tmp_path / "one", *settings)
-
-    descend = denoiser.descend
-
-    def stop_at_three(training: denoiser.Training, *more: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        if training.budget.step == 3:
-            raise KeyboardInterrupt
-        return descend(training, *more)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(denoiser, "descend", stop_at_three)
-        assert denoiser.main([str(dataset), "--out", str(tmp_path / "two"), *settings]) == 130
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    argv = ["-m", "models.denoiser", str(dataset), "--out", str(tmp_path / "two"), *settings]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*command, *argv], capture_output=True, text=True, timeout=200, check=False, env=environment)
-    assert done.returncode == 0, done.stderr
-    one, two = (RunFolder(tmp_path / name).metrics() for name in ("one", "two"))
-    assert [row["step"] for row in one] == [row["step"] for row in two]
-    for ours, theirs in zip(one, two, strict=True):
-        name = "train" if "train" in ours else "held_out"
-        assert ours[name] == pytest.approx(theirs[name], abs=1e-5)
-    assert RunFolder(tmp_path / "one").load()["loader"] == RunFolder(tmp_path / "two").load()["loader"]
-    assert done.stdout.count("denoiser of") == done.stdout.count("goes on from step 3") == 1
+    told = end_with_two_what_one_began(denoiser, dataset, tmp_path, settings, monkeypatch)
+    assert told.count("denoiser of") == told.count("goes on from step 3") == 1
 
 
 def test_a_batch_is_dealt_out_evenly_or_not_at_all() -> None:

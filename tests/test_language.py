@@ -30,6 +30,7 @@ from models.writing import Writer, load_writer
 from shards.tokenizer import ByteTokenizer, WordTokenizer, split_words
 from tests.builds import wait_for
 from tests.tiny_datasets import write_windows
+from tests.trainers import end_with_two_what_one_began
 
 TINY = [
     *("--width", "32", "--num-heads", "2", "--num-layers", "2", "--batch-size", "8", "--report-steps", "1"),
@@ -143,28 +144,8 @@ def test_two_processes_see_the_batches_of_one_and_go_on_with_what_one_began(
     settings = [*TINY, "--num-steps", "8", "--report-steps", "2", "--num-validations", "2", "--checkpoint-s", "0"]
     settings += ["--dropout", "0", "--separate-documents"]
     train(dataset, tmp_path / "one", *settings)
-    descend = language.descend
-
-    def stop_at_three(training: language.Training, *more: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        if training.budget.step == 3:
-            raise KeyboardInterrupt
-        return descend(training, *more)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(language, "descend", stop_at_three)
-        assert language.main([str(dataset), "--out", str(tmp_path / "two"), *settings]) == 130
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    argv = ["-m", "models.language", str(dataset), "--out", str(tmp_path / "two"), *settings]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*command, *argv], capture_output=True, text=True, timeout=200, check=False, env=environment)
-    assert done.returncode == 0, done.stderr
-    one, two = (RunFolder(tmp_path / name).metrics() for name in ("one", "two"))
-    assert [row["step"] for row in one] == [row["step"] for row in two]
-    for ours, theirs in zip(one, two, strict=True):
-        name = "train" if "train" in ours else "held_out"
-        assert ours[name] == pytest.approx(theirs[name], abs=1e-5)
-    assert RunFolder(tmp_path / "one").load()["loader"] == RunFolder(tmp_path / "two").load()["loader"]
-    assert done.stdout.count("language model (gpt)") == done.stdout.count("goes on from step 3") == 1
+    told = end_with_two_what_one_began(language, dataset, tmp_path, settings, monkeypatch)
+    assert told.count("language model (gpt)") == told.count("goes on from step 3") == 1
 
 
 def test_words_that_fill_a_window_up_weigh_nothing_in_any_process(tmp_path: Path) -> None:
