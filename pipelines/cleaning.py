@@ -4,12 +4,13 @@ The records of a ledger table are cleaned together, in the order of their WARC f
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from crawl.verdict import Verdict
 from pipelines.fates import Fates, Reject
 from pipelines.ledger import RowRef
-from pipelines.receipts import Receipt, finish_part
+from pipelines.receipts import Receipt, finish_part, read_receipt
 from pipelines.stages import Job
 from pipelines.staging import stage_payload, staged_name
 from pipelines.tables import rows_at, write_rejects
@@ -82,6 +83,13 @@ def cleaned_records(name: str, receipt: Receipt) -> Iterator[Cleaned]:
     """The records that are set aside in the staging file called `name`, by its receipt."""
     for key, url, (offset, *lengths) in receipt.notes["cleaned"]:
         yield Cleaned(key, url, name, offset, tuple(lengths))
+
+
+def records_set_aside(folder: Path, part: str) -> Iterator[Cleaned]:
+    """The records in a staging file that stands, in a stage's folder."""
+    receipt = read_receipt(folder, part)
+    assert receipt is not None, "what is set aside has a receipt"
+    return cleaned_records(part, receipt)
 
 
 def _clean_part(name: str, records: Iterable[Fetched], job: Job, clean: CleanRecord) -> Receipt:

@@ -19,13 +19,13 @@ from crawl.minhash import hash_shingles
 from crawl.quality import QualityHead, parse_head, score_text
 from crawl.text import judge_rest
 from crawl.verdict import Verdict
-from pipelines.cleaning import Cleaned, cleaned_records
+from pipelines.cleaning import Cleaned, cleaned_records, records_set_aside
 from pipelines.errors import StageError
 from pipelines.evaluations import evaluations
 from pipelines.fates import Fates, Reject
 from pipelines.host_lines import common_lines
 from pipelines.open_files import OpenFiles
-from pipelines.receipts import Receipt, finish_part, read_receipt
+from pipelines.receipts import Receipt, finish_part
 from pipelines.stages import Job
 from pipelines.staging import stage_payload, staged_name
 from pipelines.tables import write_rejects
@@ -66,10 +66,8 @@ def _finish(name: str, part: str, job: Job) -> Receipt:
 
 
 def _documents(folder: Path, part: str) -> Iterator[Document]:
-    receipt = read_receipt(folder, part)
-    assert receipt is not None, "what is set aside has a receipt"
     with OpenFiles() as files:
-        for record in cleaned_records(part, receipt):
+        for record in records_set_aside(folder, part):
             yield json.loads(files.read(folder / staged_name(part), record.offset, record.lengths[0]))
 
 

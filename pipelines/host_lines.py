@@ -12,9 +12,8 @@ import apache_beam as beam
 import numpy as np
 
 from crawl.host_lines import COMMON, LINE, HostLines, Rows, find_common_lines, hash_host
-from pipelines.cleaning import Cleaned, cleaned_records
+from pipelines.cleaning import records_set_aside
 from pipelines.open_files import OpenFiles
-from pipelines.receipts import read_receipt
 from pipelines.staging import staged_name
 from shards.manifest import atomic_open
 
@@ -52,7 +51,7 @@ def sort_lines(part: str, folder: Path) -> Iterator[tuple[int, Place]]:
     """Sorts the lines of one staging file by range of hosts, into a file; yields where each range stands in it."""
     rows: dict[int, list[bytes]] = {}
     with OpenFiles() as files:
-        for record in _records(folder, part):
+        for record in records_set_aside(folder, part):
             begin, length = record.offset + sum(record.lengths[:-1]), record.lengths[-1]
             staged = files.read(folder / staged_name(part), begin, length)
             rows.setdefault(hash_host(record.url) % NUM_RANGES, []).append(staged)
@@ -80,12 +79,6 @@ def _common_of_range(folder: Path, number: int) -> Rows:
 def common_lines(folder: Path, url: str) -> Rows:
     """The boilerplate of a document's host, and of others in its range: `COMMON` rows."""
     return _common_of_range(folder, hash_host(url) % NUM_RANGES)
-
-
-def _records(folder: Path, part: str) -> Iterator[Cleaned]:
-    receipt = read_receipt(folder, part)
-    assert receipt is not None, "what is set aside has a receipt"
-    return cleaned_records(part, receipt)
 
 
 def _lines_name(part: str) -> str:

@@ -4,7 +4,7 @@ Where they were scored, what the score turned away is among the latter. It is re
 crawl, through its ledger.
 """
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -15,7 +15,7 @@ from crawl.image_settings import ImageSettings
 from crawl.images import draw_clean
 from crawl.picture_filters.settings import NO_FILTERS
 from crawl.warc import read_payload
-from pipelines.drawn import GONE, draw, stage_rows, warc_places
+from pipelines.drawn import GONE, draw, draw_by_reason, stage_rows, warc_places
 from pipelines.errors import StageError
 from pipelines.facts import Row
 from pipelines.folders import current_manifest
@@ -82,17 +82,24 @@ def _kept(out: Path, manifest: Manifest, scored: Manifest | None, count: int) ->
 
 def _turned_away(out: Path, manifest: Manifest, scored: Manifest | None, count: int) -> Iterator[Section]:
     """A section for each reason, the most frequent first."""
-    by_reason: defaultdict[str, list[Row]] = defaultdict(list)
-    for stage in filter(None, (manifest, scored)):
-        for row in stage_rows(out / stage.stage / stage.fingerprint, stage, "rejects-", ("key", "reason", "detail")):
-            by_reason[row["reason"]].append(row)
-    drawn = {reason: draw(rows, count if reason != GONE else 0) for reason, rows in by_reason.items()}
+    numbers: Counter[str] = Counter()
+
+    def counted() -> Iterator[Row]:
+        for stage in filter(None, (manifest, scored)):
+            folder = out / stage.stage / stage.fingerprint
+            for row in stage_rows(folder, stage, "rejects-", ("key", "reason", "detail")):
+                numbers[row["reason"]] += 1
+                yield row
+
+    drawn = draw_by_reason(counted(), count)
+    if GONE in drawn:
+        drawn[GONE] = []
     crawl = out / "crawl" / _inputs(manifest)["crawl"]
     places = warc_places(crawl, [row["key"] for rows in drawn.values() for row in rows])
     copied = _urls(out, manifest, {row["detail"] for row in drawn.get("near_duplicate", [])})
-    for reason in sorted(drawn, key=lambda reason: (-len(by_reason[reason]), reason)):
+    for reason in sorted(drawn, key=lambda reason: (-numbers[reason], reason)):
         tiles = [_turned_away_tile(crawl, places.get(row["key"]), row, copied) for row in drawn[reason]]
-        yield Section(reason, len(by_reason[reason]), tiles)
+        yield Section(reason, numbers[reason], tiles)
 
 
 def _urls(out: Path, manifest: Manifest, keys: set[str]) -> dict[str, str]:
