@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "models": {"shards"},
     "pipelines": {"crawl", "shards"},
 }
-MODELS_ALLOWED_IN = ("pipelines/score.py", "pipelines/inspect/", "pipelines/cli.py")
+MODELS_ALLOWED_IN = ("pipelines/score.py", "pipelines/inspect/", "pipelines/commands/")
 
 ONLY_IN = {
     "aiohttp": ("crawl/",),

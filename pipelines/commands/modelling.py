@@ -1,0 +1,59 @@
+"""Commands that train models and let them grow something."""
+
+import sys
+
+import typer
+
+from pipelines.commands.options import DEMO
+
+PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+"""Settings of a command whose arguments the model reads itself."""
+
+train = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Train a model from shards.")
+generate = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Let a trained model grow something.")
+
+
+@train.command("classifier", context_settings=PASS_ON)
+def train_classifier(context: typer.Context) -> None:
+    """Train a classifier from folders of examples: FOLDER --topic LABEL --out RUN …; --help lists its settings."""
+    from models.classifier import main as run  # noqa: PLC0415
+
+    sys.exit(run(context.args))
+
+
+@train.command("denoiser", context_settings=PASS_ON)
+def train_denoiser(context: typer.Context) -> None:
+    """Train the denoiser: DATASET --out RUN …; --help lists its settings."""
+    from models.denoiser import main as run  # noqa: PLC0415
+
+    sys.exit(run(context.args))
+
+
+@train.command("language", context_settings=PASS_ON)
+def train_language(context: typer.Context) -> None:
+    """Train the language model: DATASET --out RUN …; --help lists its settings."""
+    from models.language import main as run  # noqa: PLC0415
+
+    sys.exit(run(context.args))
+
+
+@generate.command("denoiser", context_settings=PASS_ON)
+def generate_denoiser(context: typer.Context) -> None:
+    """Grow pictures out of static: [RUN] --count 8 --seed 0 --out trees.png; RUN is the demo's if left out."""
+    from models.denoiser import generate_main as run  # noqa: PLC0415
+
+    sys.exit(run(_with_run(context.args, "denoiser")))
+
+
+@generate.command("language", context_settings=PASS_ON)
+def generate_language(context: typer.Context) -> None:
+    """Write on: [RUN] --prompt "the old oak"; RUN is the demo's if left out."""
+    from models.language import generate_main as run  # noqa: PLC0415
+
+    sys.exit(run(_with_run(context.args, "language")))
+
+
+def _with_run(arguments: list[str], model: str) -> list[str]:
+    """The arguments with a training run in front: the one given, or the demo's."""
+    given = bool(arguments) and not arguments[0].startswith("-")
+    return arguments if given else [str(DEMO / "runs" / model), *arguments]
