@@ -58,7 +58,8 @@ def combined(statements: Iterable[Statement]) -> Licence:
     >>> combined([Statement("rel", frozenset({"CC-BY-4.0"})), Statement("xmp", frozenset({"CC0-1.0"}))]).method
     'conflict'
     """
-    ordered = sorted(statements, key=lambda statement: METHODS.index(statement.method))
+    telling = [each for each in statements if each.licences or each.url != UNKNOWN or each.author != UNKNOWN]
+    ordered = sorted(telling, key=lambda statement: METHODS.index(statement.method))
     author = next((each.author for each in ordered if each.author != UNKNOWN), UNKNOWN)
     said = frozenset[str]().union(*(each.licences for each in ordered))
     named = {licence for licence in said if not any(_PORT.fullmatch(other.removeprefix(licence)) for other in said)}

@@ -52,6 +52,9 @@ _PARTS = (*((down, across) for down in (1, 2, 3) for across in (1, 2, 3)), (4, 0
 NUM_PARTS = len(_PARTS)
 _DOWN, _ACROSS = (np.array(windows) for windows in zip((0, 0), *_PARTS, strict=True))
 
+_SMOOTHED_UNIT = 4
+"""What `_smoothed` multiplies by, to be whole; twice, 16 · 255 are enough for 16 bits."""
+
 _CHUNK = 65_536
 
 Words = npt.NDArray[np.uint64]
@@ -137,38 +140,38 @@ def look_at(shrunk: Shrunk) -> Look:
     The hash of photographs that are reduced to a shorter side of 128 pixels differs from PDQ's of the whole in 10 bits
     at most for nine of ten, and in 14 for the worst of 95; of those reduced to 256 pixels, in 8 and in 12.
     """
-    tents = np.asarray(shrunk.tents, np.float64) * PIXEL_UNIT
+    tents = np.asarray(shrunk.tents).astype(np.int16)
     # Small products, one by one: BLAS would share larger ones among threads, which cost ten times what they save.
     cosines = _cosines()
-    lines = cosines @ _smoothed(_smoothed(tents).T).T
+    lines = cosines @ (_smoothed(_smoothed(tents).T).T * (PIXEL_UNIT / _SMOOTHED_UNIT**2))
     words = _words(lines[_DOWN] @ cosines[_ACROSS].transpose(0, 2, 1) > 0)
-    small = _as_pdq_places(_as_pdq_places(tents, shrunk.size[1]).T, shrunk.size[0]).T
+    small = _as_pdq_places(_as_pdq_places(tents, shrunk.size[1], PIXEL_UNIT).T, shrunk.size[0]).T
     found = Pdq(cosines[0] @ small @ cosines[0].T, quality_of(small))
     area, colours = shrunk.size[0] * shrunk.size[1], np.asarray(shrunk.colours)
     return Look(found, np.array((area, found.quality, words[0], words[1:], colours), LIKENESS).tobytes())
 
 
-def _smoothed(tents: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the means of tents (127, N) by tents twice as wide, which lie half over one another again: (64, N).
+def _smoothed(tents: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
+    """Return four times the means of tents (127, N) by tents twice as wide, half over one another again: (64, N).
 
     PDQ's are so narrow that what is finer than 64 cells gets into the frequencies; a smaller copy has none of it.
     """
     sides = np.concatenate([tents[1:2], tents[1::2], tents[-2:-1]])
-    smooth: npt.NDArray[np.float64] = tents[::2] / 2 + (sides[:-1] + sides[1:]) / 4  # whole numbers still
+    smooth: npt.NDArray[np.int16] = 2 * tents[::2] + sides[:-1] + sides[1:]
     return smooth
 
 
-def _as_pdq_places(tents: npt.NDArray[np.float64], length: int) -> npt.NDArray[np.float64]:
-    """Return of tents (127, N) those that lie where PDQ's do, on a side of `length` pixels: (64, N).
+def _as_pdq_places(tents: npt.NDArray[Any], length: int, unit: float = 1.0) -> npt.NDArray[np.float64]:
+    """Return of tents (127, N) those that lie where PDQ's do, on a side of `length` pixels, in whole units: (64, N).
 
     PDQ's boxes, where they are an even number of pixels wide, lie half a pixel to one side, both together one. The
     signs that tell copies know nothing of that: in a picture 150 pixels wide it is nearly half a cell, and a mirrored
     one would have others.
     """
-    placed = tents[::2]
+    placed = tents[::2] * unit
     if -(-length // (2 * SIDE)) % 2:
         return placed
-    following = np.concatenate([tents[1::2], tents[-1:]])
+    following = np.concatenate([tents[1::2], tents[-1:]]) * unit
     return np.rint(placed + 2 * SIDE / length * (following - placed))
 
 

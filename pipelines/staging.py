@@ -15,8 +15,7 @@ def staged_name(name: str) -> str:
 def stage_payload(file: BinaryIO, pieces: Sequence[bytes]) -> tuple[int, ...]:
     """Appends `pieces` to a staging file; returns the offset of the first and the length of each."""
     offset = file.tell()
-    for piece in pieces:
-        file.write(piece)
+    file.write(b"".join(pieces))
     return (offset, *map(len, pieces))
 
 

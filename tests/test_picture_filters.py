@@ -97,7 +97,9 @@ def test_the_reason_says_what_was_measured_and_what_was_asked_for():
 
 def sharpness(grey: np.ndarray) -> float:
     none = Image.new("RGB", grey.shape[::-1])
-    return Sketch(none, np.zeros((3, *grey.shape), np.uint8), grey.astype(np.float32), grey.shape[::-1]).sharpness
+    return Sketch(
+        none, np.zeros((3, *grey.shape), np.uint8), np.rint(grey).astype(np.int16), grey.shape[::-1]
+    ).sharpness
 
 
 def test_sharpness_is_that_of_the_formula_whatever_the_contrast():

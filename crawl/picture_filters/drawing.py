@@ -23,6 +23,8 @@ def judge_drawing(sketch: Sketch, settings: FilterSettings) -> Verdict | None:
     if settings.max_drawn_share >= 1:
         return None
     counts = sketch.num_of_each
+    if NUM_COLOURS * counts.max() <= settings.max_drawn_share * sketch.coarse.size:  # nearly all photographs
+        return None
     share = float(np.sort(counts[counts > 0])[-NUM_COLOURS:].sum() / sketch.coarse.size)
     if share <= settings.max_drawn_share:
         return None

@@ -20,13 +20,13 @@ class Sketch:
     Attributes:
         picture: the sketch, mode RGB.
         colours: uint8 (3, H, W), red, green and blue, on white; the colour profile is not applied.
-        grey: float32 (H, W), luma, 0 to 255.
+        grey: uint8 (H, W), luma.
         size: width and height of the picture as it came, in pixels.
     """
 
     picture: Image.Image
     colours: NDArray[np.uint8]
-    grey: NDArray[np.float32]
+    grey: NDArray[np.uint8]
     size: tuple[int, int]
 
     @cached_property
@@ -45,16 +45,31 @@ class Sketch:
     @cached_property
     def variance(self) -> float:
         """Of the luma."""
-        return float(self.grey.var())
+        return _variance(self.grey)
 
     @cached_property
     def sharpness(self) -> float:
         """Variance of the Laplacian of the luma over the luma's; see `crawl.picture_filters.blur`."""
         if min(self.grey.shape) < 3 or not self.variance:
             return 0.0
-        inner = self.grey[1:-1, 1:-1]
-        sides = self.grey[:-2, 1:-1] + self.grey[2:, 1:-1] + self.grey[1:-1, :-2] + self.grey[1:-1, 2:]
-        return float((4 * inner - sides).var()) / self.variance
+        height, width = self.grey.shape
+        line = self.grey.ravel().astype(np.int16)  # neighbours on one long line: those over its folds are left out
+        laplacian = line[width:-width] << 2
+        for neighbour in (
+            line[: -2 * width],
+            line[2 * width :],
+            line[width - 1 : -width - 1],
+            line[width + 1 : 1 - width],
+        ):
+            laplacian -= neighbour
+        return _variance(laplacian.reshape(height - 2, width)[:, 1:-1]) / self.variance
+
+
+def _variance(values: NDArray[np.integer]) -> float:
+    """Of whole numbers, which float64 adds up without rounding: the same in any order."""
+    exact = values.ravel().astype(np.float64)
+    total = float(exact.sum())
+    return (float(np.einsum("i,i->", exact, exact)) - total * total / exact.size) / exact.size
 
 
 def sketch_size(size: tuple[int, int]) -> tuple[int, int]:
@@ -79,5 +94,5 @@ def draw_sketch(image: Image.Image, extent: tuple[float, float], size: tuple[int
     small = image.resize(sketch_size(size), Image.Resampling.BOX, (0.0, 0.0, *extent), reducing_gap=1.0)
     painted = paint_on_white(small)
     painted = painted if painted.mode == "RGB" else painted.convert("RGB")
-    grey = np.asarray(painted.convert("L"), np.float32)
+    grey = np.asarray(painted.convert("L"))
     return Sketch(painted, np.ascontiguousarray(np.asarray(painted).transpose(2, 0, 1)), grey, size)
