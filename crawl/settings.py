@@ -107,7 +107,7 @@ class FetchSettings:
     """
 
     contact: str
-    scopes: Mapping[str, Scope] = field(default_factory=dict)
+    scopes: Mapping[str, Scope] = field(default_factory=dict, hash=False)
     max_pages_per_host: int = 1_000
     max_pictures_per_host: int = 10_000
     max_urls_per_host: int = 1_000
@@ -131,7 +131,7 @@ class FetchSettings:
     drop_parameters: tuple[str, ...] = TRACKING_PARAMETERS
     allow_hosts: tuple[str, ...] = ()
     allow_ports: tuple[int, ...] = (80, 443)
-    connect_to: Mapping[str, str] = field(default_factory=dict)
+    connect_to: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         """Check the contact, which becomes part of a header.

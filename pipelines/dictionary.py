@@ -7,8 +7,11 @@ from pathlib import Path
 
 import apache_beam as beam
 
+from crawl.settings import FetchSettings
+from crawl.stored_file import open_stored
 from pipelines.engine import run_pipeline
 from pipelines.errors import StageError
+from pipelines.fetching import settings_of
 from pipelines.receipts import Receipt, finish_part, read_receipt
 from pipelines.recipe import WindowsConfig
 from pipelines.stages import Job
@@ -37,7 +40,7 @@ def make_tokenizer(job: Job) -> None:
     elif config.tokenizer_file is None:
         finish_tokenizer(train_bpe(train_texts(job), config.vocab_size), job.folder)
     else:
-        finish_tokenizer(_read_tokenizer(config.tokenizer_file, config.end), job.folder)
+        finish_tokenizer(_read_tokenizer(config.tokenizer_file, config.end, settings_of(job.recipe)), job.folder)
 
 
 def train_texts(job: Job) -> Iterator[str]:
@@ -48,9 +51,10 @@ def train_texts(job: Job) -> Iterator[str]:
                 yield row["text"]
 
 
-def _read_tokenizer(path: str, end: str | None) -> Tokenizer:
+def _read_tokenizer(path: str, end: str | None, settings: FetchSettings) -> Tokenizer:
     try:
-        return read_bpe(Path(path).read_text("utf-8"), end)
+        with open_stored(path, settings) as file:
+            return read_bpe(file.read().decode(), end)
     except (OSError, TokenizerError, UnicodeDecodeError) as error:
         raise StageError(f"windows: tokenizer_file {path}: {error}") from error
 

@@ -1,19 +1,21 @@
 """The evaluations that a recipe keeps out of its texts, read and indexed once a worker."""
 
+import io
 import json
 from collections.abc import Iterator
 from functools import lru_cache
 
-import fsspec
 import pyarrow.parquet as pq
 
 from crawl.contamination import Evaluation, EvaluationIndex, index_evaluations
+from crawl.settings import FetchSettings
+from crawl.stored_file import open_stored
 from pipelines.errors import StageError
 from pipelines.source_files import find_files
 
 
 @lru_cache(maxsize=1)
-def evaluations(patterns: tuple[str, ...]) -> EvaluationIndex:
+def evaluations(patterns: tuple[str, ...], settings: FetchSettings) -> EvaluationIndex:
     """The index of all texts in the files that patterns stand for.
 
     A line of a `.txt` is a text, and so is every string in a row of a `.jsonl` or `.parquet`.
@@ -21,21 +23,21 @@ def evaluations(patterns: tuple[str, ...]) -> EvaluationIndex:
     Raises:
         StageError: a file is missing, or is none of these.
     """
-    return index_evaluations(text for path in find_files(patterns, "text") for text in _texts(path))
+    return index_evaluations(text for path in find_files(patterns, "text") for text in _texts(path, settings))
 
 
-def _texts(path: str) -> Iterator[Evaluation]:
+def _texts(path: str, settings: FetchSettings) -> Iterator[Evaluation]:
     name = path.rsplit("/", 1)[-1]
     if name.endswith(".parquet"):
-        with fsspec.open(path, "rb") as file:
+        with open_stored(path, settings) as file:
             rows = (row for batch in pq.ParquetFile(file).iter_batches(1000) for row in batch.to_pylist())
             for number, row in enumerate(rows, 1):
                 yield from (Evaluation(f"{name}, row {number}", text) for text in _strings(row))
         return
     if not name.endswith((".txt", ".jsonl")):
         raise StageError(f"text: decontaminate: {path} is no .txt, .jsonl or .parquet")
-    with fsspec.open(path, "rt", encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
+    with open_stored(path, settings) as file:
+        for number, line in enumerate(io.TextIOWrapper(file, "utf-8"), 1):
             try:
                 found = _strings(json.loads(line)) if name.endswith(".jsonl") and line.strip() else iter([line])
                 yield from (Evaluation(f"{name}, line {number}", text) for text in found)

@@ -11,18 +11,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import fsspec
-
 from crawl.contamination import find_contamination
 from crawl.host_lines import remove_lines
 from crawl.minhash import hash_shingles
 from crawl.quality import QualityHead, parse_head, score_text
+from crawl.settings import FetchSettings
+from crawl.stored_file import open_stored
 from crawl.text import judge_rest
 from crawl.verdict import Verdict
 from pipelines.cleaning import Cleaned, cleaned_records, records_set_aside
 from pipelines.errors import StageError
 from pipelines.evaluations import evaluations
 from pipelines.fates import Fates, Reject
+from pipelines.fetching import settings_of
 from pipelines.host_lines import common_lines
 from pipelines.open_files import OpenFiles
 from pipelines.receipts import Receipt, finish_part
@@ -78,7 +79,7 @@ def finish_text(document: Document, job: Job) -> Document | Verdict:
     rest = _without_lines(document, config, job.folder) if config.common_lines else document
     if isinstance(rest, Verdict):
         return rest
-    shared = find_contamination(rest["text"], evaluations(tuple(config.decontaminate)))
+    shared = find_contamination(rest["text"], evaluations(tuple(config.decontaminate), settings_of(job.recipe)))
     if shared is not None:
         return Verdict("rejected", "contaminated", shared)
     return _scored(rest, job) if config.quality else rest
@@ -123,13 +124,13 @@ def quality_head(job: Job) -> QualityHead:
     """
     assert job.recipe.text is not None
     assert job.recipe.text.quality is not None
-    return _read_head(job.recipe.text.quality.head, job.files["quality"])
+    return _read_head(job.recipe.text.quality.head, job.files["quality"], settings_of(job.recipe))
 
 
 @functools.lru_cache(maxsize=1)
-def _read_head(path: str, _identity: str) -> QualityHead:
+def _read_head(path: str, _identity: str, settings: FetchSettings) -> QualityHead:
     try:
-        with fsspec.open(path, "rb") as file:
+        with open_stored(path, settings) as file:
             return parse_head(file.read())
     except (OSError, ValueError) as error:
         told = "train one: seedbed train classifier FOLDER --topic good"

@@ -7,8 +7,10 @@ import pytest
 
 from crawl.demo.server import DemoServer
 from shards import open_dataset
+from shards.bpe import train_bpe
 from tests.arboretum import run
 from tests.builds import manifest_of, seedbed, table_rows
+from tests.file_server import serve_files
 from tests.test_build import copy_of
 
 
@@ -59,3 +61,23 @@ def test_texts_of_an_evaluation_are_kept_out_with_the_evidence(built: Path, serv
     rejects = [row for row in table_rows(out, "text", "rejects-") if row["reason"] == "contaminated"]
     assert len(rejects) == manifest_of(out, "text").counts.rejected["contaminated"] >= 1
     assert all(row["detail"].endswith("(quiz.jsonl, line 1)") for row in rejects)
+
+
+def test_what_stages_read_besides_may_lie_behind_the_web(built: Path, server: DemoServer, tmp_path: Path):
+    out, files = tmp_path / "build", tmp_path / "files"
+    files.mkdir()
+    key, text = next(iter(texts_by_key(built).items()))
+    (files / "quiz.txt").write_text(" ".join(text.split()[10:30]) + "\n", "utf-8")
+    tokenizer = train_bpe(texts_by_key(built).values(), 600)
+    (files / "bpe.json").write_text(tokenizer.definition, "utf-8")
+    with serve_files(files) as web:
+        run(
+            server,
+            out,
+            "crawl.allow_hosts=[arboretum.example, pictures.example, 127.0.0.1]",
+            f"text.decontaminate=[{web.url}/quiz.txt]",
+            f"windows={{tokenizer: bpe, tokenizer_file: '{web.url}/bpe.json'}}",
+            stages=("crawl", "text", "windows"),
+        )
+    assert key not in texts_by_key(out)
+    assert open_dataset(out / "windows", "train").tokenizer.sha256() == tokenizer.sha256()  # type: ignore[union-attr]
