@@ -9,17 +9,20 @@ from itertools import islice, takewhile
 
 from bs4.element import NavigableString, PageElement, Tag
 
-SOURCES = ("alt", "title", "figcaption", "aria_label", "json_ld", "og", "sentence")
-"""Where a page says something of a picture, in order of trust."""
+SOURCES = ("alt", "title", "figcaption", "aria_label", "json_ld", "og", "sentence", "text")
+"""Where a page says something of a picture, in order of trust; the last is a link's own text."""
 
 MAX_CHARACTERS = 1000
 
 _FILE_NAME = re.compile(r"\S.{0,200}\.(?:jpe?g|png|gif|webp|avif|bmp|tiff?|svg|heic)\s*", re.I)
 _CAMERA_NAME = re.compile(
     r"(?:img|dsc[fn]?|pict?|p|mvc|dji|gopr|pxl|vid|cimg|sam|wp|screenshot|screen shot|unnamed|untitled|unbenannt)"
-    r"[\W_]*\d[\d\W_]*",
+    r"[\W_]*\d[\d\W_]*(?:copy|kopie|copie)?|whatsapp (?:image|bild) \d[\d\W_]*(?:at|um) [\d\W_]+(?:[ap]m)?",
     re.I,
 )
+_SIZED_NAME = re.compile(r"\S+[_-]\d{2,5}x\d{2,5}", re.I)
+"""As content management systems name a picture's smaller versions."""
+
 _MACHINE_NAME = re.compile(r"(?=\S*\d)[0-9a-f_-]{12,}|\S{40,}", re.I)
 _ADDRESS = re.compile(r"(?:https?:|www\.)\S+", re.I)
 _WORD = re.compile(r"[^\W\d_]+")
@@ -63,7 +66,7 @@ def says_something(text: str) -> bool:
     words = _WORD.findall(text)
     if not words or all(word.lower() in _EMPTY_WORDS for word in words):
         return False
-    patterns = (_FILE_NAME, _CAMERA_NAME, _MACHINE_NAME, _ADDRESS)
+    patterns = (_FILE_NAME, _CAMERA_NAME, _SIZED_NAME, _MACHINE_NAME, _ADDRESS)
     return not any(pattern.fullmatch(text) for pattern in patterns)
 
 

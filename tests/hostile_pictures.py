@@ -139,6 +139,10 @@ def _tiff_bombs() -> Iterator[tuple[str, bytes, str]]:
     body = data.ljust(8 * MEBIBYTE, b"\0")
     many = tiff([(tag, *value) for tag, value in sorted(base.items())] + fields, body)
     yield "tiff of 900 private fields of 8 MiB each", many, ""
+    rows, width = 9_000, 3_000
+    arrays = struct.pack(f"<{rows}I", *[8 + 8 * rows] * rows) + struct.pack(f"<{rows}I", *[width] * rows)
+    strips = {256: (4, 1, width), 257: (4, 1, rows), 278: (4, 1, 1), 273: (4, rows, 8), 279: (4, rows, 8 + 4 * rows)}
+    yield "tiff of 9,000 strips in one place, and 28 MB behind", file(strips, arrays + data * 3_000), ""
     yield "tiff, big", b"II+\0" + struct.pack("<HHQ", 8, 0, 16) + bytes(64), "not_an_image"
 
 

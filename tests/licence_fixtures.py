@@ -95,6 +95,23 @@ LINKS: list[Case] = [
         "Wszelkie prawa zastrzeżone", "Alla rättigheter förbehållna", "Все права защищены", "版权所有", "無断転載を禁じます", "جميع الحقوق محفوظة",
     )),
     ("nothing said", IMG, "unknown", "unknown"),
+    ("words behind the name", _figure(f'Photo: Ann, <a href="{CC}/by/2.0/">CC BY 2.0</a> via Flickr'), "CC-BY-2.0", "unknown"),
+    ("an author behind the name", _figure("Photo: CC BY-SA 4.0 by Ann Oak"), "CC-BY-SA-4.0", "unknown"),
+    ("a name behind the name", _figure("Photo: CC BY 4.0 Ann"), "CC-BY-4.0", "unknown"),
+    ("a country", _figure(f'<a href="{CC}/by-sa/3.0/de/">CC BY-SA 3.0 DE</a>'), "CC-BY-SA-3.0-DE", "unknown"),
+    ("a country without an identifier", _figure(f'<a href="{CC}/by/2.0/fr/">CC BY 2.0 FR</a>'), "CC-BY-2.0", "unknown"),
+    ("no such version", _figure(f'<a rel="license" href="{CC}/by/7.3/">CC BY 7.3</a>'), "unknown", "unknown"),
+    ("for the text, said behind", _figure("CC BY 4.0 applies to the text only"), "unknown", "unknown"),
+    ("for the text, linked", _figure(f'<a href="{CC}/by/4.0/">CC BY 4.0</a> for all texts; images are copyrighted'), "unknown", "unknown"),
+    ("does not apply", _figure("CC BY 4.0 does not apply"), "unknown", "unknown"),
+    ("for a photo and not a text", _figure("Photo by Ann, CC BY 4.0, thanks to the text by Bo"), "CC-BY-4.0", "unknown"),
+    ("a theme", f'<div>{IMG}<p>Theme by Bo <a rel="license" href="{CC}/by/3.0/">CC BY 3.0</a></p></div>', "unknown", "unknown"),
+    ("icons", f'<div>{IMG}<p>Icons made by Bo, <a rel="license" href="{CC}/by/3.0/">CC</a></p></div>', "unknown", "unknown"),
+    ("what it means", f'<div>{IMG}<p>See <a href="{CC}/by/3.0/">what CC BY means</a></p></div>', "unknown", "unknown"),
+    ("no rights", _figure(f'No rights reserved (<a rel="license" href="{ZERO}">CC0</a>)'), "CC0-1.0", "unknown"),
+    ("no changes", _figure(f'Photo by Ann, no changes made, <a href="{CC}/by/4.0/">CC BY</a>'), "CC-BY-4.0", "unknown"),
+    ("no leaves", _figure("Oak without leaves, CC BY 4.0"), "CC-BY-4.0", "unknown"),
+    ("an author called Non", _figure("Photo: Bo Non, CC BY 4.0"), "CC-BY-4.0", "unknown"),
 ]
 
 RDFA: list[Case] = [

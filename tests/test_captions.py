@@ -20,6 +20,7 @@ def _picture(body: str) -> LinkRow:
     [
         *("", "...", "…", "123", "image", "Image 3", "Photo", "photo of the", "LOGO", "Bild", "click to enlarge"),
         *("IMG_0117.JPG", "IMG_0117", "DSC00042", "oak tree.jpg", "P1010012", "screenshot 2020-01-02", "untitled-1"),
+        *("IMG_2034 copy", "WhatsApp Image 2020-01-01 at 10.00.00", "oak-tree-1024x768"),
         *("https://trees.example/oak", "www.trees.example", "a1b2c3d4e5f60718", "featured-image", "photo1 (2)"),
     ],
 )

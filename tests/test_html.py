@@ -224,7 +224,8 @@ def test_a_srcset_is_parsed_as_the_standard_says():
     ("name", "expected"),
     [
         ("CC BY-SA 4.0", "CC-BY-SA-4.0"),
-        ("CC BY 2.0 de", "CC-BY-2.0-DE"),
+        ("CC BY-SA 3.0 de", "CC-BY-SA-3.0-DE"),
+        ("CC BY 2.0 de", "CC-BY-2.0"),
         ("cc-by-nc-nd-3.0", "CC-BY-NC-ND-3.0"),
         ("CC0", "CC0-1.0"),
         ("Public domain", "LicenseRef-public-domain"),

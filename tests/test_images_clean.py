@@ -11,7 +11,7 @@ from PIL import ExifTags, Image, ImageCms
 
 from crawl.image_settings import ImageSettings
 from crawl.images import CleanImage, clean_image
-from crawl.picture_files import encode_png, sha256_key
+from crawl.picture_files import sha256_key
 from crawl.picture_filters.settings import NO_FILTERS
 from crawl.verdict import Verdict
 
@@ -289,18 +289,3 @@ def test_a_lack_of_memory_is_not_put_down_to_the_picture(monkeypatch: pytest.Mon
 def test_impossible_settings_are_errors(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ImageSettings(**values)
-
-
-@given(st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 3]), st.integers(0, 2**32), st.sampled_from([2, 256]))
-def test_any_pixels_come_back_from_a_png(height: int, width: int, channels: int, seed: int, num_levels: int):
-    levels = np.random.default_rng(seed).integers(0, num_levels, (height, width, channels))
-    pixels = (levels * (255 // (num_levels - 1))).astype(np.uint8)
-    read = Image.open(BytesIO(encode_png(pixels)))
-    assert read.mode == ("L" if channels == 1 else "RGB")
-    assert (np.asarray(read).reshape(pixels.shape) == pixels).all()
-
-
-def test_a_png_is_about_as_long_as_pillows():
-    pixels = np.asarray(gradient())
-    noisy = np.clip(pixels + np.random.default_rng(0).normal(0, 8, pixels.shape), 0, 255).astype(np.uint8)
-    assert len(encode_png(noisy)) <= 1.02 * len(encode(Image.fromarray(noisy), "PNG"))

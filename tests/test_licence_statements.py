@@ -3,11 +3,13 @@
 from io import BytesIO
 
 import pytest
+from packaging.licenses._spdx import LICENSES
 from PIL import Image
 
 from crawl.html import read_page
 from crawl.licence_in_file import statements_in_file
 from crawl.licence_statements import CONFLICT, Licence, Statement, combined, judge_licence, statement_of_row
+from crawl.licences import spdx_of_name, spdx_of_url
 from tests.licence_fixtures import IPTC, LINKS, RDFA, SCHEMA, XMP, Case
 
 PAGE, PICTURE = "https://trees.example/walk/", "https://trees.example/walk/oak.jpg"
@@ -70,7 +72,7 @@ def test_what_iptc_says_of_a_picture(case: Case):
     assert _of_file(_with_iptc(case[1])) == case[2:]
 
 
-def test_every_case_there_is_counts_for_precision_and_recall():
+def test_there_are_cases_enough_with_and_without_a_licence():
     cases = [*LINKS, *RDFA, *SCHEMA, *XMP, *IPTC]
     assert len(cases) >= 100
     assert sum(case[2] != "unknown" for case in cases) >= 60
@@ -122,3 +124,11 @@ def test_statements_come_to_one_licence_or_none(statements: list[Statement], exp
 def test_an_unknown_licence_never_counts_as_permitted(licence: str, allowed: str | list[str], reason: str | None):
     verdict = judge_licence(Licence(licence), allowed)
     assert (verdict.reason if verdict else None) == reason
+
+
+def test_identifiers_are_those_that_the_list_has():
+    listed = {licence["id"] for name, licence in LICENSES.items() if name.startswith("cc-by")}
+    ours = {spdx_of_name(name.replace("-", " ", 1)) for name in listed}
+    assert ours == listed
+    assert {spdx_of_url(f"https://spdx.org/licenses/{name}.html") for name in listed} == listed
+    assert [spdx_of_name(name) for name in ("CC BY 4.0 xyz", "CC BY 7.3", "CC BY 2.1")] == ["unknown"] * 3

@@ -170,3 +170,9 @@ def test_real_photographs_pass(archive: str, part: str, expected: dict[str, int]
                 verdict = judge_sketch(draw_sketch(decoded.image, decoded.extent, decoded.size), FilterSettings())
                 found[verdict.reason if verdict else ""] += 1
     assert found == expected
+
+
+def test_a_long_strip_of_one_colour_is_flat():
+    strip = Image.new("RGB", (8291, 127), "white")
+    assert sketched(strip).variance == 0
+    assert judge_sketch(sketched(strip), FilterSettings()) == Verdict("rejected", "flat", "0 < 8")

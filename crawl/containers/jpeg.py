@@ -18,9 +18,7 @@ _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _TABLES = frozenset({0xC4, 0xCC, 0xDB, 0xDC, 0xDD})
-_COMMON = frozenset(bytes([marker]) for marker in range(0xC0, 0xFF)) - {
-    bytes([marker]) for marker in (*_STANDALONE, _END)
-}
+_WITH_LENGTH = frozenset(range(0xC0, 0xFF)) - _STANDALONE - {_END}
 _JFIF, _EXIF, _ICC, _ADOBE = 0xE0, 0xE1, 0xE2, 0xEE
 _NEEDED = _FRAMES | _TABLES | {_JFIF, _ADOBE}
 _EXIF_HEAD, _ICC_HEAD = b"Exif\0\0", b"ICC_PROFILE\0"
@@ -56,7 +54,7 @@ def strip(payload: bytes) -> Stripped:
 
 def _next_segment(payload: bytes, at: int) -> tuple[int, int, int]:
     """The next marker that has a length, where it begins and where its segment ends; bytes before it are skipped."""
-    if payload[at : at + 1] == b"\xff" and payload[at + 1 : at + 2] in _COMMON:
+    if at + 4 <= len(payload) and payload[at] == 0xFF and payload[at + 1] in _WITH_LENGTH:  # as nearly always
         end = at + 2 + int.from_bytes(payload[at + 2 : at + 4], "big")
         if at + 4 <= end <= len(payload):
             return payload[at + 1], at, end

@@ -66,10 +66,10 @@ class Sketch:
 
 
 def _variance(values: NDArray[np.integer]) -> float:
-    """Of whole numbers, which float64 adds up without rounding: the same in any order."""
+    """Of whole numbers, small enough that float64 adds them and their squares up without rounding, in any order."""
     exact = values.ravel().astype(np.float64)
-    total = float(exact.sum())
-    return (float(np.einsum("i,i->", exact, exact)) - total * total / exact.size) / exact.size
+    total, squares = int(exact.sum()), int(np.einsum("i,i->", exact, exact))
+    return (squares * exact.size - total * total) / exact.size**2
 
 
 def sketch_size(size: tuple[int, int]) -> tuple[int, int]:
