@@ -63,7 +63,7 @@ from models.training_pictures import JUDGED_TOGETHER, held_out_of, open_triplets
 from shards.dataset import TripletDataset
 from shards.loader import Loader
 
-__all__ = ["Settings", "generate", "generate_main", "load_denoiser", "main", "train"]
+__all__ = ["Settings", "generate", "generate_main", "load_denoiser", "main", "train", "train_once"]
 
 LEVELS = ("auto", "ladder", "between")
 
@@ -117,10 +117,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv[:1] == ["generate"]:
         return generate_main(argv[1:])
     settings = parse_settings(Settings, argv, "python -m models.denoiser", __doc__.splitlines()[0])
-    return exit_status(lambda: _train_once(settings))
+    return exit_status(lambda: train_once(settings))
 
 
-def _train_once(settings: Settings) -> None:
+def train_once(settings: Settings) -> None:
+    """Train, unless the run is done, and print what came out.
+
+    Raises:
+        RunError: it cannot begin, go on or end.
+        DatasetError: the dataset cannot be read.
+        KeyboardInterrupt: somebody asked.
+    """
     run = RunFolder(settings.out)
     dataset = open_triplets(settings.dataset, "train")
     config = configuration("denoiser", dataclasses.asdict(settings), dataset)

@@ -55,7 +55,7 @@ from shards.dataset import WindowDataset
 from shards.loader import Batch, Loader
 from shards.tokens import Tokenizer
 
-__all__ = ["Settings", "generate", "generate_main", "load_writer", "main", "train"]
+__all__ = ["Settings", "generate", "generate_main", "load_writer", "main", "train", "train_once"]
 
 
 @dataclass(frozen=True)
@@ -109,10 +109,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv[:1] == ["generate"]:
         return generate_main(argv[1:])
     settings = parse_settings(Settings, argv, "python -m models.language", __doc__.splitlines()[0])
-    return exit_status(lambda: _train_once(settings))
+    return exit_status(lambda: train_once(settings))
 
 
-def _train_once(settings: Settings) -> None:
+def train_once(settings: Settings) -> None:
+    """Train, unless the run is done, and print what came out.
+
+    Raises:
+        RunError: it cannot begin, go on or end.
+        DatasetError: the dataset cannot be read.
+        KeyboardInterrupt: somebody asked.
+    """
     run = RunFolder(settings.out)
     dataset = open_windows(settings.dataset, "train")
     chosen = dataclasses.asdict(settings)

@@ -22,6 +22,12 @@ class TextSize(NamedTuple):
     num_words: int
 
 
+def unit_of(tokenizer: Tokenizer) -> str:
+    """Return what one token of a tokenizer is called."""
+    names = {WordTokenizer: "word", ByteTokenizer: "byte"}
+    return names.get(type(tokenizer), "token")
+
+
 def predicted_size(tokenizer: Tokenizer, tokens: NDArray[np.integer]) -> TextSize:
     """Return the size of the text that all tokens (L,) of a window but its first stand for.
 
