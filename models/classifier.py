@@ -58,8 +58,8 @@ from models.labelled import (
 )
 from models.ngrams import ngram_matrix
 from models.runs import Interruption, RunError, RunFolder, exit_status
-from models.scaling import scaled, scaling
 from models.settings import is_number, parse_settings, refuse_below
+from models.standardising import scaled, scaling
 from models.threads import one_thread
 
 HEAD, CALIBRATION = "head.json", "calibration.png"
@@ -119,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _train_once(settings: Settings, argv: Sequence[str]) -> None:
     run = RunFolder(settings.out)
     examples = find_examples(settings.folder, settings.topic)
-    goes_on = run.start(configuration(settings, examples))
+    goes_on = run.start(configuration(settings, examples), settings.folder)
     results = run.results() if goes_on else None
     if results is None:
         with Interruption() as interruption, one_thread():

@@ -1,7 +1,7 @@
 """A training run's folder, and how its command ends.
 
 RUN/config.json      the settings, and what they were trained on: the dataset's fingerprint and the hash of its manifest
-RUN/sessions.jsonl   one line each time it was started: when, the command, the git commit, the versions
+RUN/sessions.jsonl   one line each time it was started: when, the command, where the data lay, the git commit, versions
 RUN/metrics.jsonl    one line per report: step, seconds, losses, speed
 RUN/checkpoints/     the newest few, and `latest`, which names the newest; see `models.checkpoints`
 RUN/results.json     what came out, beside what had to be beaten; written last
@@ -21,7 +21,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Self
 
 from shards.manifest import atomic_write, canonical_json
-from shards.store import DatasetError
+from shards.store import DatasetError, is_url
 
 if TYPE_CHECKING:
     import torch
@@ -46,8 +46,12 @@ class RunFolder:
 
     path: Path
 
-    def start(self, config: Mapping[str, Any]) -> bool:
+    def start(self, config: Mapping[str, Any], data: str | Path) -> bool:
         """Make the folder and write its configuration; return whether there is a checkpoint of it to go on from.
+
+        Args:
+            config: what decides the run.
+            data: where what it is trained on lies now, which decides nothing.
 
         Raises:
             RunError: the folder holds a run with another configuration, or a damaged one, or cannot be written.
@@ -63,7 +67,7 @@ class RunFolder:
                 for stale in (SESSIONS, METRICS, RESULTS, LATEST):
                     (self.path / stale).unlink(missing_ok=True)
                 atomic_write(file, text.encode())
-            self._append(SESSIONS, _session())
+            self._append(SESSIONS, _session(data))
         except OSError as error:
             raise RunError(f"{self.path}: cannot be written ({error.strerror}); give --out another folder") from error
         return goes_on
@@ -83,6 +87,17 @@ class RunFolder:
         if not (self.path / CONFIG).exists():
             raise RunError(f"{self.path}: no training run there")
         return self._read_json(CONFIG)
+
+    def data(self) -> str:
+        """Return where the data lay when the run was last started.
+
+        Raises:
+            RunError: it was never started, or that cannot be read, or is damaged.
+        """
+        rows = self._lines(SESSIONS)
+        if not rows or "data" not in rows[-1]:
+            raise RunError(f"{self.path}: does not say what it was trained on; give --dataset")
+        return str(rows[-1]["data"])
 
     def report(self, row: Mapping[str, float | str]) -> None:
         """Append one line to the metrics.
@@ -110,7 +125,10 @@ class RunFolder:
         Raises:
             RunError: they cannot be read, or are damaged.
         """
-        file = self.path / METRICS
+        return self._lines(METRICS)
+
+    def _lines(self, name: str) -> list[dict[str, Any]]:
+        file = self.path / name
         try:
             lines = file.read_text(encoding="utf-8").splitlines(keepends=True) if file.exists() else []
             return [json.loads(line) for line in lines if line.endswith("\n")]
@@ -202,11 +220,12 @@ def configuration(model: str, settings: Mapping[str, Any], dataset: "TripletData
     }
 
 
-def _session() -> dict[str, Any]:
-    """What this start of a run is: from which code, by which command."""
+def _session(data: str | Path) -> dict[str, Any]:
+    """What this start of a run is: from which code, by which command, on what."""
     return {
         "started_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "command": sys.argv,
+        "data": str(data) if is_url(data) else str(Path(data).absolute()),
         "git_commit": git_commit(Path(__file__).parent),
         "python": sys.version.split()[0],
         "torch": version("torch"),

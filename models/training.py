@@ -18,6 +18,10 @@ class RunSettings(Protocol):
     """What a run needs to know before it begins."""
 
     @property
+    def dataset(self) -> str:
+        """Where the data lie."""
+
+    @property
     def device(self) -> str:
         """The name of what it computes on."""
 
@@ -62,7 +66,7 @@ def run_once(
         KeyboardInterrupt: somebody asked.
     """
     with joined(settings.device) as ranks, Interruption() as interruption:
-        goes_on = ranks.from_first(run.start(config) if ranks.is_first else False)
+        goes_on = ranks.from_first(run.start(config, settings.dataset) if ranks.is_first else False)
         results = run.results() if goes_on else None
         if results is None:
             with enough_memory(f"--batch-size {settings.batch_size}", ranks.device):

@@ -1,5 +1,6 @@
 """The pictures a denoiser is trained on: opened, surveyed, and those held out beside them."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -47,3 +48,19 @@ def held_out_of(path: str, dataset: TripletDataset) -> TripletDataset:
         return open_triplets(path, "val")
     print("no pictures are held out (no split val): errors are measured on the training pictures", flush=True)
     return dataset
+
+
+def each_picture(dataset: TripletDataset) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint8]]]:
+    """Yield each picture of a dataset once, batch by batch: numbers of a sample of each (B,), pictures (B, S, S, C)."""
+    seen: set[str] = set()
+    first = 0
+    for batch in dataset.loader(JUDGED_TOGETHER, finite=True, shuffle=False, fields=("clean", "key")):
+        new = []
+        for row in np.flatnonzero(batch["valid"]).tolist():
+            picture = str(batch["key"][row]).partition("-")[0]
+            if picture not in seen:
+                seen.add(picture)
+                new.append(row)
+        if new:
+            yield first + np.array(new), batch["clean"][new]
+        first += len(batch["key"])

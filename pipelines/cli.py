@@ -31,6 +31,8 @@ for _command in (
     keeping.forget,
 ):
     app.command()(_command)
+app.command(context_settings=modelling.PASS_ON)(modelling.scale)
+app.command(context_settings=modelling.PASS_ON)(modelling.nearest)
 app.add_typer(modelling.train, name="train")
 app.add_typer(modelling.generate, name="generate")
 

@@ -114,7 +114,9 @@ def test_the_command_line_imports_nothing_heavy_before_a_command_runs():
     assert not loaded & {"apache_beam", "torch", "pyarrow", "pydantic", "numpy", "aiohttp", "bs4", "PIL", "yaml"}
 
 
-@pytest.mark.parametrize("module", ["models.classifier", "models.denoiser", "models.language", "shards"])
+@pytest.mark.parametrize(
+    "module", ["models.classifier", "models.denoiser", "models.language", "models.scale", "models.nearest", "shards"]
+)
 def test_training_runs_where_beam_and_pydantic_are_not_installed(module: str):
     absent = ("apache_beam", "pydantic", "aiohttp", "requests", "bs4", "trafilatura", "typer", "webdataset", "psutil")
     code = f"import sys; sys.modules.update(dict.fromkeys({absent})); import {module}; from shards import open_dataset"

@@ -18,7 +18,7 @@ from models.judging import area_under_curve, calibration_error, judge
 from models.labelled import find_examples, held_out, near_duplicates
 from models.ngrams import ngram_features, ngram_matrix
 from models.runs import RunFolder
-from models.scaling import scaled, scaling
+from models.standardising import scaled, scaling
 from models.threads import one_thread
 
 GOOD = ("the old oak stands", "a tall elm grows", "the ash is in leaf", "a young beech bends", "the lime is in flower")
@@ -131,7 +131,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(tmp_path: Path):
     settings = Settings(folder, "leaf", tmp_path / "broken", "pixels", report_steps=1)
     examples = find_examples(folder, "leaf")
     run = RunFolder(settings.out)
-    assert not run.start(classifier.configuration(settings, examples))
+    assert not run.start(classifier.configuration(settings, examples), settings.folder)
     with one_thread(), pytest.raises(KeyboardInterrupt):
         classifier.train(settings, run, examples, False, _Impatient(7))  # type: ignore[arg-type]
     assert run.load()["step"] == 8

@@ -53,6 +53,20 @@ def generate_language(context: typer.Context) -> None:
     sys.exit(run(_with_run(context.args, "language")))
 
 
+def scale(context: typer.Context) -> None:
+    """Train a ladder of sizes and budgets, draw loss over parameters, data and time: DATASET --out RUN …; --help."""
+    from models.scale import main as run  # noqa: PLC0415
+
+    sys.exit(run(context.args))
+
+
+def nearest(context: typer.Context) -> None:
+    """Look for copies: the nearest training picture to each grown one, or the longest run of words: RUN …; --help."""
+    from models.nearest import main as run  # noqa: PLC0415
+
+    sys.exit(run(context.args))
+
+
 def _with_run(arguments: list[str], model: str) -> list[str]:
     """The arguments with a training run in front: the one given, or the demo's."""
     given = bool(arguments) and not arguments[0].startswith("-")
