@@ -2,6 +2,7 @@
 
     python -m models.classifier PHOTOS --topic tree --out RUN       PHOTOS/tree/*.jpg against all other folders
     python -m models.classifier TEXTS --topic good --out RUN        TEXTS/good/*.txt or good.jsonl, .parquet
+    python -m models.classifier SHARDS --topic tree --out RUN       SHARDS/tree, SHARDS/other: what builds wrote
     python -m models.classifier judge RUN/head.json PICTURE…        what a trained one says, one line each
 
 This is logistic regression. An example has features x, a row of D numbers of which the last is always 1, and a label:
@@ -28,6 +29,7 @@ Convex Optimization", theorem 2.1.10 (when to stop) and section 2.2.1, constant 
 """
 
 import dataclasses
+import functools
 import sys
 import time
 from collections.abc import Sequence
@@ -44,17 +46,17 @@ from torch.nn.functional import softplus
 
 from models.curves import draw_losses
 from models.efficientnet import SIDE, load_network, middle_square, picture_features
+from models.examples import Example
 from models.heads import KINDS, Head, read_head
 from models.judging import draw_calibration, judge
 from models.labelled import (
-    PICTURES,
-    Example,
     describe,
     digest_of,
     find_examples,
     held_out,
     near_duplicates,
     open_picture,
+    read_text,
 )
 from models.ngrams import ngram_matrix
 from models.runs import Interruption, RunError, RunFolder, exit_status
@@ -78,7 +80,7 @@ POWER_STEPS = 30
 class Settings:
     """What `python -m models.classifier` takes."""
 
-    folder: Annotated[Path, "with a folder of examples, or a .jsonl or .parquet file, for each label"]
+    folder: Annotated[Path, "with a folder of examples, a .jsonl or .parquet file, or a build, for each label"]
     topic: Annotated[str, "the label to tell from all others"] = "tree"
     out: Annotated[Path, "folder of this run"] = Path("runs/classifier")
     features: Annotated[str, "efficientnet-lite0, pixels or ngrams; auto: the first of pictures, the last of texts"] = (
@@ -242,7 +244,7 @@ def prepare(settings: Settings, examples: Sequence[Example]) -> Data:
     """
     kind = settings.features
     if kind == "auto":
-        kind = "efficientnet-lite0" if examples[0].path.suffix.lower() in PICTURES else "ngrams"
+        kind = "ngrams" if examples[0].open is None else "efficientnet-lite0"
     side = settings.side or SIDES[kind]
     features = design(kind, side, examples)
     labels = torch.tensor([float(example.is_topic) for example in examples], dtype=torch.float64)
@@ -313,13 +315,13 @@ def design(kind: str, side: int, examples: Sequence[Example]) -> Tensor:
     Raises:
         RunError: they are of the other sort, or one cannot be read.
     """
-    is_picture = examples[0].path.suffix.lower() in PICTURES
+    is_picture = examples[0].open is not None
     if is_picture == (kind == "ngrams"):
         raise RunError(f"--features {kind}: the examples are {'pictures' if is_picture else 'texts'}; give auto")
     if kind == "ngrams":
         return ngram_matrix([example.text for example in examples])
     network = load_network() if kind == "efficientnet-lite0" else None
-    pictures = (open_picture(example.path) for example in examples)
+    pictures = (example.open() for example in examples if example.open)
     rows = (picture_features(network, picture, side) if network else pixels(picture, side) for picture in pictures)
     return torch.from_numpy(np.stack(list(rows)))
 
@@ -335,9 +337,10 @@ def _judge_files(argv: Sequence[str]) -> None:
         raise RunError("judge: give the trained head, then files")
     head = read_head(Path(argv[0]))
     for name in argv[1:]:
-        path = Path(name)
-        text = path.read_text("utf-8") if head.features == "ngrams" else ""
-        (features,) = design(head.features, head.side, [Example(name, False, "", path, text)]).to_dense().numpy()
+        is_text = head.features == "ngrams"
+        example = Example(name, False, "", read_text(Path(name)) if is_text else "")
+        opened = example if is_text else example._replace(open=functools.partial(open_picture, Path(name)))
+        (features,) = design(head.features, head.side, [opened]).to_dense().numpy()
         print(f"{head.score(features):.4f} {name}", flush=True)
 
 

@@ -2,6 +2,7 @@
 
     FOLDER/tree/*.jpg     FOLDER/good/*.txt     FOLDER/good.jsonl     one JSON object a line, with a `text`
     FOLDER/other/*.jpg    FOLDER/bad/*.txt      FOLDER/bad.parquet    a table with a column `text`
+    FOLDER/tree           FOLDER/good           what a build wrote, or a dataset: see `models.labelled_shards`
 
 One label is the topic; all others together are what it is not.
 """
@@ -9,8 +10,9 @@ One label is the topic; all others together are what it is not.
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +21,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from pyarrow.parquet import ParquetFile
 from torch import Tensor
 
+from models.examples import Example
+from models.labelled_shards import is_committed, read_shards
 from models.runs import RunError
 
 PICTURES = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -27,24 +31,6 @@ TEXTS = (*TABLES, ".txt")
 
 COMPARED_TOGETHER = 512
 """Examples compared with all others at a time, when looking for near duplicates."""
-
-
-class Example(NamedTuple):
-    """One example.
-
-    Attributes:
-        name: its path in the folder, with the line or row in a file of many.
-        is_topic: whether it has the label that is the topic.
-        digest: hex SHA-256 of the file, or of the line's text.
-        path: the file.
-        text: what it says; "" of a picture.
-    """
-
-    name: str
-    is_topic: bool
-    digest: str
-    path: Path
-    text: str = ""
 
 
 def find_examples(folder: Path, topic: str) -> list[Example]:
@@ -56,14 +42,23 @@ def find_examples(folder: Path, topic: str) -> list[Example]:
     """
     if not folder.is_dir():
         raise RunError(f"{folder}: no such folder; give one with a folder of examples for each label")
+    datasets = [path for path in sorted(folder.iterdir()) if is_committed(path)]
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (*PICTURES, *TEXTS) and path.is_file())
-    files = [path for path in found if path.parent != folder or path.suffix.lower() in TABLES]
-    if len({path.suffix.lower() in PICTURES for path in files}) > 1:
-        raise RunError(f"{folder}: holds pictures and texts; give a folder with one of them")
+    files = [
+        path
+        for path in found
+        if not any(path.is_relative_to(dataset) for dataset in datasets)
+        and (path.parent != folder or path.suffix.lower() in TABLES)
+    ]
     examples = [example for path in files for example in _read(folder, path, topic)]
+    examples += [example for path in datasets for example in read_shards(path, path.name == topic)]
+    if len({example.open is None for example in examples}) > 1:
+        raise RunError(f"{folder}: holds pictures and texts; give a folder with one of them")
     num_topic = sum(example.is_topic for example in examples)
     if not 0 < num_topic < len(examples):
-        labels = ", ".join(sorted({_label(folder, path) for path in files})) or "none"
+        labels = (
+            ", ".join(sorted({_label(folder, path) for path in files} | {path.name for path in datasets})) or "none"
+        )
         raise RunError(
             f"{folder}: {num_topic} examples of '{topic}' and {len(examples) - num_topic} of anything else "
             f"(labels: {labels}); put each kind in a folder named after it, and name one by --topic"
@@ -82,6 +77,18 @@ def open_picture(path: Path) -> Image.Image:
             return ImageOps.exif_transpose(picture).convert("RGB")
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise RunError(f"{path}: cannot be read as a picture ({error}); take it out of the folder") from error
+
+
+def read_text(path: Path) -> str:
+    """Return what a file of text says.
+
+    Raises:
+        RunError: it cannot be read.
+    """
+    try:
+        return path.read_bytes().decode()
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: cannot be read as text ({error}); give another file") from error
 
 
 def near_duplicates(features: Tensor, threshold: float) -> NDArray[np.int64]:
@@ -111,7 +118,7 @@ def held_out(examples: Sequence[Example], first: NDArray[np.int64], fraction: fl
     """Return which examples are held out, (N,): drawn by a hash, near duplicates together.
 
     A group is known by the smallest digest in it, so that neither names nor order decide, and none moves when others
-    come.
+    come. What stands in a dataset with splits was drawn before.
     """
     smallest: dict[int, str] = {}
     for example, group in zip(examples, first.tolist(), strict=True):
@@ -120,13 +127,19 @@ def held_out(examples: Sequence[Example], first: NDArray[np.int64], fraction: fl
         group: int.from_bytes(hashlib.sha256(f"{seed}:{digest}".encode()).digest()[:8], "big") / 2**64
         for group, digest in smallest.items()
     }
-    return np.array([drawn[group] < fraction for group in first.tolist()])
+    return np.array(
+        [
+            example.split != "train" if example.split else drawn[group] < fraction
+            for example, group in zip(examples, first.tolist(), strict=True)
+        ]
+    )
 
 
 def _read(folder: Path, path: Path, topic: str) -> Iterator[Example]:
     name, is_topic = path.relative_to(folder).as_posix(), _label(folder, path) == topic
     if path.suffix.lower() not in TEXTS:
-        yield Example(name, is_topic, hashlib.sha256(path.read_bytes()).hexdigest(), path)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        yield Example(name, is_topic, digest, open=partial(open_picture, path))
         return
     try:
         texts = list(_texts(name, path))
@@ -135,7 +148,7 @@ def _read(folder: Path, path: Path, topic: str) -> Iterator[Example]:
             f"{path}: cannot be read ({type(error).__name__}: {error}); take it out of the folder"
         ) from error
     for place, told in texts:
-        yield Example(place, is_topic, hashlib.sha256(told.encode()).hexdigest(), path, told)
+        yield Example(place, is_topic, hashlib.sha256(told.encode()).hexdigest(), told)
 
 
 def _texts(name: str, path: Path) -> Iterator[tuple[str, str]]:

@@ -21,6 +21,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from models.devices import choose_device
+from models.documents import Tokens
 from models.drawing import Drawing
 from models.generation import GenerateSettings, grow_pictures
 from models.nearest_pictures import choose_ways, compare_pictures
@@ -30,7 +31,6 @@ from models.runs import RunError, RunFolder, exit_status
 from models.settings import parse_settings, refuse_below
 from models.training_pictures import open_triplets
 from models.training_windows import open_windows
-from models.verbatim import Tokens
 from models.writing import continue_words, load_writer
 from shards.dataset import TripletDataset, WindowDataset
 from shards.manifest import canonical_json
@@ -103,7 +103,7 @@ def _refuse_another(dataset: TripletDataset | WindowDataset, config: Mapping[str
         RunError: it was another.
     """
     if dataset.manifest_sha256 != config["manifest_sha256"]:
-        held, wanted = dataset.manifest.fingerprint, config["fingerprint"]
+        held, wanted = dataset.manifest_sha256[:12], config["manifest_sha256"][:12]
         raise RunError(f"{dataset.where}: not what the run was trained on ({held}, that was {wanted}); give --dataset")
 
 

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from models.documents import Tokens, read_documents
 from models.text_size import unit_of
 from models.training_windows import open_windows
-from models.verbatim import Run, Tokens, longest_runs, read_documents, unknown_of
+from models.verbatim import Run, longest_runs, unknown_of
 from shards.dataset import WindowDataset
 
 HELD_OUT = 40

@@ -10,18 +10,16 @@ RUN/loss.png         the losses over the steps
 
 import json
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Self
 
+from models.sessions import describe_session
 from shards.manifest import atomic_write, canonical_json
-from shards.store import DatasetError, is_url
+from shards.store import DatasetError
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +28,9 @@ if TYPE_CHECKING:
 
 CONFIG, SESSIONS, METRICS, RESULTS = "config.json", "sessions.jsonl", "metrics.jsonl", "results.json"
 LATEST = "checkpoints/latest"
+
+OF_DATA = {"tokenizer_sha256": "tokenizer", "examples": "set of examples", "manifest_sha256": "dataset"}
+"""What a configuration says of the data, and what that is called."""
 
 
 class RunError(Exception):
@@ -67,13 +68,18 @@ class RunFolder:
                 for stale in (SESSIONS, METRICS, RESULTS, LATEST):
                     (self.path / stale).unlink(missing_ok=True)
                 atomic_write(file, text.encode())
-            self._append(SESSIONS, _session(data))
+            self._append(SESSIONS, describe_session(data))
         except OSError as error:
             raise RunError(f"{self.path}: cannot be written ({error.strerror}); give --out another folder") from error
         return goes_on
 
     def _refuse_another(self, held: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
         differing = sorted(name for name in {*held, *asked} if held.get(name) != asked.get(name))
+        for name, called in OF_DATA.items():
+            if name in differing:
+                was, now = (str(config.get(name))[:12] for config in (held, asked))
+                told = f"was trained with another {called} ({was}) than this one ({now})"
+                raise RunError(f"{self.path}: {told}; give --out another folder, or that {called}")
         if differing:
             told = ", ".join(f"{name} {held.get(name)!r} (now {asked.get(name)!r})" for name in differing)
             raise RunError(f"{self.path} holds a run with other settings: {told}; give --out another folder")
@@ -211,34 +217,15 @@ def configuration(model: str, settings: Mapping[str, Any], dataset: "TripletData
     """
     outside = ("dataset", "out", "device", "workers", "compile", "report_steps", "checkpoint_s")
     chosen = {name: value for name, value in settings.items() if name not in outside}
+    of_words = {"tokenizer_sha256": dataset.tokenizer.sha256()} if hasattr(dataset, "tokenizer") else {}
     return {
         "model": model,
+        **of_words,
         "fingerprint": dataset.manifest.fingerprint,
         "manifest_sha256": dataset.manifest_sha256,
         "spec": dataset.spec.to_json(),
         **chosen,
     }
-
-
-def _session(data: str | Path) -> dict[str, Any]:
-    """What this start of a run is: from which code, by which command, on what."""
-    return {
-        "started_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "command": sys.argv,
-        "data": str(data) if is_url(data) else str(Path(data).absolute()),
-        "git_commit": git_commit(Path(__file__).parent),
-        "python": sys.version.split()[0],
-        "torch": version("torch"),
-    }
-
-
-def git_commit(folder: Path) -> str:
-    """Return the commit of the checkout that a folder lies in, with `-dirty` where files differ; else `unknown`."""
-    command = ["git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
 
 
 def num_parameters(model: "torch.nn.Module") -> int:

@@ -30,13 +30,12 @@ from typing import Annotated, Any
 import numpy as np
 
 from models import denoiser, language
+from models.open_stage import open_stage
 from models.power_law import INTERVAL, Fit, fit_with_intervals, num_numbers
-from models.runs import RunError, RunFolder, exit_status
+from models.runs import RunFolder, exit_status
 from models.scaling_picture import Curves, Point, draw_scaling, fastest
 from models.settings import parse_settings
 from models.text_size import unit_of
-from shards import open_dataset
-from shards.committed import stage_folder
 from shards.dataset import TripletDataset, WindowDataset
 from shards.manifest import canonical_json
 
@@ -45,7 +44,6 @@ POINTS, FITS, PICTURE = "points.csv", "scaling.json", "scaling.png"
 WIDTHS = {"denoiser": "16,32,64", "language": "32,64,128"}
 """Sizes unless told otherwise; a language model's heads must divide them."""
 
-STAGES = {"denoiser": "triplets", "language": "windows"}
 TRAINERS: dict[str, ModuleType] = {"denoiser": denoiser, "language": language}
 
 TrainerSettings = denoiser.Settings | language.Settings
@@ -80,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _climb(settings: Settings) -> None:
-    dataset = open_any(settings.dataset)
+    dataset = open_stage(settings.dataset, None, "train")
     kind = "denoiser" if isinstance(dataset, TripletDataset) else "language"
     rungs = [
         (width, steps, read_trainer(settings, kind, width, steps))
@@ -98,19 +96,6 @@ def _climb(settings: Settings) -> None:
     ladder.write(PICTURE, draw_scaling(points, curves, *units_of(dataset)))
     print(tell(points, curves))
     print(f"{settings.out / PICTURE}: the plots; {POINTS} and {FITS} beside it hold the numbers", flush=True)
-
-
-def open_any(path: str) -> TripletDataset | WindowDataset:
-    """Return the training split of what there is to train on.
-
-    Raises:
-        RunError: there are triplets and windows.
-        DatasetError: there is neither.
-    """
-    found = [folder for stage in STAGES.values() if (folder := stage_folder(path, stage)) != path]
-    if len(found) > 1:
-        raise RunError(f"{path}: holds triplets and windows; give {found[0]} or {found[1]}")
-    return open_dataset(found[0] if found else path, "train")
 
 
 def read_trainer(settings: Settings, kind: str, width: int, steps: int) -> TrainerSettings:

@@ -1,15 +1,15 @@
 """The pictures a denoiser is trained on: opened, surveyed, and those held out beside them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.open_stage import open_stage
 from models.runs import RunError
-from shards import open_dataset
-from shards.committed import stage_folder
 from shards.dataset import TripletDataset
+from shards.loader import Batch
 
 JUDGED_TOGETHER = 64
 """Triplets per batch where nothing is trained: surveying and judging."""
@@ -23,7 +23,7 @@ def survey(dataset: TripletDataset) -> NDArray[np.uint8]:
     found: dict[str, NDArray[np.uint8]] = {}
     for batch in dataset.loader(JUDGED_TOGETHER, finite=True, fields=("clean", "key")):
         for key, clean in zip(batch["key"][batch["valid"]], batch["clean"][batch["valid"]], strict=True):
-            found.setdefault(str(key).partition("-")[0], clean)
+            found.setdefault(_picture(key), clean)
         if len(found) >= NUM_PICTURES_SURVEYED:
             break
     return np.stack([found[key] for key in sorted(found)[:NUM_PICTURES_SURVEYED]])
@@ -36,7 +36,7 @@ def open_triplets(path: str | Path, split: str) -> TripletDataset:
         DatasetError: it has no such split.
         RunError: it holds no triplets.
     """
-    dataset = open_dataset(stage_folder(path, "triplets"), split)
+    dataset = open_stage(path, "triplets", split)
     if not isinstance(dataset, TripletDataset):
         raise RunError(f"{path}: holds no triplets; give a dataset of triplets")
     return dataset
@@ -52,15 +52,31 @@ def held_out_of(path: str, dataset: TripletDataset) -> TripletDataset:
 
 def each_picture(dataset: TripletDataset) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint8]]]:
     """Yield each picture of a dataset once, batch by batch: numbers of a sample of each (B,), pictures (B, S, S, C)."""
+    for numbers, batch in _once(dataset, ("clean", "key")):
+        yield numbers, batch["clean"]
+
+
+def each_key(dataset: TripletDataset) -> Iterator[tuple[int, str]]:
+    """Yield the key of each picture of a dataset once, with the number of a sample of it."""
+    for numbers, batch in _once(dataset, ("key",)):
+        yield from zip(numbers.tolist(), (_picture(key) for key in batch["key"]), strict=True)
+
+
+def _once(dataset: TripletDataset, fields: Sequence[str]) -> Iterator[tuple[NDArray[np.int64], Batch]]:
+    """The first sample of each picture: numbers (B,), and the fields, `key` among them."""
     seen: set[str] = set()
     first = 0
-    for batch in dataset.loader(JUDGED_TOGETHER, finite=True, shuffle=False, fields=("clean", "key")):
+    for batch in dataset.loader(JUDGED_TOGETHER, finite=True, shuffle=False, fields=fields):
         new = []
         for row in np.flatnonzero(batch["valid"]).tolist():
-            picture = str(batch["key"][row]).partition("-")[0]
-            if picture not in seen:
+            if (picture := _picture(batch["key"][row])) not in seen:
                 seen.add(picture)
                 new.append(row)
         if new:
-            yield first + np.array(new), batch["clean"][new]
+            yield first + np.array(new), {name: batch[name][new] for name in fields}
         first += len(batch["key"])
+
+
+def _picture(key: str) -> str:
+    """The key of the picture in the key of a sample."""
+    return str(key).partition("-")[0]

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from models.baselines import WordCounts, count_words
+from models.open_stage import open_stage
 from models.runs import RunError
 from models.word_losses import COUNTED_TOGETHER
-from shards import open_dataset
-from shards.committed import stage_folder
 from shards.dataset import WindowDataset
 
 MAX_COUNTED_BATCHES = 2_000
@@ -22,7 +21,7 @@ def open_windows(path: str | Path, split: str) -> WindowDataset:
         DatasetError: it has no such split.
         RunError: it holds no windows, or its tokenizer is not the one its windows were made with.
     """
-    dataset = open_dataset(stage_folder(path, "windows"), split)
+    dataset = open_stage(path, "windows", split)
     if not isinstance(dataset, WindowDataset):
         raise RunError(f"{path}: holds no windows; give a dataset of windows")
     made_with = dataset[0]["meta"]["tokenizer_sha256"]

@@ -9,17 +9,16 @@ that long runs are told from chance by what held-out text shares with the same d
 do language models copy from their training data?", TACL 11 (arXiv:2111.09509).
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.documents import Document, Tokens
 from shards.dataset import WindowDataset
 from shards.tokenizer import WordTokenizer
 
-Tokens = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
 
 COMPARED_TOGETHER = 1_000_000
@@ -36,22 +35,6 @@ BREAK, UNKNOWN = -1, -2
 latter: nobody knows whether two unknown words are the same."""
 
 
-class Document(NamedTuple):
-    """A training document, or the parts of it that windows hold.
-
-    Attributes:
-        key: of the document.
-        url: where it came from.
-        start: its first token here, counted in the whole document.
-        tokens: (n,), without `<eos>`.
-    """
-
-    key: str
-    url: str
-    start: int
-    tokens: Tokens
-
-
 class Run(NamedTuple):
     """Words that stand in a text and in a document alike.
 
@@ -66,41 +49,6 @@ class Run(NamedTuple):
     place: int = 0
     document: Document | None = None
     start: int = 0
-
-
-def read_documents(dataset: WindowDataset) -> list[Document]:
-    """Return the documents that windows were cut from, put together again; one with a gap as several."""
-    parts: dict[str, dict[int, Tokens]] = defaultdict(dict)
-    urls: dict[str, str] = {}
-    for number in range(len(dataset)):
-        sample = dataset[number]
-        for piece in sample["meta"]["documents"]:
-            tokens = sample["tokens"][piece["offset"] : piece["offset"] + piece["length"]].astype(np.int64)
-            parts[piece["key"]][piece["start"]] = tokens
-            urls[piece["key"]] = piece["url"]
-    eos_id = dataset.tokenizer.eos_id
-    return [
-        Document(key, urls[key], start, tokens[tokens != eos_id])
-        for key in sorted(parts)
-        for start, tokens in _joined(parts[key])
-    ]
-
-
-def _joined(parts: dict[int, Tokens]) -> Iterator[tuple[int, Tokens]]:
-    """Parts of one document by their start, those that touch or overlap joined."""
-    held: list[Tokens] = []
-    begun = end = 0
-    for start in sorted(parts):
-        tokens = parts[start]
-        if held and start > end:
-            yield begun, np.concatenate(held)
-            held = []
-        if not held:
-            begun, end = start, start
-        held.append(tokens[end - start :])
-        end = max(end, start + len(tokens))
-    if held:
-        yield begun, np.concatenate(held)
 
 
 def longest_runs(texts: Sequence[Tokens], documents: Iterable[Document], unknown_id: int | None = None) -> list[Run]:

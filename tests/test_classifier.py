@@ -20,6 +20,10 @@ from models.ngrams import ngram_features, ngram_matrix
 from models.runs import RunFolder
 from models.standardising import scaled, scaling
 from models.threads import one_thread
+from models.training_pictures import open_triplets
+from shards.tokenizer import ByteTokenizer
+from shards.triplet import TripletSpec
+from tests.tiny_datasets import write_triplets, write_windows
 
 GOOD = ("the old oak stands", "a tall elm grows", "the ash is in leaf", "a young beech bends", "the lime is in flower")
 BAD = ("buy cheap pills", "click here now", "win a free phone", "best price online", "hot deals today")
@@ -307,3 +311,58 @@ def test_what_is_no_head_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtur
     (tmp_path / "head.json").write_text(content)
     assert classifier.main(["judge", str(tmp_path / "head.json"), "a.png"]) == 1
     assert told in capsys.readouterr().err
+
+
+def built(folder: Path, is_split: bool) -> Path:
+    """Triplets of green trees and of blue noise, each as a build of its own."""
+    rng = np.random.default_rng(0)
+    spec = TripletSpec(8, steps=2, mode="virtual")
+    for label, colour in (("leaf", (70, 140, 60)), ("sky", (80, 120, 200))):
+        noise = list(rng.normal(colour, 45, (40, 8, 8, 3)).clip(0, 255).astype(np.uint8))
+        splits = {"train": noise[:30], "test": noise[30:]} if is_split else {"train": noise}
+        write_triplets(folder / label / "triplets", spec, splits)
+    return folder
+
+
+@pytest.mark.parametrize("is_split", [False, True])
+def test_pictures_are_learnt_from_shards(tmp_path: Path, is_split: bool):
+    folder = built(tmp_path / "built", is_split)
+    results = train(folder, tmp_path / "run", "--topic", "leaf", "--features", "pixels")
+    assert isinstance(results["held_out"], dict)
+    assert results["held_out"]["accuracy"] == 1.0
+    data = read_head(tmp_path / "run" / "head.json").about["data"]
+    if is_split:
+        assert (data["train"], data["held_out"]) == ({"topic": 30, "other": 30}, {"topic": 10, "other": 10})
+    else:
+        assert data["train"]["topic"] + data["held_out"]["topic"] == 40
+        assert 0 < data["held_out"]["topic"] < 20
+    examples = find_examples(folder, "leaf")
+    assert examples[0].open is not None
+    dataset = open_triplets(folder / "leaf", "train")
+    assert examples[0].digest == dataset[0]["key"][:32]
+    np.testing.assert_array_equal(np.asarray(examples[0].open()), dataset[0]["clean"])
+
+
+def test_texts_are_learnt_from_shards_beside_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    folder = sorted_texts(tmp_path / "texts")
+    texts = [f"{path.read_text()}" for path in sorted((folder / "good").iterdir())]
+    for path in (folder / "good").iterdir():
+        path.unlink()
+    write_windows(folder / "good", 8, {"train": texts}, ByteTokenizer())
+    examples = find_examples(folder, "good")
+    assert sorted(example.text for example in examples if example.is_topic) == sorted(texts)
+    assert len(examples) == 60
+    held = train(folder, tmp_path / "run", "--topic", "good", "--penalty", "0.03", "--held-out", "0.4")["held_out"]
+    assert isinstance(held, dict)
+    assert held["accuracy"] == 1.0
+    built(folder, False)
+    assert classifier.main([str(folder), "--topic", "good", "--out", str(tmp_path / "other")]) == 1
+    assert "holds pictures and texts" in capsys.readouterr().err
+
+
+def test_a_text_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    train(sorted_texts(tmp_path / "texts"), tmp_path / "run", "--topic", "good")
+    assert classifier.main(["judge", str(tmp_path / "run" / "head.json"), str(tmp_path / "nowhere.txt")]) == 1
+    error = capsys.readouterr().err
+    assert "nowhere.txt: cannot be read as text" in error
+    assert error.count("\n") == 1

@@ -19,7 +19,8 @@ from models import denoiser
 from models.budget import learning_rate
 from models.levels import ladder_shares
 from models.ranks import Ranks
-from models.runs import RunError, RunFolder, git_commit
+from models.runs import RunError, RunFolder
+from models.sessions import git_commit
 from models.training_pictures import open_triplets
 from shards.triplet import TripletSpec
 from tests.builds import wait_for
@@ -188,7 +189,7 @@ def test_the_newest_checkpoints_are_kept_and_a_damaged_one_is_named_with_the_one
 def test_a_run_notes_the_commit_it_was_made_from(dataset: Path, tmp_path: Path) -> None:
     train(dataset, tmp_path, "--num-steps", "1")
     session = json.loads((tmp_path / "sessions.jsonl").read_text())
-    assert session.keys() == {"started_at", "command", "git_commit", "python", "torch"}
+    assert session.keys() == {"started_at", "command", "data", "git_commit", "python", "torch"}
     assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", git_commit(Path(__file__).parent))
     assert git_commit(tmp_path) == "unknown"
 

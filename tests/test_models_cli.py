@@ -17,6 +17,7 @@ from models import denoiser, language
 from models.devices import choose_device, choose_precision
 from models.runs import RunError, RunFolder
 from models.threads import KEPT_STEPS, TRIAL_STEPS, Threads
+from shards.tokenizer import ByteTokenizer
 from shards.triplet import TripletSpec
 from tests.builds import SEEDBED, wait_for
 from tests.tiny_datasets import draw_tree, write_triplets, write_windows
@@ -84,6 +85,7 @@ def test_interrupted_it_saves_what_it_has_and_goes_on_from_there(
         ("denoiser", ["BUILD/nowhere"], "nowhere is not a folder"),
         ("denoiser", ["BUILD/windows"], "holds no triplets"),
         ("language", ["BUILD/triplets"], "holds no windows"),
+        ("language", ["OTHER"], "OTHER: holds no windows, only triplets; build them, or give another dataset"),
         ("language", ["BUILD", "--out", "BUILD/triplets/current"], "cannot be written"),
         ("denoiser", ["BUILD", "--device", "abacus"], "--device abacus"),
         ("language", ["BUILD", "--precision", "float9"], "--precision float9: give one of auto, float32, bfloat16"),
@@ -96,7 +98,9 @@ def test_interrupted_it_saves_what_it_has_and_goes_on_from_there(
 def test_what_is_wrong_is_said_in_one_line(
     build: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str, argv: list[str], said: str
 ) -> None:
-    filled = [argument.replace("BUILD", str(build)) for argument in argv]
+    other = write_triplets(tmp_path / "other" / "triplets", TripletSpec(8, steps=2), {"train": [draw_tree(0, 8)]})
+    filled = [argument.replace("BUILD", str(build)).replace("OTHER", str(other.parent)) for argument in argv]
+    said = said.replace("OTHER", str(other.parent))
     if "generate" not in filled and "--out" not in filled:
         filled += ["--out", str(tmp_path / "run")]
     assert MAINS[model](filled) == 1
@@ -153,6 +157,23 @@ def test_a_run_with_other_settings_is_not_overwritten(
     assert denoiser.main([*argv, "--seed", "5"]) == 1
     assert "holds a run with other settings: seed 0 (now 5)" in capsys.readouterr().err
     assert checkpoint_of(tmp_path).read_bytes() == written
+
+
+def test_a_run_goes_on_with_its_own_data_and_tokenizer_alone(
+    build: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = ["The oak stands. The elm stands. The ash is old."]
+    others = {
+        "tokenizer": write_windows(tmp_path / "bytes", 8, {"train": texts}, ByteTokenizer()),
+        "dataset": write_windows(tmp_path / "words", 8, {"train": texts * 2}),
+    }
+    assert language.main([str(build), "--out", str(tmp_path / "run"), *TINY["language"]]) == 0
+    for called, other in others.items():
+        capsys.readouterr()
+        assert language.main([str(other), "--out", str(tmp_path / "run"), *TINY["language"]]) == 1
+        error = capsys.readouterr().err
+        assert f"{tmp_path / 'run'}: was trained with another {called} (" in error
+        assert error.count("\n") == 1
 
 
 def test_a_damaged_checkpoint_is_named(build: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

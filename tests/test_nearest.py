@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from models import denoiser, language, nearest, nearest_pictures, verbatim
+from models import denoiser, documents, language, nearest, nearest_pictures, verbatim
+from models.documents import Document, read_documents
 from models.nearest_pictures import by_features, by_pixels, find_nearest, nearer_than
 from models.runs import RunError
 from models.training_pictures import each_picture, open_triplets
 from models.training_windows import open_windows
-from models.verbatim import Document, longest_runs, read_documents
+from models.verbatim import longest_runs
 from shards.tokenizer import ByteTokenizer
 from shards.triplet import TripletSpec
 from tests.tiny_datasets import draw_tree, write_triplets, write_windows
@@ -67,7 +68,7 @@ def test_equal_hashes_of_other_words_are_no_run(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("samples_per_shard", [2, 100])
 def test_documents_are_put_together_from_their_windows(tmp_path: Path, samples_per_shard: int) -> None:
-    texts = [TEXT, "An elm.", TEXT[::-1]]
+    texts = [TEXT[start:] for start in range(12)]  # which begin everywhere in a window, at its end too
     stage = write_windows(tmp_path / "windows", 8, {"train": texts}, ByteTokenizer(), samples_per_shard)
     documents = read_documents(open_windows(stage, "train"))
     assert sorted(bytes(document.tokens.astype(np.uint8)).decode() for document in documents) == sorted(texts)
@@ -76,7 +77,7 @@ def test_documents_are_put_together_from_their_windows(tmp_path: Path, samples_p
 
 def test_a_document_with_a_gap_is_read_as_two() -> None:
     parts = {0: np.array([1, 2, 3]), 2: np.array([3, 4]), 6: np.array([7, 8])}
-    joined = [(start, tokens.tolist()) for start, tokens in verbatim._joined(parts)]
+    joined = [(start, tokens.tolist()) for start, tokens in documents._joined(parts)]
     assert joined == [(0, [1, 2, 3, 4]), (6, [7, 8])]
 
 
