@@ -60,6 +60,7 @@ from models.settings import parse_settings, refuse_below
 from models.threads import Threads
 from models.training import run_once, step_down
 from models.training_pictures import JUDGED_TOGETHER, held_out_of, open_triplets, survey
+from models.utilisation import device_utilisation
 from shards.dataset import TripletDataset
 from shards.loader import Loader
 
@@ -121,13 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def train_once(settings: Settings) -> None:
-    """Train, unless the run is done, and print what came out.
-
-    Raises:
-        RunError: it cannot begin, go on or end.
-        DatasetError: the dataset cannot be read.
-        KeyboardInterrupt: somebody asked.
-    """
+    """Train, unless the run is done, and print what came out; raises what `run_once` and opening the dataset do."""
     run = RunFolder(settings.out)
     dataset = open_triplets(settings.dataset, "train")
     config = configuration("denoiser", dataclasses.asdict(settings), dataset)
@@ -218,7 +213,7 @@ def train(
 
         # Progress
         if budget.step % settings.report_steps == 0:
-            _report(run, ranks, budget, fraction, meter.report())
+            _report(run, ranks, training, fraction, meter.report())
 
         # Pictures held out
         if int(fraction * settings.num_validations) > validations and ranks.is_first:
@@ -332,11 +327,15 @@ def build_denoiser(settings: Settings, dataset: TripletDataset, pictures: Tensor
     return model
 
 
-def _report(run: RunFolder, ranks: Ranks, budget: Budget, fraction: float, measured: dict[str, float]) -> None:
+def _report(run: RunFolder, ranks: Ranks, training: Training, fraction: float, measured: dict[str, float]) -> None:
     if not ranks.is_first:
         return
-    run.report({"step": budget.step, "seconds": round(budget.elapsed_s(), 3), **measured})
+    budget, model = training.budget, training.average  # which is the same network, and not compiled
+    used = model.flops_per_picture * measured["samples_per_s"] / ranks.size
+    mfu = device_utilisation(used, ranks.device, training.model.precision)
+    run.report({"step": budget.step, "seconds": round(budget.elapsed_s(), 3), **measured, **mfu})
     told = f"loss {measured['train']:.4f}  {fraction:4.0%}  {measured['samples_per_s']:.0f} triplets/s"
+    told += "".join(f"  {share:.1%} MFU" for share in mfu.values())
     print(f"step {budget.step:6d}  {told}  {measured['data_wait']:.1%} waiting for data", flush=True)
 
 

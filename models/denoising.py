@@ -1,9 +1,11 @@
 """The denoiser: a U-Net that tells the picture and the noise in a noisy picture apart."""
 
+import functools
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from models.gaussian import GaussianPictures
 from models.levels import angle_of, shares_at
@@ -91,6 +93,18 @@ class Denoiser(nn.Module):
     def pictures(self) -> GaussianPictures:
         """The training pictures, seen as a Gaussian."""
         return GaussianPictures(self.mean, self.directions, self.variances, float(self.spread))
+
+    @functools.cached_property
+    def flops_per_picture(self) -> float:
+        """The floating-point operations that training takes for a picture: forward, and twice as many back.
+
+        Source: Chowdhery et al. 2022, "PaLM" (arXiv:2204.02311), appendix B; those forward are counted by torch.
+        """
+        S, C = self.shape.size, self.shape.channels
+        step = torch.ones(1, dtype=torch.float64, device=self.a.device)
+        with torch.no_grad(), FlopCounterMode(display=False) as counted:
+            self.tell(torch.zeros(1, C, S, S, device=self.a.device), step)
+        return float(3 * counted.get_total_flops())
 
     def shares(self, step: Tensor) -> tuple[Tensor, Tensor]:
         """Return the shares a and b at steps (B,) in 0..K, which may have fractions; (B, 1, 1, 1) each."""

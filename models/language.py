@@ -113,13 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def train_once(settings: Settings) -> None:
-    """Train, unless the run is done, and print what came out.
-
-    Raises:
-        RunError: it cannot begin, go on or end.
-        DatasetError: the dataset cannot be read.
-        KeyboardInterrupt: somebody asked.
-    """
+    """Train, unless the run is done, and print what came out; raises what `run_once` and opening the dataset do."""
     run = RunFolder(settings.out)
     dataset = open_windows(settings.dataset, "train")
     chosen = dataclasses.asdict(settings)
