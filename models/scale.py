@@ -2,7 +2,7 @@
 
     python -m models.scale OUT/windows --out RUN                                  a language model
     python -m models.scale OUT/triplets --out RUN --widths 16,32,64               a denoiser
-    python -m models.scale OUT/windows --out RUN --trainer "--model attention"    whatever the trainer takes
+    python -m models.scale OUT/windows --out RUN --trainer='--model attention'    whatever the trainer takes
 
 Each rung is a run of its own, in a folder of RUN named after it: a budget is a whole training, since a learning rate
 that falls over many steps has not fallen yet where few are over. Started again, finished rungs are not trained again,
@@ -59,7 +59,7 @@ class Settings:
     out: Annotated[Path, "folder of the ladder"] = Path("runs/scale")
     widths: Annotated[str, "channels of each size, with commas; 16,32,64 of a denoiser, 32,64,128 of words"] = ""
     steps: Annotated[str, "optimiser steps of each budget, with commas"] = "100,200,400,800"
-    trainer: Annotated[str, "what else each training takes, in quotes: '--batch-size 16 --seed 1'"] = ""
+    trainer: Annotated[str, "what else each training takes, as in --trainer='--batch-size 16 --seed 1'"] = ""
 
     def __post_init__(self) -> None:
         for name in ("widths", "steps"):
@@ -68,6 +68,10 @@ class Settings:
                 numbers = written.split(",")
                 if not all(number.strip().isdecimal() and int(number) > 0 for number in numbers):
                     raise ValueError(f"--{name} {written}: must be whole numbers above 0, with commas between them")
+        try:
+            shlex.split(self.trainer)
+        except ValueError as error:
+            raise ValueError(f"--trainer {self.trainer}: {error}") from error
 
 
 def main(argv: Sequence[str] | None = None) -> int:

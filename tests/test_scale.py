@@ -130,6 +130,7 @@ def test_what_no_ladder_can_be_made_of_is_said_in_one_line(
         (["--widths", "8,x"], "--widths 8,x: must be whole numbers above 0"),
         (["--steps", ""], "--steps : must be whole numbers above 0"),
         (["--trainer", "--colour red"], "unrecognized arguments: --colour red"),
+        (["--trainer=--model 'gpt"], "--trainer --model 'gpt: No closing quotation"),
     ],
 )
 def test_a_setting_that_cannot_be_is_a_usage_error(
