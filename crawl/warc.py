@@ -137,12 +137,13 @@ def read_payload(source: Path | str | BinaryIO, offset: int) -> bytes:
     return read_record(source, offset).payload
 
 
-def read_record(source: Path | str | BinaryIO, offset: int) -> StoredResponse:
+def read_record(source: Path | str | BinaryIO, offset: int, name: str = "") -> StoredResponse:
     """Return the response or resource that begins at an offset of a WARC file.
 
     Args:
         source: the file, or its path.
         offset: where the gzip member begins, in bytes.
+        name: what the file is called in errors; as it calls itself if not given.
 
     Raises:
         WarcError: no whole record of that kind stands there, or its payload differs from its digest.
@@ -150,8 +151,8 @@ def read_record(source: Path | str | BinaryIO, offset: int) -> StoredResponse:
     """
     if isinstance(source, (str, Path)):
         with Path(source).open("rb") as file:
-            return read_record(file, offset)
-    name = f"{getattr(source, 'name', 'WARC file')} at offset {offset}"
+            return read_record(file, offset, name)
+    name = f"{name or getattr(source, 'name', 'WARC file')} at offset {offset}"
     try:
         stream = ArchiveStream(source, Place(offset), gzipped=True)
         record = read_head(stream)

@@ -8,14 +8,14 @@ receipt where the one before would put its next: from then on what that one has 
 
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 from pipelines.receipts import WORK, Receipt, all_receipts, create_receipt, receipt_names
+from shards.object_path import AnyPath
 
 _FOLDER = f"{WORK}/attempts"
 
 
-def begin_attempt(folder: Path, work: str) -> str:
+def begin_attempt(folder: AnyPath, work: str) -> str:
     """Ends all attempts at some work so far, and returns the name of a new one, which begins those of its segments.
 
     Args:
@@ -31,23 +31,23 @@ def begin_attempt(folder: Path, work: str) -> str:
     return attempts[-1]
 
 
-def committed(folder: Path, work: str) -> Iterator[Receipt]:
+def committed(folder: AnyPath, work: str) -> Iterator[Receipt]:
     """What all attempts at some work have committed."""
     for name, receipt in all_receipts(folder):
         if _attempt_of(name).partition(".")[0] == work:
             yield receipt
 
 
-def finish_attempt(folder: Path, attempt: str) -> None:
+def finish_attempt(folder: AnyPath, attempt: str) -> None:
     """Notes that an attempt has done all it had to."""
     (folder / _FOLDER / attempt).unlink(missing_ok=True)
 
 
-def end_attempts(folder: Path) -> None:
+def end_attempts(folder: AnyPath) -> None:
     """Ends all attempts that have not finished; nobody may be about to begin one."""
-    for path in sorted((folder / _FOLDER).glob("*")):
-        _end(folder, path.name)
-        path.unlink(missing_ok=True)
+    for attempt in sorted(path.name for path in (folder / _FOLDER).glob("*")):
+        _end(folder, attempt)
+        finish_attempt(folder, attempt)
 
 
 def segment_name(attempt: str, number: int) -> str:
@@ -59,18 +59,18 @@ def _attempt_of(segment: str) -> str:
     return segment.rpartition("-")[0]
 
 
-def _num_receipts(folder: Path, attempt: str) -> int:
+def _num_receipts(folder: AnyPath, attempt: str) -> int:
     return sum(_attempt_of(name) == attempt for name in receipt_names(folder))
 
 
-def _is_new(folder: Path, attempt: str) -> bool:
+def _is_new(folder: AnyPath, attempt: str) -> bool:
     with suppress(FileExistsError):
         (folder / _FOLDER / attempt).touch(exist_ok=False)
         return not _num_receipts(folder, attempt)
     return False
 
 
-def _end(folder: Path, attempt: str) -> None:
+def _end(folder: AnyPath, attempt: str) -> None:
     """Takes the place of the next receipt of an attempt, which may be creating it at this moment."""
     number = _num_receipts(folder, attempt)
     while not create_receipt(folder, segment_name(attempt, number), Receipt()):

@@ -1,15 +1,15 @@
 """The `ATTRIBUTION` of a stage: written from the tables of clean pictures, and without what is forgotten."""
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 from crawl.records import UNKNOWN
 from pipelines.tables import read_table, write_file
 from shards.attribution import NAME, Credit, attribution_text, credits_in
 from shards.manifest import FileEntry
+from shards.object_path import AnyPath
 
 
-def write_attribution(folder: Path, tables: Iterable[Path]) -> FileEntry:
+def write_attribution(folder: AnyPath, tables: Iterable[AnyPath]) -> FileEntry:
     """Writes into `folder` whose pictures stand in `tables` (`images-*.parquet`)."""
     credits_: set[Credit] = set()
     for table in tables:

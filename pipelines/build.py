@@ -1,16 +1,13 @@
 """Running the stages of a recipe: those out of date, in order, each watched, checked and committed."""
 
-import fcntl
 import json
 import os
 import platform
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
-from pathlib import Path
 
 from rich.console import Console
 
@@ -18,6 +15,7 @@ from pipelines.errors import StageError
 from pipelines.folders import RUN_NAME, is_committed, manifest_sha256
 from pipelines.inputs import check_files, check_inputs, committed_manifest
 from pipelines.ledger import count_fetched
+from pipelines.locks import locked
 from pipelines.progress import StageResult, stage_line, stage_progress
 from pipelines.recipe import Recipe
 from pipelines.snapshots import snapshot_before
@@ -26,13 +24,13 @@ from pipelines.stages import STAGES, Job, fingerprint, inputs_of, tidy
 from pipelines.tombstones import Tombstones, read_tombstones
 from pipelines.watch import run_watched
 from shards.manifest import CURRENT_NAME, Manifest, atomic_write, write_current
+from shards.object_path import AnyPath, ObjectPath
 
-LOCK = ".lock"
 SMALL_STAGE = 2_000
 """Records up to which one worker is quicker: starting worker processes costs 5 to 8 seconds of CPU time."""
 
 
-def build(recipe: Recipe, out: Path, stages: Sequence[str], workers: int, console: Console) -> list[StageResult]:
+def build(recipe: Recipe, out: AnyPath, stages: Sequence[str], workers: int, console: Console) -> list[StageResult]:
     """Brings `stages` of `recipe` up to date in `out`; inputs of theirs must be among them or committed.
 
     Args:
@@ -62,7 +60,7 @@ def build(recipe: Recipe, out: Path, stages: Sequence[str], workers: int, consol
 
 
 def make_job(
-    stage: str, recipe: Recipe, out: Path, manifests: Mapping[str, Manifest], tombstones: Tombstones, workers: int
+    stage: str, recipe: Recipe, out: AnyPath, manifests: Mapping[str, Manifest], tombstones: Tombstones, workers: int
 ) -> Job:
     """The job of one stage whose inputs are committed."""
     inputs = {name: manifests[name] for name in inputs_of(stage, recipe)}
@@ -93,24 +91,7 @@ def build_stage(job: Job, console: Console) -> StageResult:
     return StageResult(committed_manifest(job.folder), time.monotonic() - started, up_to_date)
 
 
-@contextmanager
-def locked(out: Path) -> Iterator[None]:
-    """Keeps a second build out of `out` until this one ends, however it ends.
-
-    Raises:
-        StageError: another build is at work there.
-        OSError: `out` cannot be made or written.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StageError(f"{out}: another build is writing here; wait for it, or give another --out") from error
-        yield
-
-
-def _committed_input(needed: str, stage: str, out: Path, recipe: Recipe, tombstones: Tombstones) -> Manifest:
+def _committed_input(needed: str, stage: str, out: AnyPath, recipe: Recipe, tombstones: Tombstones) -> Manifest:
     """The committed manifest of a stage that this run does not bring up to date itself.
 
     Raises:
@@ -131,8 +112,26 @@ def _committed_input(needed: str, stage: str, out: Path, recipe: Recipe, tombsto
 def _put_in_force(job: Job) -> None:
     """Makes `current` name the stage's folder, unless it does: a build with nothing to do writes nothing."""
     current = job.out / job.stage / CURRENT_NAME
-    if not current.is_file() or current.read_bytes() != f"{job.fingerprint}\n".encode():
+    if isinstance(current, ObjectPath):
+        _replace(current, job.fingerprint)
+    elif not current.is_file() or current.read_bytes() != f"{job.fingerprint}\n".encode():
         write_current(job.out / job.stage, job.fingerprint)
+
+
+def _replace(current: ObjectPath, fingerprint: str) -> None:
+    """Writes a `current` in a store, if nobody else does.
+
+    Raises:
+        StageError: another build put its own in force at the same time.
+    """
+    seen, data = current.look(), f"{fingerprint}\n".encode()
+    if seen is not None and current.read_bytes() == data:
+        return
+    try:
+        current.replace_seen(data, seen)
+    except FileExistsError as error:
+        told = "another build puts its own in force at this moment; run again when it is done"
+        raise StageError(f"{current}: {told}") from error
 
 
 def _expected(job: Job) -> int:

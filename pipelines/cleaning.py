@@ -4,7 +4,6 @@ The records of a ledger table are cleaned together, in the order of their WARC f
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from crawl.verdict import Verdict
@@ -15,6 +14,7 @@ from pipelines.stages import Job
 from pipelines.staging import stage_payload, staged_name
 from pipelines.tables import rows_at, write_rejects
 from shards.manifest import FileEntry, atomic_open
+from shards.object_path import AnyPath
 
 
 class Fetched(Protocol):
@@ -85,7 +85,7 @@ def cleaned_records(name: str, receipt: Receipt) -> Iterator[Cleaned]:
         yield Cleaned(key, url, name, offset, tuple(lengths))
 
 
-def records_set_aside(folder: Path, part: str) -> Iterator[Cleaned]:
+def records_set_aside(folder: AnyPath, part: str) -> Iterator[Cleaned]:
     """The records in a staging file that stands, in a stage's folder."""
     receipt = read_receipt(folder, part)
     assert receipt is not None, "what is set aside has a receipt"

@@ -6,7 +6,6 @@ round, so that one fetcher alone asks it.
 """
 
 import functools
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +26,7 @@ from pipelines.seeds import SEEDS, find_seeds
 from pipelines.sources import holds_records, open_archive
 from pipelines.stages import Job, Outcome
 from pipelines.tables import in_batches, read_table
+from shards.object_path import remove_tree
 
 
 def run(job: Job) -> Outcome:
@@ -46,7 +46,7 @@ def run(job: Job) -> Outcome:
     while True:
         run_pipeline(functools.partial(build_round, job=job, number=number), job.workers)
         end_attempts(job.folder)
-        shutil.rmtree(job.folder / runs_of(number), ignore_errors=True)
+        remove_tree(job.folder / runs_of(number))
         totals = round_totals(job, number)
         if totals.is_last:
             break

@@ -17,6 +17,7 @@ from pipelines.recipe import WindowsConfig
 from pipelines.stages import Job
 from pipelines.tables import read_rows, write_file
 from shards.bpe import read_bpe, train_bpe
+from shards.object_path import AnyPath
 from shards.tokenizer import TOKENIZER_NAME, ByteTokenizer, WordTokenizer, build_vocabulary, split_words
 from shards.tokens import Tokenizer, TokenizerError
 
@@ -88,7 +89,7 @@ def _dictionary(words: tuple[str, ...], config: WindowsConfig) -> WordTokenizer:
     return WordTokenizer(words, config.lower_case, config.spaced)
 
 
-def count_words(table: str, text: Path, lower_case: bool, spaced: bool) -> Iterator[tuple[str, int]]:
+def count_words(table: str, text: AnyPath, lower_case: bool, spaced: bool) -> Iterator[tuple[str, int]]:
     """How often each word stands in the train documents of one table."""
     counts: Counter[str] = Counter()
     for row in read_rows(f"{text}/{table}", ("split", "text")):
@@ -97,7 +98,7 @@ def count_words(table: str, text: Path, lower_case: bool, spaced: bool) -> Itera
     yield from counts.items()
 
 
-def finish_tokenizer(tokenizer: Tokenizer, folder: Path) -> str:
+def finish_tokenizer(tokenizer: Tokenizer, folder: AnyPath) -> str:
     """Writes the dataset's tokenizer, unless an earlier run has; returns its name."""
     finish_part(
         folder,

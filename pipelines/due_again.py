@@ -1,6 +1,5 @@
 """What failed in a run that was cut off and may be had by the next: taken out of the ledger, and so due again."""
 
-from pathlib import Path
 from typing import Any
 
 from crawl.records import LEDGER_SCHEMA
@@ -9,6 +8,7 @@ from pipelines.fates import Fates
 from pipelines.receipts import Receipt, all_receipts, remove_receipt, write_receipt
 from pipelines.tables import read_table, write_table
 from shards.manifest import FileEntry
+from shards.object_path import AnyPath
 
 ARCHIVES = "archives"
 """The part of a crawl that is finished when all records of archives are read."""
@@ -17,7 +17,7 @@ ARCHIVE = "archive-"
 """Begins the names of the segments they are in."""
 
 
-def forget_passing_failures(folder: Path) -> int:
+def forget_passing_failures(folder: AnyPath) -> int:
     """Takes the rows of what failed for a reason that passes out of the ledger of a crawl, and returns how many.
 
     The ledger's new table stands before the receipt that names it replaces the old one's, so that a kill leaves one
@@ -52,6 +52,6 @@ def _may_pass(row: dict[str, Any]) -> bool:
     return row["fate"] == "failed" and is_retryable(row["reason"])
 
 
-def _rewritten(folder: Path, file: FileEntry, rows: list[dict[str, Any]]) -> FileEntry:
+def _rewritten(folder: AnyPath, file: FileEntry, rows: list[dict[str, Any]]) -> FileEntry:
     stem, _, number = file.path.removesuffix(".parquet").partition("-again-")
     return write_table(folder, f"{stem}-again-{int(number or 0) + 1}.parquet", rows, LEDGER_SCHEMA)

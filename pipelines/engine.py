@@ -19,8 +19,11 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from pipelines import forked_workers
 from pipelines.explain import explain
+from pipelines.folders import is_committed
 from pipelines.log import print_to
 from pipelines.stages import Job, commit
+from shards.manifest import committed_meanwhile
+from shards.object_path import ObjectPath
 
 logger = logging.getLogger(__name__)
 
@@ -69,9 +72,16 @@ def run_child(job: Job, reporter: Connection, lifeline: Connection, log: Connect
         run_job(job)
     except BaseException as error:
         logger.exception("%s failed", job.stage)
-        reporter.send(("failed", explain(error, job.stage, job.folder)))
+        reporter.send(("failed", _told(error, job)))
     else:
         reporter.send(("done",))
+
+
+def _told(error: BaseException, job: Job) -> str:
+    """What a person is told of an error; where another build was quicker, what was needed may have gone under it."""
+    if isinstance(job.folder, ObjectPath) and is_committed(job.folder):
+        return f"{job.stage}: {committed_meanwhile(job.folder)}"
+    return explain(error, job.stage, job.folder)
 
 
 def _report(*message: object) -> None:

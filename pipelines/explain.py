@@ -1,11 +1,11 @@
 """Why a stage failed, in one line, out of what Beam and Python wrap round it."""
 
 import re
-from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.errors import advice
 from pipelines.receipts import WORK
+from shards.object_path import AnyPath
 
 LOG = f"{WORK}/log.txt"
 """Where a running stage's child and workers print to; it stays when the stage fails."""
@@ -18,7 +18,7 @@ class Raised(NamedTuple):
     message: str
 
 
-def explain(error: BaseException, stage: str, folder: Path) -> str:
+def explain(error: BaseException, stage: str, folder: AnyPath) -> str:
     """What a person is told of an error that failed `stage` in `folder`: what, where, and what would do.
 
     Where the error is one of the program, the line ends with the log that shows where it came from.
@@ -48,7 +48,7 @@ def innermost(error: BaseException) -> Raised:
     return Raised(name, _WHILE_RUNNING.sub("", message))
 
 
-_WORDED_FOR_PEOPLE = frozenset({"StageError", "ManifestError", "WarcError"})
+_WORDED_FOR_PEOPLE = frozenset({"StageError", "ManifestError", "StoreError", "WarcError"})
 _LAST_LINE = re.compile(
     r"^(?P<name>(?:[A-Za-z_]\w*\.)+[A-Za-z_]\w*|[A-Za-z_]\w*(?:Error|Exception|Interrupt))(?:: (?P<message>.*))?$"
 )

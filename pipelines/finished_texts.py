@@ -8,7 +8,6 @@ import functools
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from crawl.contamination import find_contamination
@@ -32,6 +31,7 @@ from pipelines.staging import stage_payload, staged_name
 from pipelines.tables import write_rejects
 from pipelines.text_recipe import TextConfig
 from shards.manifest import FileEntry, atomic_open
+from shards.object_path import AnyPath
 
 Document = dict[str, Any]
 
@@ -66,7 +66,7 @@ def _finish(name: str, part: str, job: Job) -> Receipt:
     return Receipt(files, Fates.of(rejects), notes={"cleaned": going_on})
 
 
-def _documents(folder: Path, part: str) -> Iterator[Document]:
+def _documents(folder: AnyPath, part: str) -> Iterator[Document]:
     with OpenFiles() as files:
         for record in records_set_aside(folder, part):
             yield json.loads(files.read(folder / staged_name(part), record.offset, record.lengths[0]))
@@ -85,7 +85,7 @@ def finish_text(document: Document, job: Job) -> Document | Verdict:
     return _scored(rest, job) if config.quality else rest
 
 
-def _without_lines(document: Document, config: TextConfig, folder: Path) -> Document | Verdict:
+def _without_lines(document: Document, config: TextConfig, folder: AnyPath) -> Document | Verdict:
     """A document without the boilerplate of its host; one that is the first of copies stays as it is."""
     remaining = remove_lines(document["text"], document["url"], document["key"], common_lines(folder, document["url"]))
     if not remaining.num_lines:

@@ -1,12 +1,13 @@
 """What stands in a build's folders: the versions of each stage, and which is in force. Imports nothing heavy."""
 
 import hashlib
-from pathlib import Path
+from contextlib import suppress
 
 from shards.committed import Committed, open_committed
 from shards.manifest import CURRENT_NAME, MANIFEST_NAME, Manifest, read_manifest
+from shards.object_path import AnyPath
 from shards.remote_store import open_store
-from shards.store import LocalStore, Store
+from shards.store import Store
 
 STAGE_NAMES = ("crawl", "images", "score", "text", "triplets", "windows")
 
@@ -14,18 +15,18 @@ RUN_NAME = "run.json"
 """When, where and how a stage ran: what the manifest must not say."""
 
 
-def manifest_sha256(folder: Path) -> str:
+def manifest_sha256(folder: AnyPath) -> str:
     """Hex SHA-256 of the manifest in `folder`, or "" where the stage is not committed."""
     path = folder / MANIFEST_NAME
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
 
 
-def is_committed(folder: Path) -> bool:
+def is_committed(folder: AnyPath) -> bool:
     """Whether the stage in `folder` is whole."""
     return (folder / MANIFEST_NAME).exists()
 
 
-def current_manifest(out: Path, stage: str) -> Manifest | None:
+def current_manifest(out: AnyPath, stage: str) -> Manifest | None:
     """The manifest in force for `stage` in `out`, or None where none was ever committed."""
     current = out / stage / CURRENT_NAME
     return read_manifest(out / stage / current.read_text().strip()) if current.exists() else None
@@ -43,7 +44,11 @@ def committed_folders(path: str) -> list[Committed]:
 def stage_stores(path: str) -> list[Store]:
     """The stages that a build in `path` has in force, or `path` itself where it is no build."""
     store = open_store(path)
-    stages = [
-        name for name in STAGE_NAMES if isinstance(store, LocalStore) and (store.folder / name / CURRENT_NAME).exists()
-    ]
+    stages = [name for name in STAGE_NAMES if _has_current(store.at(name))]
     return [store.at(stage) for stage in stages] or [store]
+
+
+def _has_current(stage: Store) -> bool:
+    with suppress(OSError):
+        return bool(stage.size(CURRENT_NAME))
+    return False

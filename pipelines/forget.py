@@ -19,10 +19,10 @@ from rich.console import Console
 from rich.table import Table
 
 from crawl.urls import canonical_url, without_parameters
-from pipelines.build import locked
 from pipelines.errors import StageError
 from pipelines.folders import STAGE_NAMES, is_committed, manifest_sha256
 from pipelines.inputs import committed_manifest
+from pipelines.locks import locked
 from pipelines.redact import redact_folder
 from pipelines.redaction import Forgotten
 from pipelines.stages import STAGES, fingerprint, tidy

@@ -9,12 +9,12 @@ import hashlib
 import heapq
 import itertools
 import json
+import posixpath
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from operator import attrgetter
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import pyarrow as pa
@@ -24,8 +24,10 @@ from crawl.records import Earlier, LinkRow, Target, target_of
 from crawl.retry import is_retryable
 from crawl.settings import FetchSettings, HostSpent, is_wanted
 from crawl.urls import host_of
+from pipelines.copies import open_file
 from pipelines.tables import read_rows, read_table
 from shards.manifest import atomic_open
+from shards.object_path import AnyPath
 
 SLOTS = 64
 """Slots that hosts are put in by their hash; a host never leaves its slot, however many lanes share the slots."""
@@ -95,7 +97,9 @@ class Totals:
     due: int = 0
 
 
-def split_tables(tables: Tables, folder: Path, name: str, lanes: int, settings: FetchSettings) -> list[tuple[int, str]]:
+def split_tables(
+    tables: Tables, folder: AnyPath, name: str, lanes: int, settings: FetchSettings
+) -> list[tuple[int, str]]:
     """Sorts what tables say into a run for each lane, and returns lanes and the runs' names.
 
     Args:
@@ -122,7 +126,7 @@ def split_tables(tables: Tables, folder: Path, name: str, lanes: int, settings: 
     return runs
 
 
-def host_works(runs: Sequence[Path], max_targets: int, totals: Totals) -> Iterator[HostWork]:
+def host_works(runs: Sequence[AnyPath], max_targets: int, totals: Totals) -> Iterator[HostWork]:
     """Yields what there is to do on each host, one after the other.
 
     Args:
@@ -140,7 +144,7 @@ def host_works(runs: Sequence[Path], max_targets: int, totals: Totals) -> Iterat
             yield host.work(max_targets)
 
 
-def write_run(path: Path, entries: Iterable[Entry]) -> None:
+def write_run(path: AnyPath, entries: Iterable[Entry]) -> None:
     """Writes a sorted run, under a temporary name until it is whole."""
     options = pa.ipc.IpcWriteOptions(compression="lz4")
     with atomic_open(path) as file, pa.ipc.new_file(file, _RUN_SCHEMA, options=options) as writer:
@@ -151,9 +155,9 @@ def write_run(path: Path, entries: Iterable[Entry]) -> None:
             )
 
 
-def read_run(path: Path) -> Iterator[Entry]:
+def read_run(path: AnyPath) -> Iterator[Entry]:
     """Yields a run's entries, a piece in memory at a time."""
-    with pa.OSFile(str(path)) as source:
+    with open_file(path) as source:
         reader = pa.ipc.open_file(source)
         for number in range(reader.num_record_batches):
             batch = reader.get_batch(number)
@@ -237,7 +241,7 @@ def _earlier_of(row: dict[str, Any], folder: str) -> Earlier:
         row["etag"],
         row["last_modified"],
         row["sha256"],
-        row["warc_file"] if is_elsewhere else f"../{Path(folder).name}/{row['warc_file']}",
+        row["warc_file"] if is_elsewhere else f"../{posixpath.basename(folder)}/{row['warc_file']}",
         row["warc_offset"],
         row["unchanged_since"] or row["fetched_at"],
     )
@@ -253,7 +257,7 @@ def _best_of_each(rows: Iterable[Entry]) -> Iterator[Entry]:
         before = row[:4]
 
 
-def _merged(runs: Sequence[Path]) -> Iterator[Entry]:
+def _merged(runs: Sequence[AnyPath]) -> Iterator[Entry]:
     """The entries of all runs in order."""
     waiting = list(runs)
     while len(waiting) > MAX_RUNS:

@@ -1,10 +1,10 @@
 """Until when the servers of APIs and stores are to be left alone, kept on disk for all workers and the next run."""
 
 import hashlib
-from pathlib import Path
 
 from pipelines.receipts import WORK
 from shards.manifest import atomic_write
+from shards.object_path import AnyPath
 
 FOLDER = f"{WORK}/held"
 
@@ -18,7 +18,7 @@ class HeldOnDisk:
         folder: the crawl's folder.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: AnyPath) -> None:
         self._folder = folder / FOLDER
 
     def until(self, server: str) -> float:
@@ -34,5 +34,5 @@ class HeldOnDisk:
             self._folder.mkdir(parents=True, exist_ok=True)
             atomic_write(self._path(server), repr(until).encode())
 
-    def _path(self, server: str) -> Path:
+    def _path(self, server: str) -> AnyPath:
         return self._folder / hashlib.sha256(server.encode()).hexdigest()[:32]

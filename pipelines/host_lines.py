@@ -6,16 +6,17 @@ of their own, and read there by whoever counts the hosts of one range. What pass
 
 import functools
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import apache_beam as beam
 import numpy as np
 
 from crawl.host_lines import COMMON, LINE, HostLines, Rows, find_common_lines, hash_host
 from pipelines.cleaning import records_set_aside
+from pipelines.copies import open_file
 from pipelines.open_files import OpenFiles
 from pipelines.staging import staged_name
 from shards.manifest import atomic_open
+from shards.object_path import AnyPath
 
 NUM_RANGES = 64
 """Of hosts, counted apart: at a million documents of 45 lines a range has 17 MB."""
@@ -32,7 +33,7 @@ class FindCommonLines(beam.PTransform):
         settings: how common a line must be.
     """
 
-    def __init__(self, folder: Path, settings: HostLines) -> None:
+    def __init__(self, folder: AnyPath, settings: HostLines) -> None:
         super().__init__()
         self._folder, self._settings = folder, settings
 
@@ -47,7 +48,7 @@ class FindCommonLines(beam.PTransform):
         )
 
 
-def sort_lines(part: str, folder: Path) -> Iterator[tuple[int, Place]]:
+def sort_lines(part: str, folder: AnyPath) -> Iterator[tuple[int, Place]]:
     """Sorts the lines of one staging file by range of hosts, into a file; yields where each range stands in it."""
     rows: dict[int, list[bytes]] = {}
     with OpenFiles() as files:
@@ -62,7 +63,7 @@ def sort_lines(part: str, folder: Path) -> Iterator[tuple[int, Place]]:
             yield number, (part, begin, target.tell() - begin)
 
 
-def find_common(number: int, places: Iterable[Place], folder: Path, settings: HostLines) -> int:
+def find_common(number: int, places: Iterable[Place], folder: AnyPath, settings: HostLines) -> int:
     """Writes which lines are boilerplate on the hosts of one range; returns its number."""
     with OpenFiles() as files:
         rows = b"".join(files.read(folder / _lines_name(part), begin, length) for part, begin, length in places)
@@ -72,11 +73,12 @@ def find_common(number: int, places: Iterable[Place], folder: Path, settings: Ho
 
 
 @functools.lru_cache(maxsize=NUM_RANGES)
-def _common_of_range(folder: Path, number: int) -> Rows:
-    return np.fromfile(folder / _common_name(number), COMMON)
+def _common_of_range(folder: AnyPath, number: int) -> Rows:
+    with open_file(folder / _common_name(number)) as file:
+        return np.fromfile(file, COMMON)
 
 
-def common_lines(folder: Path, url: str) -> Rows:
+def common_lines(folder: AnyPath, url: str) -> Rows:
     """The boilerplate of a document's host, and of others in its range: `COMMON` rows."""
     return _common_of_range(folder, hash_host(url) % NUM_RANGES)
 

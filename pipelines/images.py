@@ -20,14 +20,13 @@ from crawl.language import language_of
 from crawl.licence_statements import Licence, judge_licence
 from crawl.records import UNKNOWN
 from crawl.verdict import Verdict
-from crawl.warc import read_payload
 from pipelines.attribution import write_attribution
 from pipelines.cleaning import Clean, Cleaned, finish_clean_part
 from pipelines.duplicates import REJECTS, keep_first, keep_first_remembered
 from pipelines.engine import run_pipeline
 from pipelines.fates import Fates, Reject
 from pipelines.found_pictures import FindPictures, Found, picture_settings
-from pipelines.ledger import FROM_LEDGER, count_fetched
+from pipelines.ledger import FROM_LEDGER, count_fetched, stored_record
 from pipelines.near_duplicates import Distinct, SettleNearDuplicates
 from pipelines.picture_licences import picture_licence, with_all_claims
 from pipelines.placeholders import judge_copies
@@ -152,7 +151,7 @@ def clean_picture(found: Found, rows: Sequence[dict[str, Any]], job: Job) -> Cle
     assert job.recipe.images is not None
     crawl = job.input_folder("crawl")
     row, link, licensed = rows
-    payload = read_payload(crawl / row["warc_file"], row["warc_offset"])
+    payload = stored_record(crawl, row["warc_file"], row["warc_offset"]).payload
     licence = picture_licence(found.claims, licensed, payload)
     picture = judge_licence(licence, job.recipe.images.licences) or clean_image(payload, picture_settings(job))
     if isinstance(picture, Verdict):

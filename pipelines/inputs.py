@@ -5,9 +5,10 @@ from pathlib import Path
 from pipelines.errors import StageError
 from pipelines.stages import Job
 from shards.manifest import MANIFEST_NAME, Manifest, ManifestError, read_manifest
+from shards.object_path import AnyPath, ObjectPath
 
 
-def committed_manifest(folder: Path) -> Manifest:
+def committed_manifest(folder: AnyPath) -> Manifest:
     """The manifest of a stage that is committed in `folder`.
 
     Raises:
@@ -34,15 +35,20 @@ def check_inputs(job: Job) -> None:
         check_files(job.stage, job.input_folder(stage), manifest)
 
 
-def check_files(stage: str, folder: Path, manifest: Manifest) -> None:
+def check_files(stage: str, folder: AnyPath, manifest: Manifest) -> None:
     """Checks that every file of a committed folder is there in its length.
 
     Raises:
         StageError: one is missing, or is longer or shorter than its manifest says.
     """
+    there = folder.listing() if isinstance(folder, ObjectPath) else None
     for file in manifest.files:
         path = folder / file.path
-        found = path.stat().st_size if path.is_file() else None
+        found = _size_of(path) if there is None else there[file.path].bytes if file.path in there else None
         if found != file.bytes:
             what = "is missing" if found is None else f"has {found} bytes where its manifest says {file.bytes}"
             raise StageError(f"{stage}: {path} {what}; put it back, or remove {folder} and build again to make it anew")
+
+
+def _size_of(path: AnyPath) -> int | None:
+    return path.stat().st_size if isinstance(path, Path) and path.is_file() else None

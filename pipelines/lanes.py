@@ -7,23 +7,24 @@ import asyncio
 import functools
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 
 from crawl.host import HostWork, Surroundings
 from crawl.lane import visit_lane
 from crawl.records import Earlier
 from crawl.visit import Asked, unasked
-from crawl.warc import StoredResponse, read_record
+from crawl.warc import StoredResponse
 from pipelines.attempts import begin_attempt, committed, finish_attempt
 from pipelines.fetching import fetch_settings
 from pipelines.frontier import SLOTS, Tables, Totals, host_works, slot_of, split_tables
 from pipelines.leases import LEASE_S, LeaseLostError, SlotLeases
+from pipelines.ledger import stored_record
 from pipelines.pauses import PausesFile
 from pipelines.receipts import STAGING, WORK, Receipt, finish_part
 from pipelines.segments import SegmentWriter, ledger_tables
 from pipelines.stages import Job
 from pipelines.tables import in_batches
 from pipelines.tombstones import FILE as TOMBSTONES
+from shards.object_path import AnyPath
 
 MAX_MOVED = 1_000
 """Hosts of a lane whose robots.txt has moved to a host of another one, and that are visited in one round…"""
@@ -119,7 +120,7 @@ def _keep(moved: list[HostWork], work: HostWork) -> None:
 
 
 @asynccontextmanager
-async def _leased(folder: Path, slots: Iterable[int]) -> AsyncIterator[SlotLeases]:
+async def _leased(folder: AnyPath, slots: Iterable[int]) -> AsyncIterator[SlotLeases]:
     """The leases of some slots, renewed for as long as the block takes."""
 
     async def renew() -> None:
@@ -145,6 +146,6 @@ def _without_forgotten(works: Iterator[HostWork], segments: SegmentWriter, job: 
         yield work
 
 
-def _recall(folder: Path, earlier: Earlier) -> StoredResponse:
+def _recall(folder: AnyPath, earlier: Earlier) -> StoredResponse:
     """What an earlier snapshot has of a URL."""
-    return read_record(folder / earlier.warc_file, earlier.warc_offset)
+    return stored_record(folder, earlier.warc_file, earlier.warc_offset)

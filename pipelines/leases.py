@@ -2,9 +2,9 @@
 
 Where a cluster may run a slot twice (a worker cut off from it goes on fetching), two fetchers would ask one host at the
 same time. A lease is a file that only one of them can create: `slot-07.000003`, the third holder of slot 7. It is good
-for a while and renewed by touching; whoever wants the slot waits until the newest file has not changed for that long
-by his own clock, and creates the next one. So no two machines have to agree on the time. The holder begins no request
-that might not be over before his lease is.
+for a while and renewed by touching, or in an object store by writing it anew; whoever wants the slot waits until the
+newest file has not changed for that long by his own clock, and creates the next one. So no two machines have to agree
+on the time. The holder begins no request that might not be over before his lease is.
 
 Source: Gray & Cheriton, "Leases: an efficient fault-tolerant mechanism for distributed file cache consistency", 1989.
 """
@@ -12,8 +12,10 @@ Source: Gray & Cheriton, "Leases: an efficient fault-tolerant mechanism for dist
 import json
 import os
 import platform
+import secrets
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +25,7 @@ import psutil
 
 from pipelines.receipts import WORK
 from shards.manifest import atomic_write
+from shards.object_path import AnyPath, ObjectPath
 
 FOLDER = f"{WORK}/leases"
 
@@ -30,6 +33,9 @@ LEASE_S = 120.0
 """Seconds that a lease is good for after it was last renewed; longer than the longest request and its pauses."""
 
 _POLL_S = 0.2
+
+REQUESTS_AT_ONCE = 16
+"""To a store."""
 
 
 class LeaseLostError(Exception):
@@ -49,6 +55,10 @@ class Holder:
         """The process that asks."""
         return cls(_machine(), os.getpid(), psutil.Process().create_time())
 
+    def is_here(self) -> bool:
+        """Whether it runs on this machine, as far as anybody knows."""
+        return self.machine == _machine() and not self.is_gone()
+
     def is_gone(self) -> bool:
         """Whether it is known to have ended: only whoever runs on the same machine can tell."""
         if self.machine != _machine():
@@ -59,10 +69,18 @@ class Holder:
             return True
 
 
-class _Seen(NamedTuple):
-    """A slot's newest lease and when it was renewed by its holder's clock; since when it is that, by ours."""
+class Lease(NamedTuple):
+    """A slot's newest lease: what its renewing changes, and whether its holder let it go."""
 
-    state: tuple[Path | None, int]
+    path: AnyPath
+    version: str
+    is_over: bool
+
+
+class Seen(NamedTuple):
+    """A slot's newest lease, and since when it is that, by our clock."""
+
+    lease: Lease | None
     since: float
 
 
@@ -74,14 +92,21 @@ class SlotLeases:
         slots: numbers of the slots.
         lease_s: seconds that a lease is good for.
         clock: seconds that only go up.
+
+    Attributes:
+        seen: what was last seen of the slots that are waited for.
     """
 
     def __init__(
-        self, folder: Path, slots: Iterable[int], lease_s: float = LEASE_S, clock: Callable[[], float] = time.monotonic
+        self,
+        folder: AnyPath,
+        slots: Iterable[int],
+        lease_s: float = LEASE_S,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._folder, self._slots, self._lease_s, self._clock = folder / FOLDER, sorted(slots), lease_s, clock
-        self._held: dict[int, Path] = {}
-        self._seen: dict[int, _Seen] = {}
+        self._held: dict[int, AnyPath] = {}
+        self.seen: dict[int, Seen] = {}
         self._renewed = clock()
 
     def __enter__(self) -> Self:
@@ -95,7 +120,7 @@ class SlotLeases:
             while waiting := [slot for slot in self._slots if slot not in self._held]:
                 self.renew()
                 self._watch(waiting)
-                if not all(map(self._take, waiting)):
+                if not all(map(self.take, waiting)):
                     time.sleep(_POLL_S)
         except LeaseLostError:
             self._let_go()
@@ -110,9 +135,8 @@ class SlotLeases:
 
     def _let_go(self) -> None:
         newest = _newest(self._folder)
-        for slot, path in self._held.items():
-            if newest[slot] == path:
-                path.write_text("")
+        ours = [path for slot, path in self._held.items() if slot in newest and newest[slot].path == path]
+        _at_once(lambda path: path.write_text(""), ours)
 
     def seconds_left(self) -> float:
         """Seconds for which the slots are ours for certain, below 0 where they are not."""
@@ -137,26 +161,24 @@ class SlotLeases:
             return
         began, newest = self._clock(), _newest(self._folder)
         for slot, path in self._held.items():
-            if self.seconds_left() <= 0 or newest[slot] != path:
+            if self.seconds_left() <= 0 or newest[slot].path != path:
                 raise LeaseLostError(f"slot {slot} is another's: this process was away for too long")
-            os.utime(path)
+        _at_once(_touch, self._held.values())
         self._renewed = began
 
     def _watch(self, waiting: Iterable[int]) -> None:
         """Looks at the leases of all slots that are waited for, so that those of one holder end at one time."""
         found = _newest(self._folder)
         for slot in waiting:
-            newest = found.get(slot)
-            state = (newest, 0 if newest is None else newest.stat().st_mtime_ns)
-            if slot not in self._seen or self._seen[slot].state != state:
-                self._seen[slot] = _Seen(state, self._clock())
+            if slot not in self.seen or self.seen[slot].lease != found.get(slot):
+                self.seen[slot] = Seen(found.get(slot), self._clock())
 
-    def _take(self, slot: int) -> bool:
+    def take(self, slot: int) -> bool:
         """Whether a slot was free, and is ours now."""
-        seen = self._seen[slot]
-        newest = seen.state[0]
-        is_over = self._clock() - seen.since > self._lease_s
-        if newest is None or is_over or _is_free(newest):
+        seen = self.seen[slot]
+        newest = seen.lease
+        has_ended = self._clock() - seen.since > self._lease_s
+        if newest is None or newest.is_over or has_ended or _is_free(newest.path):
             taken = _create(self._folder, slot, newest)
             if taken is not None:
                 self._held[slot] = taken
@@ -164,30 +186,61 @@ class SlotLeases:
         return False
 
 
-def _create(folder: Path, slot: int, newest: Path | None) -> Path | None:
+def _create(folder: AnyPath, slot: int, newest: Lease | None) -> AnyPath | None:
     """The file of a slot's next holder, which is this process; None where another was quicker."""
-    number = 1 + (0 if newest is None else int(newest.suffix[1:]))
+    number = 1 + (0 if newest is None else int(newest.path.suffix[1:]))
     path = folder / f"slot-{slot:02d}.{number:06d}"
     try:
-        atomic_write(path, json.dumps(Holder.this().__dict__).encode(), is_new=True)
+        atomic_write(path, _content(), is_new=True)
     except FileExistsError:
         return None
     return path
 
 
-def _is_free(path: Path) -> bool:
+def _content() -> bytes:
+    """What stands in a lease: its holder, and behind that what no other has, nor this one when it was renewed last."""
+    return f"{json.dumps(Holder.this().__dict__)}\n{secrets.token_hex(8)}".encode()
+
+
+def _touch(path: AnyPath) -> None:
+    """Renews a lease: in a store, where what is touched does not change, by writing it anew."""
+    if isinstance(path, ObjectPath):
+        path.write_bytes(_content())
+    else:
+        os.utime(path)
+
+
+def holder_of(path: AnyPath) -> Holder | None:
+    """Who holds a lease; None where it was let go."""
+    holder = path.read_text().partition("\n")[0]
+    return Holder(**json.loads(holder)) if holder else None
+
+
+def _is_free(path: AnyPath) -> bool:
     """Whether the holder let a slot go, or is known to have ended."""
-    text = path.read_text()
-    return not text or Holder(**json.loads(text)).is_gone()
+    holder = holder_of(path)
+    return holder is None or holder.is_gone()
 
 
-def _newest(folder: Path) -> dict[int, Path]:
+def _newest(folder: AnyPath) -> dict[int, Lease]:
     """The newest lease of each slot that ever had one."""
-    return {_slot_of(path): path for path in sorted(folder.glob("slot-??.*"))}
+    if isinstance(folder, ObjectPath):
+        found = sorted(folder.listing(is_deep=False).items())
+        return {_slot_of(name): Lease(folder / name, seen.version, not seen.bytes) for name, seen in found}
+    newest = {_slot_of(path.name): path for path in sorted(folder.glob("slot-??.*"))}
+    looked = ((slot, path, path.stat()) for slot, path in newest.items())
+    return {slot: Lease(path, str(status.st_mtime_ns), not status.st_size) for slot, path, status in looked}
 
 
-def _slot_of(path: Path) -> int:
-    return int(path.stem.removeprefix("slot-"))
+def _slot_of(name: str) -> int:
+    return int(name.partition(".")[0].removeprefix("slot-"))
+
+
+def _at_once(change: Callable[[AnyPath], object], paths: Iterable[AnyPath]) -> None:
+    """Changes some leases, those in a store many at once."""
+    with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
+        for _ in pool.map(change, paths):
+            continue
 
 
 def _machine() -> str:

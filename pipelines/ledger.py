@@ -1,10 +1,14 @@
 """What a committed crawl holds, read by reference: ledger rows, link rows and payloads."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
+from crawl.warc import StoredResponse, read_record
+from pipelines.copies import open_file
 from pipelines.stages import Job
 from pipelines.tables import read_table
+from shards.object_path import AnyPath
 
 FROM_LEDGER = ("url", "sha256", "warc_file", "warc_offset", "fetched_at", "robots_rule", "opt_out")
 """What every clean record carries over from its ledger row, so that it can say where it came from (law 5)."""
@@ -42,6 +46,15 @@ def read_fetched(table: str, job: Job, kind: str) -> Iterator[Fetched]:
     for row, (url, row_kind, fate, sha256) in enumerate(rows):
         if row_kind == kind and fate == "kept":
             yield Fetched(url, sha256, RowRef(table, row))
+
+
+def stored_record(crawl: AnyPath, warc_file: str, offset: int) -> StoredResponse:
+    """The answer that stands at an offset of a finished WARC file of a crawl; errors as `crawl.warc.read_record`."""
+    path = crawl / warc_file
+    if isinstance(path, Path):
+        return read_record(path, offset)
+    with open_file(path, is_final=True) as file:
+        return read_record(file, offset, str(path))
 
 
 def count_fetched(job: Job, kind: str) -> int:

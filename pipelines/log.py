@@ -6,10 +6,15 @@ an error, and one in Beam's own threads leaves a pipeline waiting for ever.
 
 import os
 import sys
+import tempfile
 import threading
 from contextlib import ExitStack, suppress
 from multiprocessing.connection import Connection
-from pathlib import Path
+from typing import BinaryIO, cast
+
+from pipelines.explain import LOG
+from pipelines.folders import is_committed
+from shards.object_path import AnyPath, ObjectPath
 
 _PIECE_BYTES = 65_536
 
@@ -21,23 +26,34 @@ def print_to(writer: Connection) -> None:
     writer.close()
 
 
-def keep_log(reader: Connection, path: Path) -> threading.Thread:
-    """A running thread that writes what comes out of the pipe to `path`, until all who print have ended.
+def keep_log(reader: Connection, stage: AnyPath) -> threading.Thread:
+    """A running thread that writes what comes out of the pipe to the stage's `LOG`, until all who print have ended.
 
-    What the disk does not take is dropped.
+    What the disk does not take is dropped. Into a store it is put at the end, unless the stage is committed by then.
     """
-    thread = threading.Thread(target=_copy, args=(reader, path), daemon=True)
+    thread = threading.Thread(target=_copy, args=(reader, stage), daemon=True)
     thread.start()
     return thread
 
 
-def _copy(reader: Connection, path: Path) -> None:
+def _copy(reader: Connection, stage: AnyPath) -> None:
+    path = stage / LOG
     with reader, ExitStack() as opened:
-        log = None
+        log: BinaryIO | None = None
         with suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            log = opened.enter_context(path.open("ab", buffering=0))
+            log = opened.enter_context(_opened(path))
         while data := os.read(reader.fileno(), _PIECE_BYTES):
             if log is not None:
                 with suppress(OSError):
                     log.write(data)
+        if log is not None and isinstance(path, ObjectPath) and not is_committed(stage):
+            log.seek(0)
+            path.write_bytes(log.read())
+
+
+def _opened(path: AnyPath) -> BinaryIO:
+    """The file that is printed to; of what goes into a store, one without a name."""
+    if isinstance(path, ObjectPath):
+        return cast("BinaryIO", tempfile.TemporaryFile(buffering=0))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("ab", buffering=0)

@@ -6,8 +6,7 @@ in one file, and searched there by a few tasks side by side. What passes between
 
 import json
 from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import apache_beam as beam
 import numpy as np
@@ -17,10 +16,12 @@ from apache_beam.pvalue import TaggedOutput
 from crawl.likeness import LIKENESS
 from crawl.similar_pairs import NUM_TASKS, Pairs, components, similar_pairs, unique_pairs
 from pipelines.cleaning import Cleaned
+from pipelines.copies import open_file
 from pipelines.duplicates import REJECTS
 from pipelines.fates import Reject
-from pipelines.staging import staged_name
+from pipelines.staging import map_staged, staged_name
 from shards.manifest import atomic_open
+from shards.object_path import AnyPath
 
 _LOOKS, _KEYS, _PARTS, _FATES = "looks", "looks-keys", "looks-parts", "looks-fates"
 _KEY = np.dtype("S32")
@@ -53,7 +54,7 @@ class SettleNearDuplicates(beam.PTransform):
             for, and each picture is a cluster of its own.
     """
 
-    def __init__(self, folder: Path, how: str) -> None:
+    def __init__(self, folder: AnyPath, how: str) -> None:
         super().__init__()
         self._folder, self._how = folder, how
 
@@ -97,10 +98,10 @@ def stand_alone(cleaned: Cleaned) -> Distinct:
     return Distinct(cleaned.key, cleaned.key, cleaned.part, cleaned.offset, cleaned.lengths)
 
 
-def set_looks_aside(part: str, cleaned: Iterable[Cleaned], folder: Path) -> tuple[int, tuple[str, int]]:
+def set_looks_aside(part: str, cleaned: Iterable[Cleaned], folder: AnyPath) -> tuple[int, tuple[str, int]]:
     """Copies the likenesses of the pictures in one staging file into one of their own, with a list of the pictures."""
     pictures = sorted((each.offset, each.key, each.url, each.lengths) for each in cleaned)
-    with (folder / staged_name(part)).open("rb") as source, _writing(folder, f"{_LOOKS}-{part}") as target:
+    with open_file(folder / staged_name(part)) as source, _writing(folder, f"{_LOOKS}-{part}") as target:
         for offset, _, _, lengths in pictures:
             source.seek(offset + sum(lengths[:-1]))
             target.write(source.read(LIKENESS.itemsize))
@@ -109,7 +110,7 @@ def set_looks_aside(part: str, cleaned: Iterable[Cleaned], folder: Path) -> tupl
     return 0, (part, len(pictures))
 
 
-def join_looks(parts: Iterable[tuple[str, int]], folder: Path) -> Iterator[int]:
+def join_looks(parts: Iterable[tuple[str, int]], folder: AnyPath) -> Iterator[int]:
     """Puts the likenesses and the keys of all pictures end to end, in order of staging file; yields the tasks to do."""
     ordered = sorted(parts)
     with _writing(folder, _LOOKS) as looks, _writing(folder, _KEYS) as keys:
@@ -121,21 +122,21 @@ def join_looks(parts: Iterable[tuple[str, int]], folder: Path) -> Iterator[int]:
     yield from range(NUM_TASKS)
 
 
-def find_pairs(task: int, folder: Path) -> tuple[int, int]:
+def find_pairs(task: int, folder: AnyPath) -> tuple[int, int]:
     """Writes the pairs of near duplicates that one task finds."""
-    looks: npt.NDArray[np.void] = np.memmap(folder / staged_name(_LOOKS), LIKENESS, "r")
+    looks: npt.NDArray[np.void] = map_staged(folder, _LOOKS, LIKENESS)
     with _writing(folder, _pairs_name(task)) as target:
         np.save(target, similar_pairs(looks, task))
     return 0, task
 
 
-def cluster_all(tasks: Iterable[int], folder: Path) -> Iterator[tuple[str, int, int]]:
+def cluster_all(tasks: Iterable[int], folder: AnyPath) -> Iterator[tuple[str, int, int]]:
     """Writes which picture stands for each one, and which names its cluster; yields where each part's rows lie."""
-    found = [np.load(folder / staged_name(_pairs_name(task))) for task in sorted(tasks)]
-    area = np.memmap(folder / staged_name(_LOOKS), LIKENESS, "r")["area"]
-    keys = np.memmap(folder / staged_name(_KEYS), _KEY, "r")
+    found = [_load(folder, _pairs_name(task)) for task in sorted(tasks)]
+    area = map_staged(folder, _LOOKS, LIKENESS)["area"]
+    keys = map_staged(folder, _KEYS, _KEY)
     with _writing(folder, _FATES) as target:
-        np.save(target, stand_ins(unique_pairs(np.concatenate(found)), area, keys))
+        target.write(stand_ins(unique_pairs(np.concatenate(found)), area, keys).tobytes())
     begin = 0
     for part, count in json.loads((folder / staged_name(_PARTS)).read_bytes()):
         yield part, begin, count
@@ -158,10 +159,10 @@ def stand_ins(pairs: Pairs, area: npt.NDArray[np.int64], keys: npt.NDArray[np.by
     return fates
 
 
-def tell_fates(part: str, begin: int, count: int, folder: Path, *, keep: bool) -> Iterator[Any]:
+def tell_fates(part: str, begin: int, count: int, folder: AnyPath, *, keep: bool) -> Iterator[Any]:
     """The pictures of one staging file that go on, as one list, and the rejects, which name the picture that does."""
-    rows = np.load(folder / staged_name(_FATES), mmap_mode="r")[begin : begin + count]
-    keys = np.memmap(folder / staged_name(_KEYS), _KEY, "r")
+    rows = map_staged(folder, _FATES, np.int64).reshape(-1, 2)[begin : begin + count]
+    keys = map_staged(folder, _KEYS, _KEY)
     going_on = []
     for row, picture, (kept, named) in zip(range(begin, begin + count), _pictures(folder, part), rows, strict=True):
         offset, key, url, lengths = picture
@@ -172,13 +173,18 @@ def tell_fates(part: str, begin: int, count: int, folder: Path, *, keep: bool) -
     yield going_on
 
 
-def _pictures(folder: Path, part: str) -> Any:  # noqa: ANN401 - a list as `set_looks_aside` wrote it
+def _pictures(folder: AnyPath, part: str) -> Any:  # noqa: ANN401 - a list as `set_looks_aside` wrote it
     return json.loads((folder / staged_name(f"{_PARTS}-{part}")).read_bytes())
+
+
+def _load(folder: AnyPath, name: str) -> Pairs:
+    with open_file(folder / staged_name(name)) as file:
+        return cast("Pairs", np.load(file))
 
 
 def _pairs_name(task: int) -> str:
     return f"{_LOOKS}-pairs-{task}"
 
 
-def _writing(folder: Path, name: str) -> Any:  # noqa: ANN401 - what `atomic_open` gives
+def _writing(folder: AnyPath, name: str) -> Any:  # noqa: ANN401 - what `atomic_open` gives
     return atomic_open(folder / staged_name(name))

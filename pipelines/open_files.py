@@ -2,9 +2,11 @@
 
 import os
 from collections import OrderedDict
-from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from pipelines.copies import open_piecewise
+from shards.object_path import AnyPath, ObjectPath
 
 MAX_OPEN = 64
 """Files held open at a time: a process may commonly hold 1,024."""
@@ -14,7 +16,7 @@ class OpenFiles:
     """Reads pieces of files, and keeps those last read from open until the block ends."""
 
     def __init__(self) -> None:
-        self._open: OrderedDict[Path, int] = OrderedDict()
+        self._open: OrderedDict[AnyPath, int | None] = OrderedDict()
 
     def __enter__(self) -> Self:
         return self
@@ -23,16 +25,21 @@ class OpenFiles:
         while self._open:
             self._close_oldest()
 
-    def read(self, path: Path, offset: int, length: int) -> bytes:
+    def read(self, path: AnyPath, offset: int, length: int) -> bytes:
         """The `length` bytes at `offset` of a file; fewer where it ends before."""
-        descriptor = self._open.get(path)
-        if descriptor is None:
+        if path not in self._open:
             if len(self._open) == MAX_OPEN:
                 self._close_oldest()
-            descriptor = self._open[path] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self._open[path] = open_piecewise(path)
         else:
             self._open.move_to_end(path)
+        descriptor = self._open[path]
+        if descriptor is None and isinstance(path, ObjectPath):
+            return path.read_range(offset, length)
+        assert descriptor is not None, "files of this machine have one"
         return os.pread(descriptor, length, offset)
 
     def _close_oldest(self) -> None:
-        os.close(self._open.popitem(last=False)[1])
+        descriptor = self._open.popitem(last=False)[1]
+        if descriptor is not None:
+            os.close(descriptor)

@@ -4,13 +4,13 @@ import json
 from collections import UserDict
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 
 from crawl import gates
 from crawl.gates import Pause
 from pipelines.frontier import slot_of
 from pipelines.receipts import WORK
 from shards.manifest import atomic_write
+from shards.object_path import AnyPath, ObjectPath
 
 FOLDER = f"{WORK}/pauses"
 
@@ -30,7 +30,7 @@ class PausesFile(UserDict[str, Pause]):
         slots: whose lease is held.
     """
 
-    def __init__(self, folder: Path, slots: Iterable[int]) -> None:
+    def __init__(self, folder: AnyPath, slots: Iterable[int]) -> None:
         super().__init__()
         self._folder = folder / FOLDER
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -46,14 +46,18 @@ class PausesFile(UserDict[str, Pause]):
     def __setitem__(self, host: str, pause: Pause) -> None:
         """Remembers a pause."""
         super().__setitem__(host, pause)
-        with self._path(slot_of(host)).open("a") as file:
-            file.write(_line(host, pause))
+        path, line = self._path(slot_of(host)), _line(host, pause)
+        if isinstance(path, ObjectPath):
+            path.write_text("".join(_line(*each) for each in self.data.items() if slot_of(each[0]) == slot_of(host)))
+            return
+        with path.open("a") as file:
+            file.write(line)
 
-    def _path(self, slot: int) -> Path:
+    def _path(self, slot: int) -> AnyPath:
         return self._folder / f"slot-{slot:02d}.jsonl"
 
 
-def _read(path: Path) -> dict[str, Pause]:
+def _read(path: AnyPath) -> dict[str, Pause]:
     pauses: dict[str, Pause] = {}
     for line in path.read_text().splitlines():
         with suppress(ValueError):  # cut off by a crash: it was not acted upon

@@ -3,7 +3,6 @@
 import io
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +13,7 @@ from crawl.image_settings import EXTENSIONS
 from crawl.picture_files import sha256_key
 from pipelines.errors import StageError
 from pipelines.open_files import OpenFiles
+from shards.object_path import AnyPath
 from shards.tar import members
 from shards.triplet import PROVENANCE
 
@@ -28,7 +28,7 @@ class Picture(NamedTuple):
     provenance: dict[str, Any]
 
 
-def read_picture(files: OpenFiles, part: Path, offset: int, length: int) -> Picture:
+def read_picture(files: OpenFiles, part: AnyPath, offset: int, length: int) -> Picture:
     """The clean picture whose sample stands at `offset` of a part of the images stage; its key is that of its pixels.
 
     Raises:

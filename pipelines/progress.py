@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from rich import box
 from rich.console import Console
@@ -18,6 +17,7 @@ from rich.text import Text
 from pipelines.fates import Fates
 from pipelines.receipts import open_fates, read_receipt, receipt_names
 from shards.manifest import Manifest
+from shards.object_path import AnyPath
 
 LINE_EVERY_S = 10.0
 """Between two lines of a stage where the output is not a terminal."""
@@ -38,7 +38,7 @@ class StageProgress:
 
     console: Console
     stage: str
-    folder: Path
+    folder: AnyPath
     expected: int
     """Records that will go in, 0 where that shows only on the way."""
     started: float = field(default_factory=time.monotonic)
@@ -87,7 +87,7 @@ class StageProgress:
 
 
 @contextmanager
-def stage_progress(console: Console, stage: str, folder: Path, expected: int) -> Iterator[StageProgress]:
+def stage_progress(console: Console, stage: str, folder: AnyPath, expected: int) -> Iterator[StageProgress]:
     """The live line of one stage: redrawn in place on a terminal, now and then a line of its own elsewhere."""
     progress = StageProgress(console, stage, folder, expected)
     if not console.is_terminal:

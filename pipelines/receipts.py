@@ -6,15 +6,16 @@ manifest stands.
 """
 
 import json
+import posixpath
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Self
 
 from pipelines.fates import Fates
 from shards.manifest import FileEntry, atomic_write
+from shards.object_path import AnyPath, ObjectPath
 
 WORK = "_work"
 STAGING = "_work/staging"
@@ -50,7 +51,7 @@ class Receipt:
         return cls(files, Fates.from_json(data["fates"]), data["handled"], data["notes"])
 
 
-def finish_part(folder: Path, name: str, make: Callable[[], Receipt]) -> Receipt:
+def finish_part(folder: AnyPath, name: str, make: Callable[[], Receipt]) -> Receipt:
     """The receipt of part `name`: the one already there, or that of `make()`, which is written when it returns."""
     found = read_receipt(folder, name)
     if found is not None:
@@ -62,14 +63,14 @@ def finish_part(folder: Path, name: str, make: Callable[[], Receipt]) -> Receipt
     return receipt
 
 
-def write_receipt(folder: Path, name: str, receipt: Receipt, *, is_new: bool = False) -> None:
+def write_receipt(folder: AnyPath, name: str, receipt: Receipt, *, is_new: bool = False) -> None:
     """Writes the receipt of part `name` whole, in the place of one that may be there, unless it must be new."""
     path = folder / _RECEIPTS / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(path, json.dumps(receipt.to_json(), sort_keys=True).encode(), is_new=is_new)
 
 
-def create_receipt(folder: Path, name: str, receipt: Receipt) -> bool:
+def create_receipt(folder: AnyPath, name: str, receipt: Receipt) -> bool:
     """Writes the receipt of part `name` if there is none; returns whether, as only one of those who try can."""
     try:
         write_receipt(folder, name, receipt, is_new=True)
@@ -79,7 +80,7 @@ def create_receipt(folder: Path, name: str, receipt: Receipt) -> bool:
     return True
 
 
-def read_receipt(folder: Path, name: str) -> Receipt | None:
+def read_receipt(folder: AnyPath, name: str) -> Receipt | None:
     """The receipt of part `name`, or None if the part is not finished or a file of it is gone or torn."""
     try:
         receipt = Receipt.from_json(json.loads((folder / _RECEIPTS / f"{name}.json").read_bytes()))
@@ -88,40 +89,46 @@ def read_receipt(folder: Path, name: str) -> Receipt | None:
     return receipt if all(_stands(folder / f.path, f.bytes) for f in receipt.files) else None
 
 
-def remove_receipt(folder: Path, name: str) -> None:
+def remove_receipt(folder: AnyPath, name: str) -> None:
     """Makes part `name` one that is not finished."""
     (folder / _RECEIPTS / f"{name}.json").unlink(missing_ok=True)
 
 
-def receipt_names(folder: Path) -> list[str]:
+def receipt_names(folder: AnyPath) -> list[str]:
     """The names of the parts that have a receipt, in order."""
     return sorted(path.stem for path in (folder / _RECEIPTS).glob("*.json"))
 
 
-def note_open(folder: Path, name: str, fates: Fates) -> None:
+def note_open(folder: AnyPath, name: str, fates: Fates) -> None:
     """Notes what a part that is not finished has got to, for whoever watches; nothing relies on it."""
     path = folder / _OPEN / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(fates.to_json()))
 
 
-def open_fates(folder: Path) -> Iterator[tuple[str, Fates]]:
+def open_fates(folder: AnyPath) -> Iterator[tuple[str, Fates]]:
     """What each part that is not finished has got to, as far as it was noted, with the part's name."""
     for path in (folder / _OPEN).glob("*.json"):
         with suppress(FileNotFoundError, ValueError):  # finished meanwhile, or just being written
             yield path.stem, Fates.from_json(json.loads(path.read_text()))
 
 
-def all_receipts(folder: Path) -> Iterator[tuple[str, Receipt]]:
+def all_receipts(folder: AnyPath) -> Iterator[tuple[str, Receipt]]:
     """Every trusted receipt with its part's name, in order of name."""
+    if isinstance(folder, ObjectPath):
+        yield from _of_store(folder)
+        return
     for name in receipt_names(folder):
         receipt = read_receipt(folder, name)
         if receipt is not None:
             yield name, receipt
 
 
-def remove_strays(folder: Path, keep: set[str]) -> None:
+def remove_strays(folder: AnyPath, keep: set[str]) -> None:
     """Removes everything in `folder` but the files named in `keep`: what killed runs and finished work left."""
+    if isinstance(folder, ObjectPath):
+        folder.remove_each(folder.listing().keys() - keep)
+        return
     with suppress(FileNotFoundError):
         shutil.rmtree(folder / WORK)
     for path in folder.rglob("*"):
@@ -129,5 +136,25 @@ def remove_strays(folder: Path, keep: set[str]) -> None:
             path.unlink()
 
 
-def _stands(path: Path, num_bytes: int) -> bool:
+def _stands(path: AnyPath, num_bytes: int) -> bool:
+    if isinstance(path, ObjectPath):
+        seen = path.look()
+        return seen is not None and seen.bytes == num_bytes
     return path.is_file() and path.stat().st_size == num_bytes
+
+
+def _of_store(folder: ObjectPath) -> Iterator[tuple[str, Receipt]]:
+    """Every trusted receipt in a store, read many at once, and none twice by one process."""
+    there = folder.listing()
+    names = sorted(name for name in there if posixpath.dirname(name) == _RECEIPTS)
+    known = {name: _read.get((folder, name, there[name].version)) for name in names}
+    found = folder.read_each(name for name in names if known[name] is None)
+    for name in names:
+        receipt = known[name] or (Receipt.from_json(json.loads(found[name])) if name in found else None)
+        if receipt is not None:
+            _read[folder, name, there[name].version] = receipt
+            if all(file.path in there and there[file.path].bytes == file.bytes for file in receipt.files):
+                yield posixpath.basename(name).removesuffix(".json"), receipt
+
+
+_read: dict[tuple[ObjectPath, str, str], Receipt] = {}

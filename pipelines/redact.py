@@ -84,7 +84,8 @@ def _redact_crawl(work: Redaction) -> None:
             continue
         with atomic_open(work.target / entry.path) as file:
             copy_without(work.source / entry.path, file, blots[entry.path])
-        work.write(file_entry(work.target, entry.path, entry.records - len(blots[entry.path])))
+            written = file_entry(file, entry.path, entry.records - len(blots[entry.path]))
+        work.write(written)
     work.redacted.counts = Counts(fates.total, **fates.to_json())
 
 

@@ -1,20 +1,20 @@
 """Records turned away by a step that sees many at once: written as a table with a receipt of its own."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import apache_beam as beam
 
 from pipelines.fates import Fates, Reject
 from pipelines.receipts import Receipt, finish_part
 from pipelines.tables import write_rejects
+from shards.object_path import AnyPath
 from shards.writer import bucket_of
 
 
 class WriteRejects(beam.PTransform):
     """Writes `Reject`s as `rejects-NAME-0000.parquet`, one table a bucket, and counts their fates."""
 
-    def __init__(self, folder: Path, name: str, buckets: int) -> None:
+    def __init__(self, folder: AnyPath, name: str, buckets: int) -> None:
         super().__init__()
         self._folder, self._name, self._buckets = folder, name, buckets
 
@@ -34,5 +34,5 @@ class WriteRejects(beam.PTransform):
         return name
 
 
-def _make(folder: Path, name: str, rejects: list[Reject]) -> Receipt:
+def _make(folder: AnyPath, name: str, rejects: list[Reject]) -> Receipt:
     return Receipt(files=write_rejects(folder, name, rejects), fates=Fates.of(rejects))

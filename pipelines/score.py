@@ -21,12 +21,12 @@ from PIL import Image
 
 from crawl.images import draw_clean
 from crawl.verdict import Verdict
-from crawl.warc import read_payload
 from models.heads import Head, read_head
 from models.runs import RunError
 from pipelines.engine import run_pipeline
 from pipelines.errors import StageError
 from pipelines.fates import Fates, Reject
+from pipelines.ledger import stored_record
 from pipelines.receipts import Receipt, finish_part, note_open
 from pipelines.recipe import image_settings
 from pipelines.score_recipe import ScoreConfig, head_path
@@ -174,7 +174,7 @@ def look_at(job: Job, row: dict[str, Any], side: int) -> Image.Image:
     size = min(side, row["original_width"], row["original_height"])
     allowed = image_settings(job.recipe.images)
     settings = replace(allowed, size=size, min_side=size, channels=3, encoding="png", resize="centre_crop", exif=False)
-    payload = read_payload(job.input_folder("crawl") / row["warc_file"], row["warc_offset"])
+    payload = stored_record(job.input_folder("crawl"), row["warc_file"], row["warc_offset"]).payload
     picture = draw_clean(payload, settings)
     if isinstance(picture, Verdict):
         raise StageError(f"score: {row['url']}: {picture.reason} ({picture.detail}); build the crawl and images anew")

@@ -4,8 +4,8 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
-from typing import Any, BinaryIO, Self
+from io import BufferedReader
+from typing import Any, BinaryIO, Self, cast
 
 from crawl.records import LEDGER_SCHEMA, LINK_SCHEMA, Visit, ledger_columns, link_columns
 from crawl.warc import write_info, write_revisit, write_visit
@@ -16,6 +16,7 @@ from pipelines.leases import LeaseLostError
 from pipelines.receipts import Receipt, create_receipt, note_open
 from pipelines.tables import write_table
 from shards.manifest import FileEntry, atomic_open
+from shards.object_path import AnyPath
 
 NOTE_EVERY_S = 1.0
 """How often it is noted how far an open segment has got."""
@@ -42,7 +43,7 @@ class SegmentWriter:
 
     def __init__(
         self,
-        folder: Path,
+        folder: AnyPath,
         name: str,
         max_records: int,
         max_seconds: float,
@@ -114,8 +115,8 @@ class SegmentWriter:
             self.num_committed += 1
 
     def _finish(self) -> Receipt:
+        warc = () if self._file is None else (file_entry(self._file, self._warc_name, self._stored),)
         self._open.close()
-        warc = () if self._file is None else (file_entry(self._folder, self._warc_name, self._stored),)
         ledger = write_table(self._folder, f"ledger-{self._segment}.parquet", self._rows, LEDGER_SCHEMA)
         links = write_table(self._folder, f"links-{self._segment}.parquet", self._links, LINK_SCHEMA)
         return Receipt((*warc, ledger, links), self._fates)
@@ -126,8 +127,8 @@ def ledger_tables(receipts: Iterable[Receipt]) -> Iterator[str]:
     return (file.path for receipt in receipts for file in receipt.files if file.path.startswith("ledger-"))
 
 
-def file_entry(folder: Path, name: str, records: int) -> FileEntry:
-    """The entry of a file that stands."""
-    with (folder / name).open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return FileEntry(name, (folder / name).stat().st_size, digest, records)
+def file_entry(file: BinaryIO, name: str, records: int) -> FileEntry:
+    """The entry of a file that is whole; it is read back, and left at its end."""
+    file.seek(0)
+    digest = hashlib.file_digest(cast("BufferedReader", file), "sha256").hexdigest()
+    return FileEntry(name, file.tell(), digest, records)

@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -10,10 +9,12 @@ import numpy.typing as npt
 
 from crawl.similar_texts import Rows
 from crawl.word_hashes import Hashes
+from pipelines.copies import open_file
 from pipelines.open_files import OpenFiles
 from pipelines.receipts import read_receipt
 from pipelines.staging import staged_name
 from shards.manifest import atomic_open
+from shards.object_path import AnyPath
 
 _ENTRY = np.dtype([("key", "S32"), ("offset", "<u8"), ("length", "<u4"), ("num_shingles", "<u4")])
 """Of a document: its key, and where its JSON stands in the staging file, with its shingles behind it."""
@@ -35,7 +36,7 @@ class StagedText(NamedTuple):
     lengths: tuple[int, int]
 
 
-def note_texts(folder: Path, part: str, offsets: Iterable[int]) -> list[StagedText]:
+def note_texts(folder: AnyPath, part: str, offsets: Iterable[int]) -> list[StagedText]:
     """Notes which documents of a staging file go on, and returns them in the order of their offsets."""
     texts = _staged_texts(folder, part, offsets)
     rows = [(text.key.encode(), text.offset, text.lengths[0], text.lengths[1] // 8) for text in texts]
@@ -44,12 +45,12 @@ def note_texts(folder: Path, part: str, offsets: Iterable[int]) -> list[StagedTe
     return texts
 
 
-def noted_texts(folder: Path, part: str) -> list[StagedText]:
+def noted_texts(folder: AnyPath, part: str) -> list[StagedText]:
     """The documents that `note_texts` returned."""
     return _staged_texts(folder, part, _entries(folder, part)["offset"].tolist())
 
 
-def _staged_texts(folder: Path, part: str, offsets: Iterable[int]) -> list[StagedText]:
+def _staged_texts(folder: AnyPath, part: str, offsets: Iterable[int]) -> list[StagedText]:
     receipt, wanted = read_receipt(folder, part), set(offsets)
     assert receipt is not None, "what is set aside has a receipt"
     found = (StagedText(key, url, place[0], (place[1], place[2])) for key, url, place in receipt.notes["cleaned"])
@@ -65,7 +66,7 @@ class SignedTexts:
         counts: documents of each staging file.
     """
 
-    def __init__(self, files: OpenFiles, folder: Path, counts: Mapping[str, int]) -> None:
+    def __init__(self, files: OpenFiles, folder: AnyPath, counts: Mapping[str, int]) -> None:
         self._files, self._folder, self._parts = files, folder, sorted(counts)
         self._starts = np.cumsum([0, *(counts[part] for part in self._parts)])
         self._first = dict(zip(self._parts, self._starts.tolist(), strict=False))
@@ -103,8 +104,9 @@ class SignedTexts:
 
 
 @functools.lru_cache(maxsize=256)
-def _entries(folder: Path, part: str) -> npt.NDArray[np.void]:
-    return np.fromfile(folder / _entries_name(part), _ENTRY)
+def _entries(folder: AnyPath, part: str) -> npt.NDArray[np.void]:
+    with open_file(folder / _entries_name(part)) as file:
+        return np.fromfile(file, _ENTRY)
 
 
 def _entries_name(part: str) -> str:

@@ -27,6 +27,7 @@ from pipelines.receipts import STAGING, Receipt, finish_part
 from pipelines.sorting import Packed, SampleRef, pack, read_blocks, sort_samples, unpack, write_blocks
 from pipelines.staging import read_staged, stage_payload, staged_name
 from shards.manifest import atomic_open
+from shards.object_path import AnyPath
 from shards.tar import TRAILER
 from shards.writer import bucket_of, number_shards
 
@@ -52,7 +53,7 @@ class WriteShards(beam.PTransform):
     """
 
     def __init__(
-        self, folder: Path, buckets: int, max_bytes: int, write: Callable[[str, Iterable[SampleRef]], Receipt]
+        self, folder: AnyPath, buckets: int, max_bytes: int, write: Callable[[str, Iterable[SampleRef]], Receipt]
     ) -> None:
         super().__init__()
         self._folder, self._buckets, self._max_bytes, self._write = folder, buckets, max_bytes, write
@@ -97,7 +98,8 @@ class WriteShards(beam.PTransform):
         name, pieces = bucket
         parts = (unpack(piece if isinstance(piece, bytes) else self._packed(*piece)) for piece in pieces)
         with self._stage(_references(name)) as staging:
-            shards = cut_bucket(name, parts, self._max_bytes, self._folder / STAGING)
+            scratch = self._folder / STAGING if isinstance(self._folder, Path) else None
+            shards = cut_bucket(name, parts, self._max_bytes, scratch)
             places = [write_blocks(staging, shard) for shard in shards]
         return [(name, number, offset, length) for number, (offset, length) in enumerate(places)]
 

@@ -11,7 +11,6 @@ import unicodedata
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from pipelines.errors import StageError
@@ -29,6 +28,7 @@ from shards.manifest import (
     Manifest,
     write_manifest,
 )
+from shards.object_path import AnyPath
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Job:
 
     stage: str
     recipe: Recipe
-    out: Path
+    out: AnyPath
     fingerprint: str
     inputs: Mapping[str, Manifest]
     tombstones: Tombstones
@@ -96,11 +96,11 @@ class Job:
         return {**self.recipe.stage_configuration(self.stage), **files}
 
     @property
-    def folder(self) -> Path:
+    def folder(self) -> AnyPath:
         """Where the stage writes."""
         return self.out / self.stage / self.fingerprint
 
-    def input_folder(self, stage: str) -> Path:
+    def input_folder(self, stage: str) -> AnyPath:
         """Where the files of input `stage` lie."""
         return self.out / stage / self.inputs[stage].fingerprint
 
@@ -185,7 +185,7 @@ def commit(job: Job, outcome: Outcome) -> Manifest:
     return manifest
 
 
-def tidy(folder: Path, manifest: Manifest) -> None:
+def tidy(folder: AnyPath, manifest: Manifest) -> None:
     """Removes what stands in a committed folder without being in its manifest."""
     remove_strays(folder, {MANIFEST_NAME, RUN_NAME, *(f.path for f in manifest.files)})
 

@@ -1,10 +1,14 @@
 """Payload set aside within a stage, so that later steps can name it by (file, offset, lengths) and copy it out."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.copies import open_file
 from pipelines.receipts import STAGING
+from shards.object_path import AnyPath
 
 
 def staged_name(name: str) -> str:
@@ -19,8 +23,14 @@ def stage_payload(file: BinaryIO, pieces: Sequence[bytes]) -> tuple[int, ...]:
     return (offset, *map(len, pieces))
 
 
-def read_staged(folder: Path, name: str, offset: int, lengths: Sequence[int]) -> list[bytes]:
+def read_staged(folder: AnyPath, name: str, offset: int, lengths: Sequence[int]) -> list[bytes]:
     """The pieces that `stage_payload` put at `offset` of the staging file called `name`."""
-    with (folder / staged_name(name)).open("rb") as file:
+    with open_file(folder / staged_name(name)) as file:
         file.seek(offset)
         return [file.read(length) for length in lengths]
+
+
+def map_staged(folder: AnyPath, name: str, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """The rows that a staging file consists of, mapped into memory, (N,)."""
+    with open_file(folder / staged_name(name)) as file:
+        return np.memmap(file, dtype, "r")

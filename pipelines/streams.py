@@ -8,7 +8,6 @@ that begin in it; for those that reach beyond its end, it looks up which documen
 import itertools
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +15,7 @@ import pyarrow as pa
 
 from pipelines.open_files import OpenFiles
 from pipelines.staging import staged_name
+from shards.object_path import AnyPath
 from shards.packing import pack_best_fit, pack_documents
 from shards.tokens import Tokens
 from shards.window import Piece, WindowSpec, num_windows, place_pieces
@@ -140,7 +140,7 @@ class Stream:
         dtype: the tokens' type string.
     """
 
-    def __init__(self, files: OpenFiles, folder: Path, split: str, totals: Totals, dtype: str) -> None:
+    def __init__(self, files: OpenFiles, folder: AnyPath, split: str, totals: Totals, dtype: str) -> None:
         self._files, self._dtype = files, np.dtype(dtype)
         tables = sorted(table for table, splits in totals.items() if splits.get(split))
         self._paths = [folder / tokens_name(table, split) for table in tables]

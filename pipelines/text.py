@@ -19,14 +19,13 @@ from crawl.records import UNKNOWN
 from crawl.text import CleanText, clean_page, clean_plain_text
 from crawl.verdict import Verdict
 from crawl.visit import LOCAL_TEXT_TYPES
-from crawl.warc import read_record
 from pipelines.cleaning import Clean, clean_part
 from pipelines.duplicates import REJECTS, keep_first_remembered
 from pipelines.engine import run_pipeline
 from pipelines.fates import Fates, Reject
 from pipelines.finished_texts import finish_texts, quality_head, text_columns
 from pipelines.host_lines import FindCommonLines
-from pipelines.ledger import FROM_LEDGER, Fetched, RowRef, count_fetched, crawl_tables, read_fetched
+from pipelines.ledger import FROM_LEDGER, Fetched, RowRef, count_fetched, crawl_tables, read_fetched, stored_record
 from pipelines.receipts import Receipt
 from pipelines.rejects import WriteRejects
 from pipelines.sink import WriteShards
@@ -153,7 +152,7 @@ def clean_document(fetched: Fetched, rows: Sequence[dict[str, Any]], job: Job) -
     settings = job.recipe.text.settings
     crawl = job.input_folder("crawl")
     (row,) = rows
-    stored = read_record(crawl / row["warc_file"], row["warc_offset"])
+    stored = stored_record(crawl, row["warc_file"], row["warc_offset"])
     if stored.media_type in LOCAL_TEXT_TYPES:
         text = clean_plain_text(stored.payload, stored.charset, settings)
     else:

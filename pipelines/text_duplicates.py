@@ -7,7 +7,6 @@ No text passes a shuffle, nor its shingles, which are set aside beside it. What 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -29,6 +28,7 @@ from pipelines.fates import Reject
 from pipelines.open_files import OpenFiles
 from pipelines.signed_texts import SignedTexts, note_texts, noted_texts
 from pipelines.sorting import SampleRef
+from shards.object_path import AnyPath
 
 CLUSTERED_ROWS = 1_000
 """Rows of clusters that are settled together, and those of the last cluster beyond."""
@@ -57,7 +57,7 @@ class Alike(NamedTuple):
         buckets: pieces that the work falls into; the search for candidates into four times as many.
     """
 
-    folder: Path
+    folder: AnyPath
     min_similarity: float
     keep: bool
     buckets: int

@@ -10,11 +10,11 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from crawl.urls import canonical_url, host_of
 from pipelines.errors import TombstoneError
 from shards.manifest import atomic_write
+from shards.object_path import AnyPath
 
 FILE = "tombstones.jsonl"
 _KINDS = frozenset({"url", "host", "sha256"})
@@ -43,7 +43,7 @@ class Tombstones:
         return url in self.urls or sha256 in self.sha256s or (bool(self.hosts) and host_of(url) in self.hosts)
 
 
-def read_tombstones(out: Path) -> Tombstones:
+def read_tombstones(out: AnyPath) -> Tombstones:
     """The tombstones of the builds in `out`.
 
     Raises:
@@ -61,7 +61,7 @@ def read_tombstones(out: Path) -> Tombstones:
     return Tombstones(frozenset(found["url"]), frozenset(found["host"]), frozenset(found["sha256"]), digest)
 
 
-def add_tombstones(out: Path, wanted: Iterable[tuple[str, str]]) -> None:
+def add_tombstones(out: AnyPath, wanted: Iterable[tuple[str, str]]) -> None:
     """Writes a line for each kind and value that is not there yet.
 
     Raises:

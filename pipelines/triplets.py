@@ -8,7 +8,6 @@ import functools
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -24,6 +23,7 @@ from pipelines.sink import WriteShards
 from pipelines.sorting import SampleRef
 from pipelines.stages import Job, Outcome
 from pipelines.tables import read_table
+from shards.object_path import AnyPath
 from shards.triplet import (
     TripletSpec,
     encode_triplet,
@@ -93,7 +93,9 @@ def triplet_spec(job: Job) -> TripletSpec:
     )
 
 
-def plan_samples(table: str, images: Path, spec: TripletSpec, scores: Path | None = None) -> Iterator[list[SampleRef]]:
+def plan_samples(
+    table: str, images: AnyPath, spec: TripletSpec, scores: AnyPath | None = None
+) -> Iterator[list[SampleRef]]:
     """The samples that the pictures of one table become, with their exact sizes; no picture is opened.
 
     Args:
@@ -129,7 +131,9 @@ def _plan_picture(row: dict[str, Any], spec: TripletSpec) -> Iterator[SampleRef]
         yield SampleRef(row["split"], triplet_key(row["key"], step, draw), size, source)
 
 
-def write_triplets(folder: Path, images: Path, spec: TripletSpec, name: str, samples: Iterable[SampleRef]) -> Receipt:
+def write_triplets(
+    folder: AnyPath, images: AnyPath, spec: TripletSpec, name: str, samples: Iterable[SampleRef]
+) -> Receipt:
     """Writes one shard; a picture counts as kept where its first sample is written."""
     fates = Fates()
     with OpenFiles() as files:
@@ -138,7 +142,7 @@ def write_triplets(folder: Path, images: Path, spec: TripletSpec, name: str, sam
 
 
 def _encode(
-    files: OpenFiles, images: Path, spec: TripletSpec, samples: Iterable[SampleRef], fates: Fates
+    files: OpenFiles, images: AnyPath, spec: TripletSpec, samples: Iterable[SampleRef], fates: Fates
 ) -> Iterator[tuple[str, dict[str, bytes]]]:
     first = (0, 0) if spec.mode == "virtual" else (1, 0)
     read = functools.lru_cache(KEPT_BYTES // math.prod(spec.shape))(functools.partial(read_picture, files))

@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import forkserver, resource_tracker
@@ -85,11 +85,11 @@ def _start(job: Job) -> _Watched:
     lifeline_end, lifeline = context.Pipe(duplex=False)
     printed, printer = context.Pipe(duplex=False)
     theirs = (reporter, lifeline_end, printer)
-    process = context.Process(target=_child, args=(job, *theirs), name=f"seedbed-{job.stage}")
+    process = context.Process(target=_child, args=(job, dict(os.environ), *theirs), name=f"seedbed-{job.stage}")
     process.start()
     for end in theirs:
         end.close()
-    return _Watched(process, reports, lifeline, keep_log(printed, job.folder / LOG))
+    return _Watched(process, reports, lifeline, keep_log(printed, job.folder))
 
 
 def _start_server() -> None:
@@ -102,7 +102,11 @@ def _start_server() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
-def _child(job: Job, reporter: Connection, lifeline: Connection, log: Connection) -> None:
+def _child(
+    job: Job, environment: Mapping[str, str], reporter: Connection, lifeline: Connection, log: Connection
+) -> None:
+    """Runs a job in the environment of whoever asked for it: the server may have been started in another."""
+    os.environ.update(environment)
     from pipelines.engine import run_child  # noqa: PLC0415 - Beam is loaded in the child only
 
     run_child(job, reporter, lifeline, log)

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import apache_beam as beam
@@ -30,6 +29,7 @@ from pipelines.staging import stage_payload, staged_name
 from pipelines.streams import DOCUMENT_SCHEMA, Stream, Totals, pack_windows, part_name, plan_windows, tokens_name
 from pipelines.tables import read_rows, write_table
 from shards.manifest import FileEntry, atomic_open
+from shards.object_path import AnyPath
 from shards.tokenizer import WordTokenizer, load_tokenizer
 from shards.triplet import record_bytes
 from shards.window import EXTENSIONS, WindowSpec, window_bytes, window_key, window_members, window_record
@@ -116,7 +116,7 @@ def tokenise(table: str, job: Job) -> Receipt:
 
 
 def plan_table(
-    table: tuple[str, dict[str, int]], folder: Path, spec: WindowSpec, totals: Totals
+    table: tuple[str, dict[str, int]], folder: AnyPath, spec: WindowSpec, totals: Totals
 ) -> Iterator[list[SampleRef]]:
     """The references of the windows that begin in a table, with their exact sizes; no token is read."""
     name = f"{RECORDS}-{part_name(table[0])}"
@@ -125,7 +125,7 @@ def plan_table(
 
 
 def _plan_table(
-    table: str, name: str, staging: BinaryIO, folder: Path, spec: WindowSpec, totals: Totals
+    table: str, name: str, staging: BinaryIO, folder: AnyPath, spec: WindowSpec, totals: Totals
 ) -> Iterator[SampleRef]:
     """References, their JSON going into the staging file called `name`."""
     behind = [other for other in sorted(totals) if other >= table]
@@ -143,7 +143,7 @@ def _plan_table(
 
 
 def write_windows(
-    folder: Path, tables: Iterable[str], spec: WindowSpec, name: str, samples: Iterable[SampleRef]
+    folder: AnyPath, tables: Iterable[str], spec: WindowSpec, name: str, samples: Iterable[SampleRef]
 ) -> Receipt:
     """Writes one shard; the documents' fates are settled where they are tokenised."""
     totals = _totals(folder, tables)
@@ -153,7 +153,7 @@ def write_windows(
 
 
 def _encode(
-    files: OpenFiles, folder: Path, totals: Totals, spec: WindowSpec, samples: Iterable[SampleRef]
+    files: OpenFiles, folder: AnyPath, totals: Totals, spec: WindowSpec, samples: Iterable[SampleRef]
 ) -> Iterator[tuple[str, dict[str, bytes]]]:
     streams: dict[str, Stream] = {}
     path_of = functools.cache(lambda name: folder / staged_name(name))
@@ -167,19 +167,19 @@ def _encode(
         yield sample.key, window_members(spec, tokens, staged[:record_length])
 
 
-def _totals(folder: Path, tables: Iterable[str]) -> Totals:
+def _totals(folder: AnyPath, tables: Iterable[str]) -> Totals:
     """How many tokens each table adds to each split."""
     return {table: _notes(folder, table)["tokens"] for table in tables}
 
 
-def _notes(folder: Path, table: str) -> Mapping[str, Any]:
+def _notes(folder: AnyPath, table: str) -> Mapping[str, Any]:
     """What was noted when a table was made into tokens."""
     receipt = read_receipt(folder, part_name(table))
     assert receipt is not None, "every table is made into tokens first"
     return receipt.notes
 
 
-def _documents(folder: Path, table: str, split: str) -> Iterator[dict[str, Any]]:
+def _documents(folder: AnyPath, table: str, split: str) -> Iterator[dict[str, Any]]:
     return (row for row in read_rows(f"{folder}/{_documents_name(table)}") if row["split"] == split)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from shards.json_values import elements, members, text, whole
+from shards.object_path import AnyPath, ObjectPath
 
 FORMAT_VERSION = 1
 MANIFEST_NAME = "manifest.json"
@@ -182,7 +183,7 @@ def _keys(kind: type[Any]) -> frozenset[str]:
     return frozenset(each.name for each in fields(kind))
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: AnyPath) -> Manifest:
     """Return a committed folder's manifest.
 
     Raises:
@@ -195,7 +196,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise BrokenManifestError(f"{folder / MANIFEST_NAME}: {error}") from error
 
 
-def _manifest_bytes(folder: Path) -> bytes:
+def _manifest_bytes(folder: AnyPath) -> bytes:
     path = folder / MANIFEST_NAME
     try:
         return path.read_bytes()
@@ -205,25 +206,33 @@ def _manifest_bytes(folder: Path) -> bytes:
         raise ManifestError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def write_manifest(folder: Path, manifest: Manifest) -> None:
+def write_manifest(folder: AnyPath, manifest: Manifest) -> None:
     """Commit a folder: write its `manifest.json`, last of all files.
 
     Raises:
-        ManifestError: Some input has no fate, or two; nothing is written.
+        ManifestError: Some input has no fate, or two, or another build has committed it; nothing is written.
     """
     if not manifest.counts.is_balanced():
         raise ManifestError(f"{folder}: records in = kept + rejected + failed does not hold: {manifest.counts}")
-    atomic_write(folder / MANIFEST_NAME, encode_manifest(manifest))
+    try:
+        atomic_write(folder / MANIFEST_NAME, encode_manifest(manifest), is_new=isinstance(folder, ObjectPath))
+    except FileExistsError as error:
+        raise ManifestError(committed_meanwhile(folder)) from error
 
 
-def write_current(stage_folder: Path, fingerprint: str) -> None:
+def committed_meanwhile(folder: AnyPath) -> str:
+    """Return what whoever was second is told of a folder that another build has committed."""
+    return f"another build has committed {folder} meanwhile; run again, and what it made is taken as it is"
+
+
+def write_current(stage_folder: AnyPath, fingerprint: str) -> None:
     """Put an output in force: `current` names it from now on."""
     atomic_write(stage_folder / CURRENT_NAME, f"{fingerprint}\n".encode())
 
 
 @contextmanager
-def atomic_open(path: Path, *, is_new: bool = False) -> Iterator[BinaryIO]:
-    """Yield a file that gets its name, flushed to disk, when the block ends without an error.
+def atomic_open(path: AnyPath, *, is_new: bool = False) -> Iterator[BinaryIO]:
+    """Yield a file that gets its name, flushed to disk, when the block ends without an error; it may be read back.
 
     On an error the temporary file goes; after a kill it stays as `.NAME.….tmp`, which nothing reads.
 
@@ -234,9 +243,13 @@ def atomic_open(path: Path, *, is_new: bool = False) -> Iterator[BinaryIO]:
     Raises:
         FileExistsError: `is_new`, and it is there.
     """
+    if isinstance(path, ObjectPath):
+        with path.created(is_new=is_new) as file:
+            yield file
+        return
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
-        with temporary.open("xb") as file:
+        with temporary.open("x+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -251,7 +264,7 @@ def atomic_open(path: Path, *, is_new: bool = False) -> Iterator[BinaryIO]:
     _flush_folder(path.parent)
 
 
-def atomic_write(path: Path, data: bytes, *, is_new: bool = False) -> None:
+def atomic_write(path: AnyPath, data: bytes, *, is_new: bool = False) -> None:
     """Write a whole file, so that it is never seen in part; for `is_new` see `atomic_open`."""
     with atomic_open(path, is_new=is_new) as file:
         file.write(data)

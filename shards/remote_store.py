@@ -8,22 +8,18 @@ import hashlib
 import logging
 import os
 import queue
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
+from shards.asking import Answer, DatasetError, StoreError, ask
 from shards.disk_cache import DiskCache, remove_forgotten
 from shards.manifest import FileEntry
-from shards.store import DatasetError, LocalStore, Store, is_url
+from shards.store import LocalStore, Store, is_url
 
 logger = logging.getLogger(__name__)
-
-RETRY_DELAYS_S = (0.2, 1.0, 3.0, 9.0)
-"""Before each further try of a request that failed."""
 
 RANGE_BYTES = 16 * 2**20
 """Of a large file that is asked for at once; object stores serve 8 to 16 MB a request best.
@@ -33,11 +29,8 @@ Source: Amazon S3, "Performance design patterns", on byte-range fetches.
 
 RANGES_AT_ONCE = 4
 
-Answer = TypeVar("Answer")
-
-
-class StoreError(DatasetError):
-    """A store gives no answer; nothing is said about what it holds."""
+MAX_FETCHES = 4
+"""Of a file whose bytes are others each time."""
 
 
 def open_store(
@@ -151,7 +144,7 @@ class RemoteStore:
             StoreError: No answer, or another one each time.
         """
         seen: set[str] = set()
-        for _ in range(len(RETRY_DELAYS_S)):
+        for _ in range(MAX_FETCHES):
             file.seek(0)
             digest = self._copy(entry.path, file)
             file.truncate()
@@ -199,27 +192,8 @@ class RemoteStore:
         return piece if start == 0 or len(piece) <= end - start else piece[start:end]
 
     def _ask(self, name: str, request: Callable[[], Answer]) -> Answer:
-        """Return what a request gives, asking again where it fails.
-
-        Raises:
-            FileNotFoundError: The store says that there is no such file.
-            StoreError: It failed each time.
-        """
-        for delay in (*RETRY_DELAYS_S, None):
-            try:
-                return request()
-            except FileNotFoundError:
-                raise
-            except _failures() as error:
-                if delay is None or isinstance(error, PermissionError) or _is_refusal(error):
-                    told = f"{type(error).__name__}: {error}".strip(": ")
-                    raise StoreError(
-                        f"{self.where}/{name}: the store gives no answer ({told}); see that it can be reached, and "
-                        "that storage_options has its keys and endpoint"
-                    ) from error
-                logger.info("%s/%s: %s; asking again in %g s", self.where, name, error, delay)
-                time.sleep(delay)
-        raise AssertionError("the last try returns or raises")
+        """Return what a request about one of the files gives; errors as `ask`."""
+        return ask(f"{self.where}/{name}", request)
 
 
 class _Ahead:
@@ -253,21 +227,3 @@ def _size(file_system: Any, path: str) -> int | None:  # noqa: ANN401 - fsspec h
     file_system.invalidate_cache()
     size: int | None = file_system.info(path).get("size")
     return size
-
-
-def _failures() -> tuple[type[Exception], ...]:
-    """Return the errors by which the file systems in use say that a request failed; not all of them are `OSError`s."""
-    found: list[type[Exception]] = [OSError]
-    for module, name in (("aiohttp", "ClientError"), ("botocore.exceptions", "BotoCoreError")):
-        if module in sys.modules:
-            found.append(getattr(sys.modules[module], name))
-    return tuple(found)
-
-
-def _is_refusal(error: Exception) -> bool:
-    """Return whether an HTTP status says that asking again would not help.
-
-    Source: RFC 9110, section 15.5: 4xx are the client's errors, of which 408, 425 and 429 pass.
-    """
-    status = getattr(error, "status", None)
-    return isinstance(status, int) and 400 <= status < 500 and status not in (408, 425, 429)

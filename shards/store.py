@@ -4,12 +4,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from shards.asking import DatasetError
 from shards.disk_cache import map_file
 from shards.manifest import FileEntry
 
-
-class DatasetError(RuntimeError):
-    """A dataset cannot be read; the message says which, where and what would do."""
+__all__ = ["DatasetError", "LocalStore", "Store", "is_url"]
 
 
 class Store(Protocol):

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shards.bpe import BpeTokenizer
+from shards.object_path import AnyPath, ObjectPath
 from shards.tokens import END, UNKNOWN, Tokenizer, TokenizerError, Tokens, canonical, smallest_dtype
 
 TOKENIZER_NAME = "tokenizer.json"
@@ -213,13 +214,14 @@ def from_json(text: str) -> Tokenizer:
     raise TokenizerError(f"unknown kind of tokenizer {kind!r}: this program knows words, bpe and bytes")
 
 
-def load_tokenizer(path: Path) -> Tokenizer:
+def load_tokenizer(path: AnyPath) -> Tokenizer:
     """Return the tokenizer in a file, or in a dataset folder's `tokenizer.json`.
 
     Raises:
         TokenizerError: The file is missing or something else; the message names it.
     """
-    file = path / TOKENIZER_NAME if path.is_dir() else path
+    is_file = path.suffix == Path(TOKENIZER_NAME).suffix if isinstance(path, ObjectPath) else not path.is_dir()
+    file = path if is_file else path / TOKENIZER_NAME
     try:
         return from_json(file.read_text(encoding="utf-8"))
     except OSError as error:

@@ -5,7 +5,6 @@ import os
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import crc32c
@@ -13,6 +12,7 @@ import numpy as np
 
 from shards.index import Index, encode_index
 from shards.manifest import FileEntry, atomic_open, atomic_write, canonical_json
+from shards.object_path import AnyPath
 from shards.tar import BLOCK_BYTES, TRAILER, header, member_bytes, member_name, padding
 
 TAR_SUFFIX, INDEX_SUFFIX = ".tar", ".idx"
@@ -73,7 +73,7 @@ def number_shards(sizes: Iterable[int], max_bytes: int) -> Iterator[int]:
 
 
 def write_shard(
-    path: Path, samples: Iterable[tuple[str, Mapping[str, bytes]]], extensions: Sequence[str]
+    path: AnyPath, samples: Iterable[tuple[str, Mapping[str, bytes]]], extensions: Sequence[str]
 ) -> list[FileEntry]:
     """Write a shard and its index, each under its final name only when whole.
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import pyarrow.parquet as pq
 import pytest
 
 from pipelines.cli import app
@@ -20,14 +19,16 @@ from pipelines.failures import exit_status
 from pipelines.folders import current_manifest
 from pipelines.load_recipe import check_recipe
 from pipelines.stages import Job
+from pipelines.tables import read_table
 from pipelines.tombstones import Tombstones
 from shards.manifest import Manifest
+from shards.object_path import AnyPath
 
 SEEDBED = str(Path(sys.executable).with_name("seedbed"))
 DATASETS = ("images", "score", "text", "triplets", "windows")
 
 
-def seedbed(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def seedbed(*arguments: str | AnyPath) -> subprocess.CompletedProcess[str]:
     """Runs `seedbed …` to its end in this process, which has Beam loaded already; stages run in children as ever."""
     command, out, err = [SEEDBED, *map(str, arguments)], io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
@@ -36,13 +37,13 @@ def seedbed(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(command, status, out.getvalue(), err.getvalue())
 
 
-def seedbed_process(*arguments: str | Path, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+def seedbed_process(*arguments: str | AnyPath, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
     """Runs `seedbed …` to its end in a process of its own, as where the shell does not find it by its name."""
     command, elsewhere = [SEEDBED, *map(str, arguments)], os.environ | {"PATH": os.defpath}
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False, env=elsewhere)
 
 
-def start_seedbed(*arguments: str | Path) -> subprocess.Popen[str]:
+def start_seedbed(*arguments: str | AnyPath) -> subprocess.Popen[str]:
     """Starts `seedbed …` and leaves it running."""
     return subprocess.Popen(
         [SEEDBED, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -58,22 +59,22 @@ def list_job(folder: Path, urls: Sequence[str], workers: int = 1) -> Job:
     return Job("crawl", check_recipe(recipe, "list.yaml"), folder, "0" * 12, {}, Tombstones(), workers)
 
 
-def manifest_of(out: Path, stage: str) -> Manifest:
+def manifest_of(out: AnyPath, stage: str) -> Manifest:
     """The manifest in force."""
     manifest = current_manifest(out, stage)
     assert manifest is not None, f"{stage} is not committed in {out}"
     return manifest
 
 
-def table_rows(out: Path, stage: str, prefix: str) -> list[dict[str, Any]]:
+def table_rows(out: AnyPath, stage: str, prefix: str) -> list[dict[str, Any]]:
     """The rows of a stage's tables whose names begin with `prefix`."""
     manifest = manifest_of(out, stage)
     tables = sorted(file.path for file in manifest.files if file.path.startswith(prefix))
     folder = out / stage / manifest.fingerprint
-    return [row for table in tables for row in pq.read_table(folder / table).to_pylist()]
+    return [row for table in tables for row in read_table(folder / table).to_pylist()]
 
 
-def manifest_bytes(out: Path, stages: Sequence[str] = DATASETS) -> dict[str, bytes]:
+def manifest_bytes(out: AnyPath, stages: Sequence[str] = DATASETS) -> dict[str, bytes]:
     """The bytes of the manifests in force: with every file's SHA-256 in them, they stand for all bytes."""
     return {
         stage: (out / stage / manifest_of(out, stage).fingerprint / "manifest.json").read_bytes() for stage in stages

@@ -1,5 +1,6 @@
 """What all tests share: settings, and the arboretum built once."""
 
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +9,9 @@ from hypothesis import settings
 
 from crawl.demo.server import DemoServer, serve
 from pipelines.demo import SEED
+from shards.object_path import ObjectPath
 from tests.arboretum import run
+from tests.object_store import KEY, SECRET, ObjectStore, object_store
 
 # Shared machines stall: a slow example is no failure. The number of examples stays the default.
 settings.register_profile("seedbed", deadline=None)
@@ -28,3 +31,19 @@ def built(server: DemoServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("arboretum")
     run(server, out)
     return out
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    """An S3 server, running; what is put there needs a name of its own."""
+    with object_store(tmp_path_factory.mktemp("s3")) as store:
+        yield store
+
+
+@pytest.fixture
+def s3_folder(s3: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> ObjectPath:
+    """An empty folder on the server, whose keys and endpoint stand in the environment."""
+    settings = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL": s3.endpoint}
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    return ObjectPath(f"s3://{s3.bucket}/{secrets.token_hex(8)}")

@@ -15,16 +15,15 @@ import numpy as np
 import pytest
 from torch.utils.data import DataLoader
 
-from shards import open_dataset, remote_store
+from shards import asking, open_dataset, remote_store
+from shards.asking import DatasetError, StoreError
 from shards.committed import stage_folder
 from shards.dataset import TripletDataset, WindowDataset
 from shards.order import BLOCK_SHARDS
-from shards.remote_store import StoreError
-from shards.store import DatasetError
 from shards.triplet import TripletSpec
 from tests.builds import wait_for
 from tests.file_server import FileServer, Served, serve_files
-from tests.object_store import ObjectStore, object_store
+from tests.object_store import ObjectStore
 from tests.tiny_datasets import FINGERPRINT, draw_tree, write_triplets, write_windows
 
 PICTURES, PER_SHARD, SHARDS = 48, 12, 20
@@ -48,15 +47,9 @@ def served(local: Path) -> Iterator[FileServer]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
-    with object_store(tmp_path_factory.mktemp("s3")) as store:
-        yield store
-
-
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote_store, "RETRY_DELAYS_S", (0.01, 0.01, 0.01, 0.01))
+    monkeypatch.setattr(asking, "RETRY_DELAYS_S", (0.01, 0.01, 0.01, 0.01))
 
 
 @pytest.fixture

@@ -1,12 +1,21 @@
 """Commands that build: all stages of a recipe, one of them, or the demo."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipelines.commands.options import DEMO, OutOption, RecipeArgument, RunnerOption, SetOption, WorkersOption
+from pipelines.commands.options import (
+    DEMO,
+    AnyOutOption,
+    OutOption,
+    RecipeArgument,
+    RunnerOption,
+    SetOption,
+    WorkersOption,
+    place,
+)
+from shards.object_path import AnyPath
 
 STAGES = {
     "build": "Run every stage of RECIPE that is out of date.",
@@ -24,17 +33,17 @@ def stage_command(name: str) -> Callable[..., None]:
 
     def command(
         recipe: RecipeArgument,
-        out: OutOption,
+        out: AnyOutOption,
         set_: SetOption = None,
         workers: WorkersOption = 0,
         runner: RunnerOption = "local",
     ) -> None:
-        _run_stages(recipe, out, set_ or [], workers, runner, None if name == "build" else name)
+        _run_stages(recipe, place(out), set_ or [], workers, runner, None if name == "build" else name)
 
     return command
 
 
-def _run_stages(recipe: str, out: Path, set_: list[str], workers: int, runner: str, only: str | None) -> None:
+def _run_stages(recipe: str, out: AnyPath, set_: list[str], workers: int, runner: str, only: str | None) -> None:
     from rich.console import Console  # noqa: PLC0415
 
     from pipelines.build import build as run_build  # noqa: PLC0415

@@ -5,16 +5,30 @@ from typing import Annotated
 
 import typer
 
+from shards.object_path import AnyPath, any_path
+
 DEMO = Path("seedbed-demo")
 """Where `seedbed demo` builds unless told otherwise."""
 
 
 def folder(text: str) -> Path:
-    """The folder a person named; an empty name, as of a variable that is not set, is no folder."""
+    """The folder of this machine that a person named; an empty name, as of a variable that is not set, is none."""
     if not text:
-        raise typer.BadParameter("an empty path; give a folder, '.' for this one")
-    return Path(text)
+        raise typer.BadParameter(_EMPTY)
+    found = any_path(text)
+    if not isinstance(found, Path):
+        raise typer.BadParameter(f"{text} lies in a store; this command takes a folder of this machine: copy it here")
+    return found
 
+
+def place(text: str) -> AnyPath:
+    """The folder, of this machine or in an object store, that a person named as `--out`."""
+    if not text:
+        raise typer.BadParameter(_EMPTY, param_hint="--out")
+    return any_path(text)
+
+
+_EMPTY = "an empty path; give a folder, '.' for this one"
 
 RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="a YAML file, or the name of a bundled recipe")]
 OutOption = Annotated[
@@ -23,4 +37,7 @@ OutOption = Annotated[
 SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="a.b=v", help="override a value of the recipe")]
 WorkersOption = Annotated[int, typer.Option("--workers", min=0, help="worker processes; 0: as the work suggests")]
 RunnerOption = Annotated[str, typer.Option("--runner", help="where it runs; 'local' is the only one yet")]
-OutArgument = Annotated[Path, typer.Argument(metavar="OUT", help="folder of a build")]
+AnyOutOption = Annotated[
+    str, typer.Option("--out", help="folder of the build, or s3://BUCKET/PATH", show_default=False, metavar="PATH")
+]
+OutArgument = Annotated[Path, typer.Argument(parser=folder, metavar="OUT", help="folder of a build")]

@@ -1,0 +1,69 @@
+"""Asking a store: again where it fails, and saying so in one line where it goes on failing."""
+
+import logging
+import sys
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+logger = logging.getLogger(__name__)
+
+RETRY_DELAYS_S = (0.2, 1.0, 3.0, 9.0)
+"""Before each further try of a request that failed."""
+
+Answer = TypeVar("Answer")
+
+
+class DatasetError(RuntimeError):
+    """A dataset cannot be read; the message says which, where and what would do."""
+
+
+class StoreError(DatasetError):
+    """A store gives no answer; nothing is said about what it holds."""
+
+
+def ask(name: str, request: Callable[[], Answer]) -> Answer:
+    """Return what a request gives, asking again where it fails.
+
+    Args:
+        name: What is asked for, as it is named to people.
+        request: Asks once.
+
+    Raises:
+        FileNotFoundError: The store says that there is no such file.
+        FileExistsError: The store says that there is one already.
+        StoreError: It failed each time.
+    """
+    for delay in (*RETRY_DELAYS_S, None):
+        try:
+            return request()
+        except (FileNotFoundError, FileExistsError):
+            raise
+        except _failures() as error:
+            if delay is None or isinstance(error, PermissionError) or _is_refusal(error):
+                told = f"{type(error).__name__}: {error}".strip(": ")
+                raise StoreError(
+                    f"{name}: the store gives no answer ({told}); see that it can be reached, and that "
+                    "storage_options or the environment have its keys and endpoint"
+                ) from error
+            logger.info("%s: %s; asking again in %g s", name, error, delay)
+            time.sleep(delay)
+    raise AssertionError("the last try returns or raises")
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """Return the errors by which the file systems in use say that a request failed; not all of them are `OSError`s."""
+    found: list[type[Exception]] = [OSError]
+    for module, name in (("aiohttp", "ClientError"), ("botocore.exceptions", "BotoCoreError")):
+        if module in sys.modules:
+            found.append(getattr(sys.modules[module], name))
+    return tuple(found)
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Return whether an HTTP status says that asking again would not help.
+
+    Source: RFC 9110, section 15.5: 4xx are the client's errors, of which 408, 425 and 429 pass.
+    """
+    status = getattr(error, "status", None)
+    return isinstance(status, int) and 400 <= status < 500 and status not in (408, 425, 429)
