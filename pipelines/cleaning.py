@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from crawl.verdict import Verdict
 from pipelines.fates import Fates, Reject
 from pipelines.ledger import RowRef
-from pipelines.receipts import Receipt, finish_part, read_receipt
+from pipelines.receipts import Receipt, finish_part, receipt_of
 from pipelines.stages import Job
 from pipelines.staging import stage_payload, staged_name
 from pipelines.tables import rows_at, write_rejects
@@ -87,9 +87,7 @@ def cleaned_records(name: str, receipt: Receipt) -> Iterator[Cleaned]:
 
 def records_set_aside(folder: AnyPath, part: str) -> Iterator[Cleaned]:
     """The records in a staging file that stands, in a stage's folder."""
-    receipt = read_receipt(folder, part)
-    assert receipt is not None, "what is set aside has a receipt"
-    return cleaned_records(part, receipt)
+    return cleaned_records(part, receipt_of(folder, part))
 
 
 def _clean_part(name: str, records: Iterable[Fetched], job: Job, clean: CleanRecord) -> Receipt:

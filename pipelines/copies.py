@@ -53,7 +53,7 @@ def open_file(path: AnyPath, *, is_final: bool = False) -> BinaryIO:
 
 
 def open_piecewise(path: AnyPath) -> int | None:
-    """A descriptor to read pieces of a file by; None where pieces of an object are better asked for one by one.
+    """A descriptor to read pieces of a finished file by; None where those of an object are better asked for one by one.
 
     Raises:
         FileNotFoundError: there is none.
@@ -61,7 +61,7 @@ def open_piecewise(path: AnyPath) -> int | None:
     if not isinstance(path, ObjectPath):
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     with _lock:
-        copy = _find(path, is_final=False)
+        copy = _find(path, is_final=True)
         if copy is None:
             seen = _looked_at(path)
             copy = _fetch(path, seen) if _has_room(seen.bytes) else None

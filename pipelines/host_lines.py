@@ -74,7 +74,7 @@ def find_common(number: int, places: Iterable[Place], folder: AnyPath, settings:
 
 @functools.lru_cache(maxsize=NUM_RANGES)
 def _common_of_range(folder: AnyPath, number: int) -> Rows:
-    with open_file(folder / _common_name(number)) as file:
+    with open_file(folder / _common_name(number), is_final=True) as file:
         return np.fromfile(file, COMMON)
 
 

@@ -101,7 +101,7 @@ def stand_alone(cleaned: Cleaned) -> Distinct:
 def set_looks_aside(part: str, cleaned: Iterable[Cleaned], folder: AnyPath) -> tuple[int, tuple[str, int]]:
     """Copies the likenesses of the pictures in one staging file into one of their own, with a list of the pictures."""
     pictures = sorted((each.offset, each.key, each.url, each.lengths) for each in cleaned)
-    with open_file(folder / staged_name(part)) as source, _writing(folder, f"{_LOOKS}-{part}") as target:
+    with open_file(folder / staged_name(part), is_final=True) as source, _writing(folder, f"{_LOOKS}-{part}") as target:
         for offset, _, _, lengths in pictures:
             source.seek(offset + sum(lengths[:-1]))
             target.write(source.read(LIKENESS.itemsize))
@@ -178,7 +178,7 @@ def _pictures(folder: AnyPath, part: str) -> Any:  # noqa: ANN401 - a list as `s
 
 
 def _load(folder: AnyPath, name: str) -> Pairs:
-    with open_file(folder / staged_name(name)) as file:
+    with open_file(folder / staged_name(name), is_final=True) as file:
         return cast("Pairs", np.load(file))
 
 

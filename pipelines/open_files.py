@@ -1,4 +1,4 @@
-"""Files of which many small pieces are read, here and there: opened once, not once a piece."""
+"""Finished files of which many small pieces are read, here and there: opened once, not once a piece."""
 
 import os
 from collections import OrderedDict

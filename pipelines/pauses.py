@@ -34,8 +34,9 @@ class PausesFile(UserDict[str, Pause]):
         super().__init__()
         self._folder = folder / FOLDER
         self._folder.mkdir(parents=True, exist_ok=True)
+        there = {path.name for path in self._folder.glob("slot-??.jsonl")}
         for path in map(self._path, slots):
-            if path.exists():
+            if path.name in there:
                 kept = {host: _from_now(pause) for host, pause in _read(path).items() if not _is_over(pause)}
                 self.data.update(kept)
                 if kept:

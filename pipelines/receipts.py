@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from typing import Any, Self
 
 from pipelines.fates import Fates
@@ -59,7 +60,7 @@ def finish_part(folder: AnyPath, name: str, make: Callable[[], Receipt]) -> Rece
     (folder / STAGING).mkdir(parents=True, exist_ok=True)
     receipt = make()
     write_receipt(folder, name, receipt)
-    (folder / _OPEN / f"{name}.json").unlink(missing_ok=True)
+    _forget_open(folder, name)
     return receipt
 
 
@@ -76,17 +77,31 @@ def create_receipt(folder: AnyPath, name: str, receipt: Receipt) -> bool:
         write_receipt(folder, name, receipt, is_new=True)
     except FileExistsError:
         return False
-    (folder / _OPEN / f"{name}.json").unlink(missing_ok=True)
+    _forget_open(folder, name)
     return True
 
 
 def read_receipt(folder: AnyPath, name: str) -> Receipt | None:
     """The receipt of part `name`, or None if the part is not finished or a file of it is gone or torn."""
     try:
-        receipt = Receipt.from_json(json.loads((folder / _RECEIPTS / f"{name}.json").read_bytes()))
+        receipt = _load_receipt(folder, name)
     except FileNotFoundError:
         return None
     return receipt if all(_stands(folder / f.path, f.bytes) for f in receipt.files) else None
+
+
+def receipt_of(folder: AnyPath, name: str) -> Receipt:
+    """The receipt of part `name`, which is known to be finished: its files are not looked at."""
+    return _kept_receipt(folder, name) if isinstance(folder, ObjectPath) else _load_receipt(folder, name)
+
+
+def _load_receipt(folder: AnyPath, name: str) -> Receipt:
+    return Receipt.from_json(json.loads((folder / _RECEIPTS / f"{name}.json").read_bytes()))
+
+
+@lru_cache(maxsize=64)
+def _kept_receipt(folder: ObjectPath, name: str) -> Receipt:
+    return _load_receipt(folder, name)
 
 
 def remove_receipt(folder: AnyPath, name: str) -> None:
@@ -104,6 +119,12 @@ def note_open(folder: AnyPath, name: str, fates: Fates) -> None:
     path = folder / _OPEN / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(fates.to_json()))
+
+
+def _forget_open(folder: AnyPath, name: str) -> None:
+    """Removes what was noted of a part that is finished; in a store, where that takes a request, at the commit."""
+    if not isinstance(folder, ObjectPath):
+        (folder / _OPEN / f"{name}.json").unlink(missing_ok=True)
 
 
 def open_fates(folder: AnyPath) -> Iterator[tuple[str, Fates]]:

@@ -11,7 +11,7 @@ from crawl.similar_texts import Rows
 from crawl.word_hashes import Hashes
 from pipelines.copies import open_file
 from pipelines.open_files import OpenFiles
-from pipelines.receipts import read_receipt
+from pipelines.receipts import receipt_of
 from pipelines.staging import staged_name
 from shards.manifest import atomic_open
 from shards.object_path import AnyPath
@@ -51,8 +51,7 @@ def noted_texts(folder: AnyPath, part: str) -> list[StagedText]:
 
 
 def _staged_texts(folder: AnyPath, part: str, offsets: Iterable[int]) -> list[StagedText]:
-    receipt, wanted = read_receipt(folder, part), set(offsets)
-    assert receipt is not None, "what is set aside has a receipt"
+    receipt, wanted = receipt_of(folder, part), set(offsets)
     found = (StagedText(key, url, place[0], (place[1], place[2])) for key, url, place in receipt.notes["cleaned"])
     return sorted((each for each in found if each.offset in wanted), key=lambda each: each.offset)
 
@@ -105,7 +104,7 @@ class SignedTexts:
 
 @functools.lru_cache(maxsize=256)
 def _entries(folder: AnyPath, part: str) -> npt.NDArray[np.void]:
-    with open_file(folder / _entries_name(part)) as file:
+    with open_file(folder / _entries_name(part), is_final=True) as file:
         return np.fromfile(file, _ENTRY)
 
 

@@ -25,12 +25,12 @@ def stage_payload(file: BinaryIO, pieces: Sequence[bytes]) -> tuple[int, ...]:
 
 def read_staged(folder: AnyPath, name: str, offset: int, lengths: Sequence[int]) -> list[bytes]:
     """The pieces that `stage_payload` put at `offset` of the staging file called `name`."""
-    with open_file(folder / staged_name(name)) as file:
+    with open_file(folder / staged_name(name), is_final=True) as file:
         file.seek(offset)
         return [file.read(length) for length in lengths]
 
 
 def map_staged(folder: AnyPath, name: str, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """The rows that a staging file consists of, mapped into memory, (N,)."""
-    with open_file(folder / staged_name(name)) as file:
+    with open_file(folder / staged_name(name), is_final=True) as file:
         return np.memmap(file, dtype, "r")

@@ -47,10 +47,10 @@ def write_rejects(folder: AnyPath, name: str, rejects: Iterable[Reject]) -> tupl
 
 @contextmanager
 def opened_table(path: str | AnyPath) -> Iterator[pq.ParquetFile]:
-    """Yields the table at `path`, wherever it lies."""
+    """Yields the finished table at `path`, wherever it lies."""
     with ExitStack() as opened:
         place = any_path(path)
-        source = opened.enter_context(open_file(place)) if isinstance(place, ObjectPath) else place
+        source = opened.enter_context(open_file(place, is_final=True)) if isinstance(place, ObjectPath) else place
         yield opened.enter_context(pq.ParquetFile(source))
 
 

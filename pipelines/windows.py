@@ -21,7 +21,7 @@ from pipelines.dictionary import document_tables, make_tokenizer
 from pipelines.engine import run_pipeline
 from pipelines.fates import Fates
 from pipelines.open_files import OpenFiles
-from pipelines.receipts import STAGING, Receipt, finish_part, read_receipt
+from pipelines.receipts import STAGING, Receipt, finish_part, receipt_of
 from pipelines.sink import WriteShards
 from pipelines.sorting import SampleRef, batched
 from pipelines.stages import Job, Outcome
@@ -174,9 +174,7 @@ def _totals(folder: AnyPath, tables: Iterable[str]) -> Totals:
 
 def _notes(folder: AnyPath, table: str) -> Mapping[str, Any]:
     """What was noted when a table was made into tokens."""
-    receipt = read_receipt(folder, part_name(table))
-    assert receipt is not None, "every table is made into tokens first"
-    return receipt.notes
+    return receipt_of(folder, part_name(table)).notes
 
 
 def _documents(folder: AnyPath, table: str, split: str) -> Iterator[dict[str, Any]]:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from shards.asking import Answer, ask
+from shards.asking import Answer, StoreError, ask
 
 ONE_PUT_BYTES = 64 * 2**20
 """Up to which an object is held in memory to be put in one request."""
@@ -277,7 +277,11 @@ def _open(url: str) -> tuple[Any, str]:
     """Return this process's file system for a URL, one that remembers no listings, and the path in it."""
     import fsspec  # noqa: PLC0415 - nobody needs it for local files
 
-    file_system, path = fsspec.url_to_fs(url, use_listings_cache=False)
+    try:
+        file_system, path = fsspec.url_to_fs(url, use_listings_cache=False)
+    except (ImportError, ValueError) as error:
+        told = "pip install '.[remote]' in Seedbed's folder, or name a store as s3://BUCKET/PATH"
+        raise StoreError(f"{url}: {error}; {told}") from error
     return file_system, path
 
 
