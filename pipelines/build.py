@@ -18,6 +18,7 @@ from pipelines.ledger import count_fetched
 from pipelines.locks import locked
 from pipelines.progress import StageResult, stage_line, stage_progress
 from pipelines.recipe import Recipe
+from pipelines.runners import EMBEDDED, Runner
 from pipelines.snapshots import snapshot_before
 from pipelines.source_files import identities
 from pipelines.stages import STAGES, Job, fingerprint, inputs_of, tidy
@@ -30,7 +31,9 @@ SMALL_STAGE = 2_000
 """Records up to which one worker is quicker: starting worker processes costs 5 to 8 seconds of CPU time."""
 
 
-def build(recipe: Recipe, out: AnyPath, stages: Sequence[str], workers: int, console: Console) -> list[StageResult]:
+def build(
+    recipe: Recipe, out: AnyPath, stages: Sequence[str], workers: int, console: Console, runner: Runner = EMBEDDED
+) -> list[StageResult]:
     """Brings `stages` of `recipe` up to date in `out`; inputs of theirs must be among them or committed.
 
     Args:
@@ -39,6 +42,7 @@ def build(recipe: Recipe, out: AnyPath, stages: Sequence[str], workers: int, con
         stages: names of stages, in their order.
         workers: worker processes; 0 chooses by the size of the work.
         console: where progress goes.
+        runner: where pipelines run.
 
     Raises:
         StageError: a stage cannot do its work; those before it stay committed.
@@ -52,7 +56,8 @@ def build(recipe: Recipe, out: AnyPath, stages: Sequence[str], workers: int, con
             for needed in inputs_of(stage, recipe):
                 if needed not in manifests:
                     manifests[needed] = _committed_input(needed, stage, out, recipe, tombstones)
-            result = build_stage(make_job(stage, recipe, out, manifests, tombstones, workers), console)
+            job = make_job(stage, recipe, out, manifests, tombstones, workers)
+            result = build_stage(replace(job, runner=runner), console)
             manifests[stage] = result.manifest
             results.append(result)
             console.print(stage_line(result), highlight=False)

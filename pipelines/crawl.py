@@ -44,7 +44,7 @@ def run(job: Job) -> Outcome:
     finish_part(job.folder, ARCHIVES, functools.partial(read_archives, job))
     number = _next_round(job)
     while True:
-        run_pipeline(functools.partial(build_round, job=job, number=number), job.workers)
+        run_pipeline(functools.partial(build_round, job=job, number=number), job.workers, job.runner)
         end_attempts(job.folder)
         remove_tree(job.folder / runs_of(number))
         totals = round_totals(job, number)
@@ -68,7 +68,7 @@ def read_archives(job: Job) -> Receipt:
         def build(pipeline: beam.Pipeline) -> None:
             pipeline | "Parts" >> beam.Create(parts) | "ImportArchives" >> ImportArchives(job, open_archive)
 
-        run_pipeline(build, job.workers)
+        run_pipeline(build, job.workers, job.runner)
     return Receipt()
 
 

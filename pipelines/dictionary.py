@@ -35,7 +35,7 @@ def make_tokenizer(job: Job) -> None:
     if read_receipt(job.folder, DICTIONARY) is not None:
         return
     if config.tokenizer == "words":
-        run_pipeline(functools.partial(build_dictionary, job=job), job.workers)
+        run_pipeline(functools.partial(build_dictionary, job=job), job.workers, job.runner)
     elif config.tokenizer == "bytes":
         finish_tokenizer(ByteTokenizer(), job.folder)
     elif config.tokenizer_file is None:

@@ -1,4 +1,4 @@
-"""Beam, where a stage runs: the embedded engine, and the child process around it.
+"""Beam, where a stage runs: the embedded engine or a job service, and the child process around it.
 
 The engine is Beam's own `FnApiRunner`, by name: `DirectRunner` turns into another engine on machines that can fetch
 one. One worker runs in memory; more run as processes, forked from this one.
@@ -16,11 +16,13 @@ from multiprocessing.connection import Connection
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.portability.portable_runner import PortableRunner
 
 from pipelines import forked_workers
 from pipelines.explain import explain
 from pipelines.folders import is_committed
 from pipelines.log import print_to
+from pipelines.runners import EMBEDDED, Runner
 from pipelines.stages import Job, commit
 from shards.manifest import committed_meanwhile
 from shards.object_path import ObjectPath
@@ -31,21 +33,31 @@ _reporter: Connection | None = None
 """Where this child process tells its parent when Beam begins and ends a pipeline; none when run in the open."""
 
 
-def run_pipeline(build: Callable[[beam.Pipeline], object], workers: int) -> None:
+def run_pipeline(build: Callable[[beam.Pipeline], object], workers: int, where: Runner = EMBEDDED) -> None:
     """Runs the graph that `build` adds to an empty pipeline, and returns when it is done.
 
     Raises:
         RuntimeError: whatever a transform raised, as Beam words it.
     """
-    is_forking = workers > 1 and forked_workers.nursery is not None
-    mode = "forked" if is_forking else "multi_processing" if workers > 1 else "in_memory"
-    options = PipelineOptions(flags=[], direct_num_workers=workers, direct_running_mode=mode)
-    runner = FnApiRunner(default_environment=forked_workers.ForkedWorkers() if is_forking else None)
-    pipeline = beam.Pipeline(runner=runner, options=options)
+    pipeline = _embedded(workers) if where.is_embedded else _portable(where)
     build(pipeline)
     _report("pipeline", True)
     pipeline.run().wait_until_finish()
     _report("pipeline", False)
+
+
+def _embedded(workers: int) -> beam.Pipeline:
+    is_forking = workers > 1 and forked_workers.nursery is not None
+    mode = "forked" if is_forking else "multi_processing" if workers > 1 else "in_memory"
+    options = PipelineOptions(flags=[], direct_num_workers=workers, direct_running_mode=mode)
+    runner = FnApiRunner(default_environment=forked_workers.ForkedWorkers() if is_forking else None)
+    return beam.Pipeline(runner=runner, options=options)
+
+
+def _portable(where: Runner) -> beam.Pipeline:
+    workers = {"environment_type": "EXTERNAL", "environment_config": where.worker_pool}
+    options = PipelineOptions(flags=[], job_endpoint=where.job_service, **workers)
+    return beam.Pipeline(runner=PortableRunner(), options=options)
 
 
 def run_job(job: Job) -> None:
@@ -65,7 +77,7 @@ def run_child(job: Job, reporter: Connection, lifeline: Connection, log: Connect
     print_to(log)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", force=True)
     try:
-        if job.workers > 1:
+        if job.workers > 1 and job.runner.is_embedded:
             importlib.import_module(f"pipelines.{job.stage}")  # which the workers then need not
             forked_workers.open_nursery()
         threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()

@@ -78,7 +78,7 @@ IMAGE_SCHEMA: pa.Schema = pa.schema(
 
 def run(job: Job) -> Outcome:
     """Runs the stage; see the module."""
-    run_pipeline(functools.partial(build, job=job), job.workers)
+    run_pipeline(functools.partial(build, job=job), job.workers, job.runner)
     written = sorted(file.path for _, receipt in all_receipts(job.folder) for file in receipt.files)
     tables = [job.folder / path for path in written if path.startswith("images-")]
     return Outcome(records_in=count_fetched(job, "image"), files=(write_attribution(job.folder, tables),))

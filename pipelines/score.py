@@ -57,7 +57,7 @@ def run(job: Job) -> Outcome:
     assert job.recipe.score is not None
     head = open_head(job.recipe.score)
     note = why_unscored(job.recipe.score, head)
-    run_pipeline(functools.partial(build, job=job, head=None if note else head), job.workers)
+    run_pipeline(functools.partial(build, job=job, head=None if note else head), job.workers, job.runner)
     return Outcome(job.inputs["images"].counts.kept, configuration={"note": note} if note else {})
 
 

@@ -18,6 +18,7 @@ from pipelines.fates import Fates
 from pipelines.folders import RUN_NAME, manifest_sha256
 from pipelines.receipts import WORK, all_receipts, remove_strays
 from pipelines.recipe import Recipe
+from pipelines.runners import EMBEDDED, Runner
 from pipelines.tombstones import Tombstones
 from shards.manifest import (
     FORMAT_VERSION,
@@ -78,6 +79,7 @@ class Job:
         workers: worker processes; decides nothing but the speed.
         files: what tells the files that the stage reads, besides its inputs, from others: those of a crawl's sources
             and the model of a score, by name.
+        runner: where its pipelines run; decides nothing but the speed.
     """
 
     stage: str
@@ -88,6 +90,7 @@ class Job:
     tombstones: Tombstones
     workers: int = 1
     files: Mapping[str, str] = field(default_factory=dict)
+    runner: Runner = EMBEDDED
 
     @property
     def configuration(self) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def run(job: Job) -> Outcome:
     assert job.recipe.text is not None
     if job.recipe.text.quality is not None:
         quality_head(job)  # what is no head is said before any work
-    run_pipeline(functools.partial(build, job=job), job.workers)
+    run_pipeline(functools.partial(build, job=job), job.workers, job.runner)
     return Outcome(records_in=count_fetched(job, "page"))
 
 

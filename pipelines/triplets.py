@@ -47,7 +47,7 @@ def run(job: Job) -> Outcome:
     """Runs the stage; see the module."""
     for source in job.inputs:
         pictures = count_kept(job, source, "pictures")
-    run_pipeline(functools.partial(build, job=job), job.workers)
+    run_pipeline(functools.partial(build, job=job), job.workers, job.runner)
     outcome = dataset_outcome(job, pictures, triplet_spec(job).to_json())
     attribution = write_attribution(job.folder, [job.input_folder("images") / table for table in picture_tables(job)])
     return replace(outcome, files=(*outcome.files, attribution))

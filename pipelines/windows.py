@@ -46,7 +46,7 @@ def run(job: Job) -> Outcome:
     """Runs the stage; see the module."""
     documents = count_kept(job, "text", "pages")
     make_tokenizer(job)
-    run_pipeline(functools.partial(build, job=job), job.workers)
+    run_pipeline(functools.partial(build, job=job), job.workers, job.runner)
     outcome = dataset_outcome(job, documents, window_spec(job).to_json())
     return replace(outcome, configuration={**outcome.configuration, "unknown_rate": unknown_rates(job)})
 

@@ -263,7 +263,15 @@ def test_a_site_without_pictures_or_prose_says_what_to_do(
         ),
         (["--set", "crawl.connect_to={grove.example: '80'}"], "'80' is no place to connect to for grove.example"),
         (["--set", "nonsense"], "--set nonsense: write it as section.key=value, as in images.size=64"),
-        (["--runner", "magic"], "Invalid value for --runner: 'magic' is not known: use 'local'"),
+        (
+            ["--runner", "magic"],
+            "Invalid value for --runner: 'magic' is not known: use 'local', or HOST:PORT",
+        ),
+        (["--runner", "localhost:1"], "Invalid value for --worker-pool: '' is no HOST:PORT: name the worker pool"),
+        (
+            ["--worker-pool", "localhost:1"],
+            "Invalid value for --worker-pool: is for a job service: name it as",
+        ),
         (["--workers", "-1"], "Invalid value for '--workers': Input should be greater than or equal to 0"),
         (["--out", ""], "Invalid value for '--out': an empty path; give a folder, '.' for this one"),
         (["--colour"], "No such option: --colour"),

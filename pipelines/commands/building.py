@@ -9,12 +9,15 @@ from pipelines.commands.options import (
     DEMO,
     AnyOutOption,
     OutOption,
+    PoolOption,
     RecipeArgument,
     RunnerOption,
     SetOption,
     WorkersOption,
     place,
+    runner_of,
 )
+from pipelines.runners import Runner
 from shards.object_path import AnyPath
 
 STAGES = {
@@ -37,27 +40,27 @@ def stage_command(name: str) -> Callable[..., None]:
         set_: SetOption = None,
         workers: WorkersOption = 0,
         runner: RunnerOption = "local",
+        worker_pool: PoolOption = "",
     ) -> None:
-        _run_stages(recipe, place(out), set_ or [], workers, runner, None if name == "build" else name)
+        only = None if name == "build" else name
+        _run_stages(recipe, place(out), set_ or [], workers, runner_of(runner, worker_pool), only)
 
     return command
 
 
-def _run_stages(recipe: str, out: AnyPath, set_: list[str], workers: int, runner: str, only: str | None) -> None:
+def _run_stages(recipe: str, out: AnyPath, set_: list[str], workers: int, runner: Runner, only: str | None) -> None:
     from rich.console import Console  # noqa: PLC0415
 
     from pipelines.build import build as run_build  # noqa: PLC0415
     from pipelines.load_recipe import load_recipe  # noqa: PLC0415
     from pipelines.progress import closing_table  # noqa: PLC0415
 
-    if runner != "local":
-        raise typer.BadParameter(f"{runner!r} is not known: use 'local'", param_hint="--runner")
     checked = load_recipe(recipe, set_)
     if only is not None and only not in checked.stages():
         raise typer.BadParameter(f"{recipe} has no section '{only}': add '{only}: {{}}'", param_hint="RECIPE")
     console = Console()
     stages = checked.stages() if only is None else (only,)
-    console.print(closing_table(run_build(checked, out, stages, workers, console)))
+    console.print(closing_table(run_build(checked, out, stages, workers, console, runner)))
 
 
 def demo(
