@@ -17,23 +17,24 @@ from pipelines.receipts import Receipt, all_receipts, finish_part, read_receipt
 from pipelines.sink import WriteShards, cut_bucket, pack_by_bucket
 from pipelines.sorting import RUN_SAMPLES, SampleRef, sort_samples, unpack
 from pipelines.tables import write_file
+from shards.object_path import AnyPath
 from shards.writer import order_hash
 
 BUCKETS, MAX_BYTES = 3, 4096
 
 
-def _write(folder: Path, name: str, samples: Iterable[SampleRef]) -> Receipt:
+def _write(folder: AnyPath, name: str, samples: Iterable[SampleRef]) -> Receipt:
     """Writes what each sample's source says, a line each."""
     lines = [f"{sample.key} {sample.source[0]}\n" for sample in samples]
     return Receipt((write_file(folder, f"{name}.txt", "".join(lines).encode(), len(lines)),), Fates(kept=len(lines)))
 
 
-def _samples(number: int) -> list[SampleRef]:
+def some_samples(number: int) -> list[SampleRef]:
     keys = [hashlib.sha256(str(i).encode()).hexdigest()[:32] for i in range(number)]
     return [SampleRef("train" if i % 4 else "val", key, 100 + i % 300, (f"source-{i}",)) for i, key in enumerate(keys)]
 
 
-def _build(pipeline: beam.Pipeline, samples: list[SampleRef], folder: Path) -> None:
+def build_shards(pipeline: beam.Pipeline, samples: list[SampleRef], folder: AnyPath) -> None:
     write = functools.partial(_write, folder)
     lists = [samples[at : at + 7] for at in range(0, len(samples), 7)]
     pipeline | beam.Create(lists) | beam.Reshuffle() | WriteShards(folder, BUCKETS, MAX_BYTES, write)
@@ -43,29 +44,29 @@ def cut(parts: list[list[SampleRef]]) -> list[list[SampleRef]]:
     return [list(shard) for shard in cut_bucket("train/00000", parts, MAX_BYTES)]
 
 
-def _contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.txt"))}
+def contents(folder: AnyPath) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.txt"), key=str)}
 
 
 def test_the_same_files_in_any_order_and_with_any_number_of_workers(tmp_path: Path):
-    samples = _samples(200)
+    samples = some_samples(200)
     written = []
     for attempt, (order, workers) in enumerate([(samples, 1), (samples[::-1], 1), (samples, 2)]):
         folder = tmp_path / str(attempt)
         folder.mkdir()
-        run_pipeline(functools.partial(_build, samples=order, folder=folder), workers)
-        written.append(_contents(folder))
+        run_pipeline(functools.partial(build_shards, samples=order, folder=folder), workers)
+        written.append(contents(folder))
     assert written[0] == written[1] == written[2]
     assert sorted(written[0])[:2] == ["train-000000.txt", "train-000001.txt"]
 
 
 def test_files_hold_every_sample_once_in_the_order_of_the_keys_hashes(tmp_path: Path):
-    samples = _samples(200)
-    run_pipeline(functools.partial(_build, samples=samples, folder=tmp_path), workers=1)
+    samples = some_samples(200)
+    run_pipeline(functools.partial(build_shards, samples=samples, folder=tmp_path), workers=1)
     for split in ("train", "val"):
         keys = [
             line.split()[0]
-            for name, text in _contents(tmp_path).items()
+            for name, text in contents(tmp_path).items()
             if name.startswith(split)
             for line in text.decode().splitlines()
         ]
@@ -74,7 +75,7 @@ def test_files_hold_every_sample_once_in_the_order_of_the_keys_hashes(tmp_path: 
 
 
 def test_no_file_passes_the_limit_and_none_could_hold_one_more():
-    samples = [sample._replace(split="train") for sample in _samples(100)]
+    samples = [sample._replace(split="train") for sample in some_samples(100)]
     shards = cut([samples])
     sizes = [sum(sample.num_bytes for sample in shard) + 1024 for shard in shards]
     assert max(sizes) <= MAX_BYTES
@@ -84,7 +85,8 @@ def test_no_file_passes_the_limit_and_none_could_hold_one_more():
 
 def test_packed_references_take_few_bytes_and_come_out_as_they_went_in():
     samples = [
-        sample._replace(source=("part-000000.tar", 4096 * i, 4096, i % 5, 0)) for i, sample in enumerate(_samples(1000))
+        sample._replace(source=("part-000000.tar", 4096 * i, 4096, i % 5, 0))
+        for i, sample in enumerate(some_samples(1000))
     ]
     packed = dict(pack_by_bucket(samples, 2))
     assert sum(map(len, packed.values())) < 50 * len(samples)
@@ -92,21 +94,21 @@ def test_packed_references_take_few_bytes_and_come_out_as_they_went_in():
 
 
 def test_one_key_for_two_sources_fails_the_build():
-    sample = _samples(1)[0]
+    sample = some_samples(1)[0]
     with pytest.raises(ValueError, match=f"train/00000: key {sample.key} stands for two samples"):
         cut([[sample], [sample._replace(source=("elsewhere",))]])
 
 
 def test_a_sample_above_the_limit_fails_the_build():
     with pytest.raises(StageError, match="takes 5120 bytes as a file of its own, above the limit of 4096"):
-        cut([[_samples(1)[0]._replace(num_bytes=MAX_BYTES)]])
+        cut([[some_samples(1)[0]._replace(num_bytes=MAX_BYTES)]])
 
 
 def test_a_failing_transform_is_explained_in_its_own_words(tmp_path: Path):
-    sample = _samples(1)[0]
+    sample = some_samples(1)[0]
     twice = [sample, sample._replace(source=("elsewhere",))]
     with pytest.raises(Exception, match="two samples") as error:
-        run_pipeline(functools.partial(_build, samples=twice, folder=tmp_path), workers=1)
+        run_pipeline(functools.partial(build_shards, samples=twice, folder=tmp_path), workers=1)
     told = explain(error.value, "triplets", tmp_path)
     assert told.startswith(f"triplets: ValueError: val/00001: key {sample.key} stands for two samples")
     assert told.endswith(f"; the log says where: {tmp_path}/_work/log.txt")
@@ -114,9 +116,9 @@ def test_a_failing_transform_is_explained_in_its_own_words(tmp_path: Path):
 
 
 def test_what_a_person_can_mend_is_told_without_the_log(tmp_path: Path):
-    large = _samples(1)[0]._replace(num_bytes=MAX_BYTES)
+    large = some_samples(1)[0]._replace(num_bytes=MAX_BYTES)
     with pytest.raises(Exception, match="above the limit") as error:
-        run_pipeline(functools.partial(_build, samples=[large], folder=tmp_path), workers=1)
+        run_pipeline(functools.partial(build_shards, samples=[large], folder=tmp_path), workers=1)
     told = explain(error.value, "triplets", tmp_path)
     assert told == (
         f"triplets: sample {large.key} takes 5120 bytes as a file of its own, above the limit of 4096; "
@@ -150,7 +152,7 @@ def test_a_part_whose_file_is_torn_or_gone_is_made_again(tmp_path: Path):
 
 
 def test_random_orders_give_one_cut():
-    samples = _samples(60)
+    samples = some_samples(60)
     expected = cut([samples])
     for seed in range(5):
         shuffled = random.Random(seed).sample(samples, len(samples))
@@ -158,7 +160,7 @@ def test_random_orders_give_one_cut():
 
 
 def test_more_than_a_run_is_sorted_all_the_same(tmp_path: Path):
-    samples = _samples(2 * RUN_SAMPLES + 7)
+    samples = some_samples(2 * RUN_SAMPLES + 7)
     expected = sorted(samples, key=lambda sample: order_hash(sample.key))
     assert list(sort_samples(samples, tmp_path)) == expected
     assert list(tmp_path.iterdir()) == []
