@@ -3,7 +3,6 @@
 import functools
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import apache_beam as beam
 

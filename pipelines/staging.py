@@ -1,5 +1,6 @@
 """Payload set aside within a stage, so that later steps can name it by (file, offset, lengths) and copy it out."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, BinaryIO
 
@@ -7,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.copies import open_file
+from pipelines.open_files import OpenFiles
 from pipelines.receipts import STAGING
 from shards.object_path import AnyPath
 
@@ -25,9 +27,10 @@ def stage_payload(file: BinaryIO, pieces: Sequence[bytes]) -> tuple[int, ...]:
 
 def read_staged(folder: AnyPath, name: str, offset: int, lengths: Sequence[int]) -> list[bytes]:
     """The pieces that `stage_payload` put at `offset` of the staging file called `name`."""
-    with open_file(folder / staged_name(name), is_final=True) as file:
-        file.seek(offset)
-        return [file.read(length) for length in lengths]
+    with OpenFiles() as files:
+        payload = files.read(folder / staged_name(name), offset, sum(lengths))
+    ends = list(itertools.accumulate(lengths))
+    return [payload[end - length : end] for end, length in zip(ends, lengths, strict=True)]
 
 
 def map_staged(folder: AnyPath, name: str, dtype: npt.DTypeLike) -> npt.NDArray[Any]:

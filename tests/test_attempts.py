@@ -20,6 +20,7 @@ from pipelines.seeds import SEEDS, find_seeds
 from pipelines.segments import SegmentWriter, ledger_tables
 from pipelines.stages import Job
 from pipelines.tables import read_table
+from shards.object_path import AnyPath
 from tests.builds import list_job
 from tests.simulated_web import Host, SimulatedWeb
 
@@ -32,7 +33,7 @@ def _visits(*names: str) -> list[Visit]:
     return [unasked(target, "rejected", "budget", "", Asked()) for target in targets]
 
 
-def _settled(folder: Path) -> list[str]:
+def _settled(folder: AnyPath) -> list[str]:
     """The URLs in the ledger."""
     tables = ledger_tables(receipt for _, receipt in all_receipts(folder))
     return [url for table in tables for url in read_table(f"{folder}/{table}", ("url",))["url"].to_pylist()]

@@ -17,7 +17,7 @@ from pipelines.receipts import Receipt, all_receipts, finish_part, read_receipt
 from pipelines.sink import WriteShards, cut_bucket, pack_by_bucket
 from pipelines.sorting import RUN_SAMPLES, SampleRef, sort_samples, unpack
 from pipelines.tables import write_file
-from shards.object_path import AnyPath
+from shards.object_path import AnyPath, files_below
 from shards.writer import order_hash
 
 BUCKETS, MAX_BYTES = 3, 4096
@@ -45,7 +45,7 @@ def cut(parts: list[list[SampleRef]]) -> list[list[SampleRef]]:
 
 
 def contents(folder: AnyPath) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.txt"), key=str)}
+    return {name: (folder / name).read_bytes() for name in sorted(files_below(folder)) if name.endswith(".txt")}
 
 
 def test_the_same_files_in_any_order_and_with_any_number_of_workers(tmp_path: Path):
