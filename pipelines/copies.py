@@ -26,7 +26,7 @@ IDLE_S = 30.0
 
 @dataclass
 class _Copy:
-    file: BinaryIO
+    descriptor: int
     seen: Listed
     used: float = field(default_factory=time.monotonic)
 
@@ -71,7 +71,7 @@ def open_piecewise(path: AnyPath) -> int | None:
 def _descriptor(copy: _Copy) -> int:
     """A descriptor of its own, with a position of its own."""
     copy.used = time.monotonic()
-    return os.open(f"/dev/fd/{copy.file.fileno()}", os.O_RDONLY | os.O_CLOEXEC)
+    return os.open(f"/dev/fd/{copy.descriptor}", os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _find(path: ObjectPath, *, is_final: bool) -> _Copy | None:
@@ -79,7 +79,7 @@ def _find(path: ObjectPath, *, is_final: bool) -> _Copy | None:
     copy = _copies.get(path)
     if copy is None or is_final or copy.seen == path.look():
         return copy
-    _copies.pop(path).file.close()
+    os.close(_copies.pop(path).descriptor)
     return None
 
 
@@ -92,9 +92,9 @@ def _looked_at(path: ObjectPath) -> Listed:
 
 def _fetch(path: ObjectPath, seen: Listed) -> _Copy:
     _make_room(seen.bytes)
-    file = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115 - it is kept
-    path.fetch(file, seen.bytes)
-    copy = _copies[path] = _Copy(file, seen)
+    with tempfile.TemporaryFile() as file:
+        path.fetch(cast("BinaryIO", file), seen.bytes)
+        copy = _copies[path] = _Copy(os.dup(file.fileno()), seen)
     return copy
 
 
@@ -109,7 +109,7 @@ def _make_room(num_bytes: int) -> None:
     for number, path in enumerate(oldest):
         is_idle = time.monotonic() - _copies[path].used > IDLE_S
         if len(oldest) - number >= MAX_COPIES or (is_idle and not _fits(num_bytes)):
-            _copies.pop(path).file.close()
+            os.close(_copies.pop(path).descriptor)
 
 
 def _fits(num_bytes: int) -> bool:
