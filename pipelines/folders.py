@@ -1,7 +1,6 @@
 """What stands in a build's folders: the versions of each stage, and which is in force. Imports nothing heavy."""
 
 import hashlib
-from contextlib import suppress
 
 from shards.committed import Committed, open_committed
 from shards.manifest import CURRENT_NAME, MANIFEST_NAME, Manifest, read_manifest
@@ -44,11 +43,15 @@ def committed_folders(path: str) -> list[Committed]:
 def stage_stores(path: str) -> list[Store]:
     """The stages that a build in `path` has in force, or `path` itself where it is no build."""
     store = open_store(path)
-    stages = [name for name in STAGE_NAMES if _has_current(store.at(name))]
-    return [store.at(stage) for stage in stages] or [store]
+    if _has(store, MANIFEST_NAME) or _has(store, CURRENT_NAME):
+        return [store]
+    stages = [store.at(name) for name in STAGE_NAMES]
+    return [stage for stage in stages if _has(stage, CURRENT_NAME)] or [store]
 
 
-def _has_current(stage: Store) -> bool:
-    with suppress(OSError):
-        return bool(stage.size(CURRENT_NAME))
-    return False
+def _has(store: Store, name: str) -> bool:
+    try:
+        store.size(name)
+    except OSError:
+        return False
+    return True
