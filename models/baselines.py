@@ -84,7 +84,7 @@ class Bigram:
     def __init__(self, counts: WordCounts) -> None:
         self._counts = counts
         before, after = np.divmod(counts.pairs, counts.num_words)
-        self._discount = _discount(counts.pair_counts)
+        self._discount = discount(counts.pair_counts)
         self._num_before = np.bincount(before, weights=counts.pair_counts, minlength=counts.num_words)
         self._num_followers = np.bincount(before, minlength=counts.num_words)
         num_predecessors = np.bincount(after, minlength=counts.num_words)
@@ -107,13 +107,13 @@ def _discounted(counts: Integers, fallback: Floats) -> Floats:
     total = counts.sum()
     if total == 0:
         return fallback
-    discount = _discount(counts)
-    freed = discount * np.count_nonzero(counts) / total
-    return np.asarray(np.maximum(counts - discount, 0) / total + freed * fallback)
+    given_up = discount(counts)
+    freed = given_up * np.count_nonzero(counts) / total
+    return np.asarray(np.maximum(counts - given_up, 0) / total + freed * fallback)
 
 
-def _discount(counts: Integers) -> float:
-    """How much each count gives up, in (0, 1): n₁ / (n₁ + 2 n₂), from how many counts are one and two.
+def discount(counts: Integers) -> float:
+    """Return how much each count gives up, in (0, 1): n₁ / (n₁ + 2 n₂), from how many counts are one and two.
 
     Source: Ney et al. 1994; 0.75 where there are too few to tell, Jurafsky and Martin, "Speech and Language
     Processing", section on Kneser-Ney.

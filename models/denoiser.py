@@ -61,12 +61,13 @@ from models.threads import Threads
 from models.training import run_once, step_down
 from models.training_pictures import JUDGED_TOGETHER, held_out_of, open_triplets, survey
 from models.utilisation import device_utilisation
+from shards.corruption import CORRUPTIONS
 from shards.dataset import TripletDataset
 from shards.loader import Loader
 
 __all__ = ["Settings", "generate", "generate_main", "load_denoiser", "main", "train", "train_once"]
 
-LEVELS = ("auto", "ladder", "between")
+LEVELS = ("auto", "ladder", "between", "last")
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,9 @@ class Settings:
     seconds: Annotated[float, "seconds to train"] = 75.0
     num_steps: Annotated[int, "optimiser steps to train instead; 0 goes by the clock"] = 0
     target: Annotated[str, "what to predict: clean, noise, previous (the picture one step cleaner) or v"] = "v"
-    levels: Annotated[str, "what to learn: the steps of the ladder, or between; auto: between, of static"] = "auto"
+    levels: Annotated[str, "to learn: ladder (its steps), last (that one), between; auto: between, of static"] = "auto"
+    corruption: Annotated[str, "gaussian, sparse or whiteout, whatever is stored; none given: as stored"] = ""
+    told: Annotated[bool, "tell the network the step; else it sees the picture alone, and --target is clean"] = True
     batch_size: Annotated[int, "triplets per step, of all processes together"] = 32
     learning_rate: Annotated[float, "highest learning rate"] = 2e-3
     warmup_steps: Annotated[int, "steps over which the learning rate rises"] = 50
@@ -102,9 +105,11 @@ class Settings:
     checkpoint_s: Annotated[float, "seconds between two checkpoints"] = 20.0
 
     def __post_init__(self) -> None:
-        for name, known in (("target", TARGETS), ("levels", LEVELS)):
+        for name, known in (("target", TARGETS), ("levels", LEVELS), ("corruption", ("", *CORRUPTIONS))):
             if getattr(self, name) not in known:
-                raise ValueError(f"--{name} {getattr(self, name)}: must be one of {', '.join(known)}")
+                raise ValueError(f"--{name} {getattr(self, name)}: must be one of {', '.join(filter(None, known))}")
+        if not self.told and self.target != "clean":
+            raise ValueError(f"--no-told --target {self.target}: only clean is the same at every step")
         refuse_below(1, self, ("batch_size", "width", "num_scales", "num_blocks", "patch", "report_steps"))
         refuse_below(0, self, ("num_steps", "num_directions", "num_validations", "seed", "workers"))
         for name in ("seconds", "max_gradient"):
@@ -124,7 +129,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def train_once(settings: Settings) -> None:
     """Train, unless the run is done, and print what came out; raises what `run_once` and opening the dataset do."""
     run = RunFolder(settings.out)
-    dataset = open_triplets(settings.dataset, "train")
+    dataset = open_triplets(settings.dataset, "train", settings.corruption)
     config = configuration("denoiser", dataclasses.asdict(settings), dataset)
     results = run_once(settings, run, config, functools.partial(train, settings, run, dataset))
     if results is not None:
@@ -300,7 +305,7 @@ def build_denoiser(settings: Settings, dataset: TripletDataset, pictures: Tensor
     """
     spec = dataset.spec
     is_static = spec.corruption == "gaussian"
-    if not is_static and (settings.levels == "between" or settings.target == "previous"):
+    if not is_static and (settings.levels in ("between", "last") or settings.target == "previous"):
         asked = f"--target {settings.target} --levels {settings.levels}"
         raise RunError(f"{asked}: with {spec.corruption} pixels, give --levels ladder and --target clean, noise or v")
     mirrored = torch.cat([pictures, pictures.flip(-1)]) if settings.flip else pictures
@@ -319,8 +324,10 @@ def build_denoiser(settings: Settings, dataset: TripletDataset, pictures: Tensor
             patch=settings.patch,
             num_directions=len(gaussian.variances),
             corruption=spec.corruption,
-            is_between=is_static and settings.levels != "ladder",
+            is_between=is_static and settings.levels in ("auto", "between"),
             has_words=settings.captions,
+            is_last=settings.levels == "last",
+            is_told=settings.told,
         )
     )
     model.know(gaussian)

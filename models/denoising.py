@@ -35,6 +35,8 @@ class DenoiserShape:
         corruption: of the triplets it learned from, one of `shards.corruption.CORRUPTIONS`.
         is_between: whether it learned the levels between the ladder's steps too.
         has_words: whether it is told captions.
+        is_last: whether it learned the last step of the ladder alone.
+        is_told: whether it is told the step.
     """
 
     size: int
@@ -50,6 +52,8 @@ class DenoiserShape:
     corruption: str = "gaussian"
     is_between: bool = False
     has_words: bool = False
+    is_last: bool = False
+    is_told: bool = True
 
 
 class Denoiser(nn.Module):
@@ -145,6 +149,8 @@ class Denoiser(nn.Module):
 
             t = α μ + (a α s² + b β) / ρ² · (y − a μ) + s (α b − β a) / ρ · U-Net((y − a μ) / ρ)
 
+        One that is not told the step gets y − μ, and its picture is taken as it is: t = x = μ + s · U-Net(y − μ).
+
         Source: Karras et al. 2022, "Elucidating the design space of diffusion-based generative models"
         (arXiv:2206.00364), equation 7 and appendix B.6, with a picture's share a and a mixture of x and n as target.
 
@@ -155,11 +161,17 @@ class Denoiser(nn.Module):
         """
         (a, b), (alpha, beta), s = self.shares(step), self.mixture(step), self.spread
         rho = (a**2 * s**2 + b**2).sqrt()
+        if not self.shape.is_told:
+            return self.mean + s * self._run(noisy - self.mean, torch.zeros_like(a), words)
         centred = noisy - a * self.mean
-        with torch.autocast(noisy.device.type, self.precision, enabled=self.precision != torch.float32):
-            out = self.unet(centred / rho, angle_of(a, b, s).flatten(), words).float()
+        out = self._run(centred / rho, angle_of(a, b, s), words)
         straight = alpha * self.mean + (a * alpha * s**2 + b * beta) / rho**2 * centred
-        return straight + s * (alpha * b - beta * a) / rho * out  # type: ignore[no-any-return]
+        return straight + s * (alpha * b - beta * a) / rho * out
+
+    def _run(self, x: Tensor, angle: Tensor, words: Tensor | None) -> Tensor:
+        """Return what the U-Net makes of x (B, C, S, S), told angles (B, 1, 1, 1); computed in `precision`."""
+        with torch.autocast(x.device.type, self.precision, enabled=self.precision != torch.float32):
+            return self.unet(x, angle.flatten(), words).float()  # type: ignore[no-any-return]
 
     def tell_apart(self, noisy: Tensor, told: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
         """Return picture and noise, both (B, C, S, S): of y = a x + b n and t = α x + β n, both are known but x and n.

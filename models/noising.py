@@ -74,9 +74,7 @@ def choose_table(dataset: TripletDataset, noise: Literal["fresh", "stored"], dev
 
     It is made on CUDA unless it is stored, or replaces single pixels.
     """
-    is_made = (
-        device.type == "cuda" and dataset.spec.corruption == "gaussian" and (noise == "fresh" or dataset.is_virtual)
-    )
+    is_made = device.type == "cuda" and dataset.spec.corruption == "gaussian" and (noise == "fresh" or dataset.is_made)
     return quantiles(device) if is_made else None
 
 
@@ -87,7 +85,7 @@ class Noising:
         spec: of the training triplets.
         device: of the model.
         table: what `choose_table` said.
-        shape: of the model: whether it learns levels between the ladder's steps, and captions.
+        shape: of the model: which levels it learns, and whether captions.
         spread: of the pictures, which decides what lies halfway between two levels.
         chance: of the run.
     """
@@ -103,6 +101,7 @@ class Noising:
     ) -> None:
         self._spec, self._device, self._table, self._chance = spec, device, table, chance
         self._is_between, self._has_words, self._spread = shape.is_between, shape.has_words, spread
+        self._is_last = shape.is_last
         self._is_replaced = spec.corruption != "gaussian"
         self._a, self._b = torch.tensor([1.0, *shape.a]), torch.tensor([0.0, *shape.b])
 
@@ -131,6 +130,8 @@ class Noising:
         step = torch.from_numpy(batch["step"]).double()
         if self._is_between:
             step = levels_between(self._a, self._b, chance, self._spread)
+        elif self._is_last:
+            step = torch.full_like(step, self._spec.steps)
         a, b = (share.to(self._device) for share in shares_at(self._a, self._b, step))
         if self._table is None:
             noise = torch.from_numpy(batch["noise"]).to(self._device)

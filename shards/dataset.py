@@ -1,11 +1,12 @@
 """Committed datasets of triplets and of windows, opened for reading: `open_dataset`."""
 
+import copy
 import json
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,8 @@ class TripletDataset(Dataset):
 
     Attributes:
         spec: What they are.
+        is_virtual: Whether each picture is stored once.
+        is_made: Whether static and mix are made here, whatever is stored.
     """
 
     fields = ("clean", "noise", "noisy", "step", "draw", "a", "b", "key")
@@ -40,15 +43,21 @@ class TripletDataset(Dataset):
 
     def __init__(self, committed: Committed, split: str, spec: TripletSpec) -> None:
         self.spec = spec
-        self.is_virtual = spec.mode == "virtual"
+        self.is_virtual = self.is_made = spec.mode == "virtual"
         super().__init__(committed, split, TripletPromise(spec), spec.samples_per_picture if self.is_virtual else 1)
+
+    def corrupted(self, corruption: str) -> Self:
+        """Return the same pictures, steps and draws under another corruption: one of `CORRUPTIONS`."""
+        other = copy.copy(self)
+        other.spec, other.is_made = replace(self.spec, corruption=corruption), True
+        return other
 
     def read(self, places: Places, noise: Noise, fields: Collection[str]) -> Batch:
         """Return the batch of the samples at these places; see `Loader`."""
         wanted = frozenset(fields)
         stored = replace(places, rows=self._rows(places))
         batch: Batch = {}
-        if noise == "stored" and not self.is_virtual:
+        if noise == "stored" and not self.is_made:
             batch |= {name: self._gather(stored, name) for name in ("clean", "noise", "noisy") if name in wanted}
         elif wanted & {"clean", "noise", "noisy"}:
             batch["clean"] = self._gather(stored, "clean")
@@ -73,7 +82,7 @@ class TripletDataset(Dataset):
     def are_whole(self, places: Places, noise: Noise, fields: Collection[str]) -> NDArray[np.bool_]:
         """Return which of the samples at these places `read` finds undamaged, bool `(B,)`."""
         arrays = {"clean", "noise", "noisy"} & set(fields)
-        if arrays and (noise == "fresh" or self.is_virtual):
+        if arrays and (noise == "fresh" or self.is_made):
             arrays = {"clean"}
         members = [f"{name}.npy" for name in sorted(arrays)] + [triplet.CAPTION] * ("caption" in fields)
         return self.shards.are_whole(places.shards, self._rows(places), members)
@@ -104,12 +113,14 @@ class TripletDataset(Dataset):
         sample: dict[str, Any] = {"clean": shard.array(record, triplet.CLEAN, "|u1", self.spec.shape)}
         if self.is_virtual:
             draw, step = rung // self.spec.steps, rung % self.spec.steps + 1
-            made = triplet.corrupt(self.spec, sample["clean"][None], [sample_id(key)], [draw], np.array([step]))
-            sample["noise"], sample["noisy"] = made[0][0], made[1][0]
             key = triplet_key(key, step, draw)
-            meta = triplet_record(self.spec, key, step, draw, {name: meta[name] for name in PROVENANCE})
         else:
             _, step, draw = parse_triplet_key(key)
+        if self.is_made:
+            made = triplet.corrupt(self.spec, sample["clean"][None], [sample_id(key)], [draw], np.array([step]))
+            sample["noise"], sample["noisy"] = made[0][0], made[1][0]
+            meta = triplet_record(self.spec, key, step, draw, {name: meta[name] for name in PROVENANCE})
+        else:
             for name in ("noise", "noisy"):
                 sample[name] = shard.array(record, f"{name}.npy", "<f2", self.spec.shape)
         a, b = (float(factor[step - 1]) for factor in self.spec.factors)

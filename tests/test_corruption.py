@@ -51,9 +51,10 @@ def expected(spec: TripletSpec, key: str, step: int, draw: int) -> tuple[NDArray
     return (noisy.astype(np.float64) - x).astype(np.float16), noisy
 
 
-def read(folder: Path, noise: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+def read(folder: Path, noise: Any, corruption: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     dataset = open_dataset(folder)
     assert isinstance(dataset, TripletDataset)
+    dataset = dataset.corrupted(corruption) if corruption else dataset
     for batch in dataset.loader(7, finite=True, noise=noise):
         for row in np.flatnonzero(batch["valid"]).tolist():
             yield str(batch["key"][row]), {name: batch[name][row] for name in ("clean", "noise", "noisy", "a", "b")}
@@ -77,6 +78,28 @@ def test_stored_virtual_and_fresh_are_the_same_bits_and_those_defined(
             assert np.array_equal(sample["clean"], pictures()[wanted[name][0]])
             assert sample["noise"].tobytes() == static_there.tobytes()
             assert sample["noisy"].tobytes() == noisy.tobytes()
+
+
+@pytest.mark.parametrize("mode", ["materialised", "virtual"])
+@pytest.mark.parametrize("corruption", CORRUPTIONS)
+@pytest.mark.parametrize("stored", CORRUPTIONS)
+def test_any_dataset_is_read_under_any_corruption(tmp_path: Path, mode: str, corruption: str, stored: str) -> None:
+    spec = a_spec("interpolate", stored, mode)
+    folder = write_triplets(tmp_path, spec, {"train": list(pictures().values())})
+    dataset = open_dataset(folder)
+    assert isinstance(dataset, TripletDataset)
+    wanted = {triplet_key(key, k, d): (key, k, d) for key in pictures() for k, d in rungs(spec)}
+    under = dataset.corrupted(corruption)
+    samples = dict(read(folder, "stored", corruption)) | {
+        sample["key"]: sample for sample in map(under.__getitem__, (0, 9))
+    }
+    assert samples.keys() == wanted.keys()
+    for name, sample in samples.items():
+        noise, noisy = expected(a_spec("interpolate", corruption, mode), *wanted[name])
+        assert sample["noise"].tobytes() == noise.tobytes()
+        assert sample["noisy"].tobytes() == noisy.tobytes()
+        assert sample.get("meta", {"corruption": corruption})["corruption"] == corruption
+    assert dataset.spec.corruption == stored
 
 
 @pytest.mark.parametrize("corruption", CORRUPTIONS)

@@ -217,6 +217,7 @@ def test_a_batch_is_dealt_out_evenly_or_not_at_all() -> None:
         (["--batch-size", "50000000000"], "--batch-size 50000000000: too large for the memory of"),
         (["--target", "previous"], "with whiteout pixels, give --levels ladder and --target clean, noise or v"),
         (["--levels", "between"], "with whiteout pixels, give --levels ladder and --target clean, noise or v"),
+        (["--levels", "last"], "with whiteout pixels, give --levels ladder and --target clean, noise or v"),
     ],
 )
 def test_what_cannot_be_trained_is_said_in_one_line(
@@ -228,6 +229,28 @@ def test_what_cannot_be_trained_is_said_in_one_line(
     assert error.startswith("seedbed: ")
     assert said in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("mode", ["materialised", "virtual"])
+def test_another_corruption_trains_as_from_shards_that_were_written_with_it(tmp_path: Path, mode: str) -> None:
+    pictures = {"train": trees(0, 8), "val": trees(100, 3)}
+    for name, corruption in (("static", "gaussian"), ("white", "whiteout")):
+        spec = TripletSpec(SIZE, steps=3, corruption=corruption, mode=mode)
+        write_triplets(tmp_path / name / "triplets", spec, pictures)
+    settings = ("--num-steps", "2", "--num-validations", "1", "--corruption", "whiteout")
+    results = [train(tmp_path / name, tmp_path / f"run-{name}", *settings) for name in ("static", "white")]
+    assert losses(tmp_path / "run-static") == losses(tmp_path / "run-white")
+    for name in ("steps", "average"):
+        assert results[0][name] == results[1][name]
+
+
+def test_one_that_is_not_told_the_step_gives_one_answer_at_all_steps(dataset: Path, tmp_path: Path) -> None:
+    train(dataset, tmp_path, "--num-steps", "3", "--no-told", "--target", "clean")
+    model = denoiser.load_denoiser(tmp_path, torch.device("cpu"))
+    noisy = torch.randn(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0)).expand(2, 2, 3, SIZE, SIZE)
+    first, last = (model.predict(noisy[0], torch.full((2,), step))[0] for step in (1, 5))
+    assert torch.equal(first, last)
+    assert not torch.equal(first[0], first[1])
 
 
 def test_a_damaged_sample_stops_the_training_and_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

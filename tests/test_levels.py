@@ -132,6 +132,16 @@ def test_between_the_steps_the_mix_is_the_shards_own(tmp_path: Path) -> None:
     assert len(set(told.step.tolist())) == 9
 
 
+def test_who_learns_the_last_step_alone_is_shown_static_alone(tmp_path: Path) -> None:
+    spec = TripletSpec(8, steps=3)
+    stage = write_triplets(tmp_path / "triplets", spec, {"train": [draw_tree(seed, 8) for seed in range(4)]})
+    noising = noising_of(spec, None, is_last=True)
+    batch = next(iter(open_triplets(stage, "train").loader(6, fields=noising.fields)))
+    made = noising(batch, 0)
+    assert made.step.tolist() == [3] * 6
+    assert torch.equal(made.noisy, made.noise)
+
+
 def test_every_epoch_has_its_own_static_and_levels(tmp_path: Path) -> None:
     spec = TripletSpec(8, steps=1, mode="virtual")
     stage = write_triplets(tmp_path / "triplets", spec, {"train": [draw_tree(0, 8)]})

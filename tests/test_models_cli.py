@@ -120,6 +120,8 @@ def test_what_is_wrong_is_said_in_one_line(
         ("denoiser", [], "required: dataset"),
         ("denoiser", ["generate", "RUN", "--count", "0"], "--count 0: must be 1 or more"),
         ("denoiser", ["generate", "RUN", "--seed", "-1"], "--seed -1: must be 0 or more"),
+        ("denoiser", ["BUILD", "--no-told"], "--no-told --target v: only clean is the same at every step"),
+        ("denoiser", ["BUILD", "--corruption", "snow"], "--corruption snow: must be one of gaussian, sparse, whiteout"),
         ("language", ["BUILD", "--dropout", "1"], "--dropout 1.0: must be at least 0 and below 1"),
         ("language", ["BUILD", "--width", "50"], "--width 50: must be a multiple of twice --num-heads 4"),
         ("language", ["BUILD", "--model", "oracle"], "--model oracle: must be one of gpt, attention, no-attention"),

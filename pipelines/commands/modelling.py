@@ -1,10 +1,14 @@
 """Commands that train models and let them grow something."""
 
 import sys
+from pathlib import Path
 
 import typer
 
 from pipelines.commands.options import DEMO
+
+TREES = Path(__file__).parents[1] / "heads" / "tree.json"
+"""The classifier of photographs that comes with Seedbed."""
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 """Settings of a command whose arguments the model reads itself."""
@@ -65,6 +69,16 @@ def nearest(context: typer.Context) -> None:
     from models.nearest import main as run  # noqa: PLC0415
 
     sys.exit(run(context.args))
+
+
+def lecture(context: typer.Context) -> None:
+    """Replay the lecture, each idea on the same shards: [OUT] --seconds 75; OUT is the demo's if left out."""
+    from models.lecture.replay import main as run  # noqa: PLC0415
+
+    given = bool(context.args) and not context.args[0].startswith("-")
+    out, more = (context.args[0], context.args[1:]) if given else (str(DEMO), context.args)
+    # What is told further behind counts.
+    sys.exit(run([out, "--out", f"{out}/runs/lecture", "--head", str(TREES), *more]))
 
 
 def _with_run(arguments: list[str], model: str) -> list[str]:
