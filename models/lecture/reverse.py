@@ -18,7 +18,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.efficientnet import load_network
-from models.frechet import SIDE
 from models.heads import Head
 from models.runs import RunError
 
@@ -29,6 +28,9 @@ STEP = 0.01
 """Length of a step, as the root mean square change of a value, in (−1, 1): one grey level."""
 
 MAX_STEPS = 60
+SIDE = 64
+"""Side in pixels that the network is shown pictures at: enough for small ones, and a twelfth of the work of 224."""
+
 TOGETHER = 32
 """Pictures that climb together."""
 
