@@ -33,7 +33,7 @@ for _command in (
     app.command()(_command)
 app.command(context_settings=modelling.PASS_ON)(modelling.scale)
 app.command(context_settings=modelling.PASS_ON)(modelling.nearest)
-app.command("lecture", context_settings=modelling.PASS_ON)(modelling.lecture)
+app.command(context_settings=modelling.PASS_ON)(modelling.lecture)
 app.add_typer(modelling.train, name="train")
 app.add_typer(modelling.generate, name="generate")
 

@@ -115,7 +115,11 @@ def test_the_command_line_imports_nothing_heavy_before_a_command_runs():
 
 
 @pytest.mark.parametrize(
-    "module", ["models.classifier", "models.denoiser", "models.language", "models.scale", "models.nearest", "shards"]
+    "module",
+    [
+        *("models.classifier", "models.denoiser", "models.language", "models.scale", "models.nearest"),
+        *("models.lecture.replay", "shards"),
+    ],
 )
 def test_training_runs_where_beam_and_pydantic_are_not_installed(module: str):
     absent = ("apache_beam", "pydantic", "aiohttp", "requests", "bs4", "trafilatura", "typer", "webdataset", "psutil")

@@ -20,6 +20,7 @@ from models.lecture.frequencies import draw_by_frequencies
 from models.lecture.gan import compete
 from models.lecture.nearest import nearest_pictures
 from models.lecture.reverse import SURE, climb, log_odds_of
+from models.lecture.shelf import Shelf
 from models.lecture.trigrams import Trigram, count_triples
 from models.pixels import to_values
 from models.runs import RunError
@@ -137,6 +138,18 @@ def test_what_is_finished_is_not_made_again(replayed: Path, build: Path) -> None
     assert rows(replayed, "pictures")[1]["frechet"] == json.loads(table)["rows"][1]["frechet"]
     said = (replayed / "said.txt").read_text(encoding="utf-8")
     assert said.count("as it was made before") == len(IDEAS) - 1 + len(TEXT_IDEAS) + 1
+
+
+def test_a_damaged_entry_is_named(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path / "entries", {"seed": 0})
+    assert shelf.keep("an idea", "It shows.", lambda: ({"nats": 1.0}, trees(0, 2))).facts == {"nats": 1.0}
+    file = tmp_path / "entries" / "an-idea.npy"
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(RunError, match=r"an-idea\.json: damaged \(.*\); remove it and replay again"):
+        shelf.keep("an idea", "It shows.", lambda: ({}, None))
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(RunError, match=r"an-idea\.json: cannot be written \(.*\); give --out another folder"):
+        Shelf(tmp_path / "file", {}).keep("an idea", "It shows.", lambda: ({}, None))
 
 
 def test_what_is_missing_is_said_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,11 +20,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
+
 from models.frechet import features_of
+from models.lecture.nearest import nearest_pictures
 from models.lecture.pictures import Material, replay_pictures
 from models.lecture.shelf import Shelf
 from models.lecture.tables import number, save_labelled_sheet, write_table
 from models.lecture.texts import Library, replay_texts
+from models.pixels import to_values
 from models.runs import RunError, RunFolder, exit_status
 from models.settings import parse_settings, refuse_below
 from models.training_pictures import held_out_pictures, open_triplets, survey
@@ -115,19 +119,25 @@ def _replay_pictures(settings: Settings, run: RunFolder) -> None:
         seconds=settings.seconds,
         idea_seconds=settings.idea_seconds or settings.seconds,
         optimiser_steps=settings.num_steps,
-        head=Path(settings.head) if settings.head else None,
+        head=Path(settings.head) if settings.head and features is not None else None,
         seed=settings.seed,
         grown_steps=(5, 10, 20),
     )
     chosen = {"fingerprint": train.manifest.fingerprint, "count": len(real), "is_judged": features is not None}
     entries = replay_pictures(material, Shelf(run.path / "entries", chosen | _budget(settings)))
-    title = (
-        f"Ideas about pictures: {len(material.train)} to learn from, distances from {len(real)} held out, n = "
-        f"{len(real)} of each. Distances are on features of EfficientNet-Lite0, and compare with no published FID."
-    )
-    write_table(run, "pictures", title, entries, PICTURE_COLUMNS)
+    write_table(run, "pictures", _title(material), entries, PICTURE_COLUMNS)
     save_labelled_sheet(entries, run.path / "pictures.png")
     print(f"{run.path / 'pictures.png'}: pictures of each", flush=True)
+
+
+def _title(material: Material) -> str:
+    _, apart = nearest_pictures(to_values(material.real), material.train)
+    return (
+        f"Ideas about pictures: {len(material.train):,} to learn from; distances are from {material.count} held out, "
+        f"by features of EfficientNet-Lite0, n = {material.count} of each; they compare with no published FID. "
+        "Variety is how far pictures scatter about their mean, in those held out as 1; the nearest copy is how many "
+        f"grey levels the nearest training picture is off, at the median ({np.median(apart):.1f} of those held out)."
+    )
 
 
 def _replay_texts(settings: Settings, run: RunFolder) -> None:

@@ -52,28 +52,33 @@ class Shelf:
         """
         print(f"\n{name}: {says}", flush=True)
         file = self.folder / f"{name.replace(' ', '-').replace(',', '')}.json"
-        try:
-            if (kept := self._kept(file)) is not None:
-                print("as it was made before", flush=True)
-                return Entry(name, says, *kept)
-            facts, pictures = make()
-            self.folder.mkdir(parents=True, exist_ok=True)
-            if pictures is not None:
-                buffer = io.BytesIO()
-                np.save(buffer, pictures)
-                atomic_write(file.with_suffix(".npy"), buffer.getvalue())
-            held = {"config": dict(self.config), "has_pictures": pictures is not None, "facts": facts}
-            atomic_write(file, canonical_json(held).encode())
-        except OSError as error:
-            raise RunError(f"{file}: {error.strerror or error}; give --out another folder") from error
-        except ValueError as error:
-            raise RunError(f"{file}: damaged ({error}); remove it and replay again") from error
-        return Entry(name, says, facts, pictures)
+        made = self._kept(file)
+        if made is not None:
+            print("as it was made before", flush=True)
+        else:
+            made = make()
+            self._write(file, *made)
+        return Entry(name, says, *made)
 
     def _kept(self, file: Path) -> tuple[Facts, NDArray[np.uint8] | None] | None:
-        if not file.exists():
-            return None
-        held = json.loads(file.read_bytes())
-        if held.get("config") != json.loads(canonical_json(dict(self.config))):
-            return None
-        return held["facts"], np.load(file.with_suffix(".npy")) if held["has_pictures"] else None
+        try:
+            if not file.exists():
+                return None
+            held = json.loads(file.read_bytes())
+            if held["config"] != json.loads(canonical_json(dict(self.config))):
+                return None
+            return held["facts"], np.load(file.with_suffix(".npy")) if held["has_pictures"] else None
+        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+            raise RunError(f"{file}: damaged ({error}); remove it and replay again") from error
+
+    def _write(self, file: Path, facts: Facts, pictures: NDArray[np.uint8] | None) -> None:
+        held = {"config": dict(self.config), "has_pictures": pictures is not None, "facts": facts}
+        buffer = io.BytesIO()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if pictures is not None:
+                np.save(buffer, pictures)
+                atomic_write(file.with_suffix(".npy"), buffer.getvalue())
+            atomic_write(file, canonical_json(held).encode())
+        except OSError as error:
+            raise RunError(f"{file}: cannot be written ({error.strerror}); give --out another folder") from error
