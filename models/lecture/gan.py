@@ -100,22 +100,24 @@ class Competition:
     @torch.no_grad()
     def draw(self, count: int, seed: int) -> Tensor:
         """Return drawn pictures, (count, C, S, S)."""
-        drawn: Tensor = self.draughtsman(torch.randn(count, NUM_CHANCES, generator=torch.Generator().manual_seed(seed)))
+        z = torch.randn(count, NUM_CHANCES, generator=torch.Generator().manual_seed(seed))
+        drawn: Tensor = self.draughtsman(z.to(self.draughtsman.first.weight.device)).cpu()
         return drawn
 
 
 def compete(pictures: Tensor, budget: Budget, seed: int) -> Competition:
-    """Return what two networks come to that compete over pictures (N, C, S, S) until the budget is used up."""
+    """Return what two networks come to that compete over pictures (N, C, S, S), on their device, until time is up."""
     torch.manual_seed(seed)
     _, C, S, _ = pictures.shape
-    draughtsman, judge = Draughtsman(S, C), Judge(S, C)
+    device = pictures.device
+    draughtsman, judge = Draughtsman(S, C).to(device), Judge(S, C).to(device)
     average = copy.deepcopy(draughtsman)
     draws = torch.optim.Adam(draughtsman.parameters(), DRAW_RATE, BETAS)
     judges = torch.optim.Adam(judge.parameters(), JUDGE_RATE, BETAS)
-    threads = None if budget.num_steps else Threads()
+    threads = None if budget.num_steps or device.type != "cpu" else Threads()
     while (fraction := budget.fraction()) < 1:
-        real = pictures[torch.randint(len(pictures), (BATCH_SIZE,))]
-        drawn = draughtsman(torch.randn(BATCH_SIZE, NUM_CHANCES))
+        real = pictures[torch.randint(len(pictures), (BATCH_SIZE,), device=device)]
+        drawn = draughtsman(torch.randn(BATCH_SIZE, NUM_CHANCES, device=device))
 
         # The judge learns to tell them apart
         scores = judge(torch.cat([_moved(real), _moved(drawn.detach())]))
@@ -147,7 +149,7 @@ def _moved(pictures: Tensor) -> Tensor:
     most = max(1, S // 8)
     top, left = torch.randint(0, 2 * most + 1, (2,)).tolist()
     wider = F.pad(pictures, (most,) * 4, mode="replicate")[..., top : top + S, left : left + S]
-    is_mirrored = (torch.rand(len(wider)) < 0.5)[:, None, None, None]
+    is_mirrored = (torch.rand(len(wider), device=wider.device) < 0.5)[:, None, None, None]
     return torch.where(is_mirrored, wider.flip(-1), wider)
 
 
@@ -163,4 +165,4 @@ def _settle(average: Draughtsman, num_batches: int = 20) -> None:
             module.momentum = None  # counts the plain mean
     average.train()
     for _ in range(num_batches):
-        average(torch.randn(BATCH_SIZE, NUM_CHANCES))
+        average(torch.randn(BATCH_SIZE, NUM_CHANCES, device=average.first.weight.device))

@@ -1,7 +1,7 @@
 """An idea: show the training picture that the static resembles most; and what that idea tells of any other: its copies.
 
 Between static n and picture x the squared distance is |n|² + |x|² − 2 n·x. The last term alone is about what the
-static looks like, and it is small: the picture that is palest, with the least |x|², is nearest to nearly every static.
+static looks like, and it is small: the picture that is greyest, with the least |x|², is nearest to nearly every static.
 """
 
 import numpy as np

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from models import denoiser
 from models.baselines import mean_picture
 from models.budget import Budget
+from models.devices import choose_device
 from models.frechet import Floats, distances, features_of
 from models.gaussian import fit_gaussian
 from models.generation import generate, statics
@@ -58,6 +59,7 @@ class Material:
         optimiser_steps: of all of them instead, where it is not 0.
         head: file of a trained classifier; None leaves its idea out.
         seed: of all chance.
+        device: name of what trains.
         grown_steps: in which the denoiser grows pictures, beside K.
     """
 
@@ -72,6 +74,7 @@ class Material:
     optimiser_steps: int
     head: Path | None
     seed: int
+    device: str
     grown_steps: Sequence[int]
 
     @property
@@ -106,7 +109,7 @@ def simple_ideas(material: Material) -> list[Idea]:
         ),
         Idea(
             "nearest training tree",
-            "The palest pictures are nearest to any static: hardly any choice, and nothing new.",
+            "The greyest pictures are nearest to any static: hardly any choice, and nothing new.",
             lambda: ({}, _nearest(material)),
         ),
     ]
@@ -138,7 +141,7 @@ def trained_ideas(material: Material) -> list[Idea]:
         ),
         Idea(
             "white-out",
-            "White holds no chance: what is grown begins as one and the same picture, and stays alike.",
+            "White holds no chance: what is grown differs only by the order in which its pixels are laid bare.",
             functools.partial(_denoise, material, "whiteout", ("--corruption", "whiteout"), K),
         ),
         Idea(
@@ -214,7 +217,7 @@ def _climb(material: Material, head: Path) -> tuple[Facts, Pixels]:
 
 def _compete(material: Material) -> tuple[Facts, Pixels]:
     budget = Budget(material.idea_seconds, material.optimiser_steps)
-    competition = compete(to_values(material.train), budget, material.seed)
+    competition = compete(to_values(material.train).to(choose_device(material.device)), budget, material.seed)
     facts = {"num_parameters": competition.num_parameters, "train_steps": competition.num_steps}
     seconds = round(budget.elapsed_s(), 1)
     return {**facts, "seconds": seconds}, to_pixels(competition.draw(material.count, material.seed))
@@ -228,7 +231,8 @@ def _denoise(
     seconds = material.idea_seconds if settings else material.seconds
     budget = ["--seconds", f"{seconds:g}", "--num-steps", str(material.optimiser_steps)]
     told = settings if "--corruption" in settings else ("--corruption", "gaussian", *settings)
-    results = trained(denoiser.main, run, (material.dataset, *told, *budget, "--seed", str(material.seed)))
+    chance = ("--seed", str(material.seed), "--device", material.device)
+    results = trained(denoiser.main, run, (material.dataset, *told, *budget, *chance))
     pictures = generate(run, material.count, material.seed, steps, solver)
     return {**results, "solver": solver, "steps": steps}, pictures
 

@@ -70,6 +70,7 @@ class Settings:
     count: Annotated[int, "most pictures that each idea makes; as many are held out beside them"] = 500
     head: Annotated[str, "trained classifier to run in reverse; without one, that idea is left out"] = ""
     seed: Annotated[int, "of all chance"] = 0
+    device: Annotated[str, "what trains: cpu, cuda, or auto"] = "auto"
 
     def __post_init__(self) -> None:
         refuse_below(3, self, ("count",))
@@ -121,6 +122,7 @@ def _replay_pictures(settings: Settings, run: RunFolder) -> None:
         optimiser_steps=settings.num_steps,
         head=Path(settings.head) if settings.head and features is not None else None,
         seed=settings.seed,
+        device=settings.device,
         grown_steps=(5, 10, 20),
     )
     chosen = {"fingerprint": train.manifest.fingerprint, "count": len(real), "is_judged": features is not None}
@@ -144,7 +146,14 @@ def _replay_texts(settings: Settings, run: RunFolder) -> None:
     train = open_windows(settings.dataset, "train")
     held_out = held_out_of(settings.dataset, train, ("test", "val"))
     library = Library(
-        settings.dataset, settings.out, train, held_out, settings.seconds, settings.num_steps, settings.seed
+        dataset=settings.dataset,
+        folder=settings.out,
+        train=train,
+        held_out=held_out,
+        seconds=settings.seconds,
+        optimiser_steps=settings.num_steps,
+        seed=settings.seed,
+        device=settings.device,
     )
     chosen = {"fingerprint": train.manifest.fingerprint}
     entries = replay_texts(library, Shelf(run.path / "entries", chosen | _budget(settings)))

@@ -59,6 +59,7 @@ class Library:
         seconds: of training for each network.
         optimiser_steps: instead, where it is not 0.
         seed: of all chance.
+        device: name of what trains.
     """
 
     dataset: str
@@ -68,6 +69,7 @@ class Library:
     seconds: float
     optimiser_steps: int
     seed: int
+    device: str
 
 
 def replay_texts(library: Library, shelf: Shelf) -> list[Entry]:
@@ -147,7 +149,7 @@ def train_network(library: Library, model: str) -> Facts:
     """Train a language model, unless it is trained; return how well it knows the words held out, and a sample."""
     run = library.folder / model
     budget = ("--seconds", f"{library.seconds:g}", "--num-steps", str(library.optimiser_steps))
-    argv = (library.dataset, "--model", model, *budget, "--seed", str(library.seed))
+    argv = (library.dataset, "--model", model, *budget, "--seed", str(library.seed), "--device", library.device)
     facts = trained(language.main, run, argv)
     results = RunFolder(run).results()
     assert results is not None
