@@ -26,7 +26,7 @@ from models.frechet import features_of
 from models.lecture.nearest import nearest_pictures
 from models.lecture.pictures import Material, replay_pictures
 from models.lecture.shelf import Shelf
-from models.lecture.tables import number, save_labelled_sheet, write_table
+from models.lecture.tables import SAMPLE, number, save_labelled_sheet, write_table
 from models.lecture.texts import Library, replay_texts
 from models.pixels import to_values
 from models.runs import RunError, RunFolder, exit_status
@@ -54,7 +54,7 @@ TEXT_COLUMNS: Sequence[tuple[str, Callable[[dict[str, Any]], str]]] = (
     ("parameters", number("num_parameters", 0)),
     ("nats a word", number("nats", 3)),
     ("perplexity", lambda facts: f"{math.exp(facts['nats']):,.1f}"),
-    ("sample", lambda facts: " ".join(str(facts["sample"]).replace("|", "¦").split())),
+    (SAMPLE, lambda facts: " ".join(str(facts["sample"]).replace("|", "¦").split())),
 )
 
 

@@ -18,6 +18,9 @@ COLUMNS = 8
 LABEL_HEIGHT, LABEL_SIZE = 26, 17
 """Pixels above a row, and of its letters."""
 
+SAMPLE = "sample"
+"""The heading above texts."""
+
 Column = tuple[str, Callable[[Facts], str]]
 
 
@@ -39,8 +42,9 @@ def write_table(run: RunFolder, name: str, title: str, entries: Sequence[Entry],
     rows = [["", *(heading for heading, _ in columns)]]
     rows += [[entry.name, *(told(entry.facts) for _, told in columns)] for entry in entries]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["| " + " | ".join(_padded(row, widths)) + " |" for row in rows]
-    lines.insert(1, "|" + "|".join(["---", *["---:"] * len(columns)]) + "|")
+    is_text = [heading in ("", SAMPLE) for heading in rows[0]]
+    lines = ["| " + " | ".join(map(_padded, row, widths, is_text)) + " |" for row in rows]
+    lines.insert(1, "|" + "|".join("---" if left else "---:" for left in is_text) + "|")
     said = [f"* **{names}**: {says}" for names, says in _said(entries)]
     text = "\n".join([title, "", *lines, "", *said, ""])
     plain = [{"name": entry.name, "says": entry.says, **entry.facts} for entry in entries]
@@ -56,8 +60,8 @@ def _said(entries: Sequence[Entry]) -> Iterator[tuple[str, str]]:
         yield names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}", says
 
 
-def _padded(row: Sequence[str], widths: Sequence[int]) -> list[str]:
-    return [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+def _padded(cell: str, width: int, is_text: bool) -> str:
+    return cell.ljust(width) if is_text else cell.rjust(width)
 
 
 def save_labelled_sheet(entries: Sequence[Entry], path: Path) -> None:
