@@ -126,7 +126,7 @@ def trained_ideas(material: Material) -> list[Idea]:
     return [
         Idea(
             "two competing networks",
-            "They draw sharply what passes; no loss says whether it gets better, or which kinds of tree are left out.",
+            "The one draws what the other lets pass; no loss says whether it gets better, or which trees are left out.",
             functools.partial(_compete, material),
         ),
         Idea(
