@@ -21,6 +21,7 @@ for _name, _help in building.STAGES.items():
     app.command(_name, help=_help)(building.stage_command(_name))
 for _command in (
     building.demo,
+    looking.inspect,
     looking.report,
     looking.show,
     looking.sheet,

@@ -8,6 +8,19 @@ import typer
 from pipelines.commands.options import OutArgument
 
 
+def inspect(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="folder of a build, of a stage of it, or of a dataset")],
+    host: Annotated[str, typer.Option("--host", help="address to listen on; beyond loopback a token is asked for")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one")] = 8033,
+) -> None:
+    """Serve a page that shows what was built: samples, funnel, every decision; on this machine alone, offline."""
+    from pipelines.inspect.server import serve  # noqa: PLC0415
+
+    serve(out, host, port, lambda address: typer.echo(f"{address}  (Ctrl-C ends it)"))
+
+
 def report(out: OutArgument) -> None:
     """Write OUT/report/index.html: the funnel, examples, and what was trained."""
     from pipelines.report import write_report  # noqa: PLC0415

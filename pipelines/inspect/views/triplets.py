@@ -1,0 +1,205 @@
+"""Triplets: a grid of them, and one with its ladder, its noise and where it came from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines.inspect.catalogue import Filter, picture_facts
+from pipelines.inspect.charts import Curve, counted, noise_curve
+from pipelines.inspect.ladders import is_recomputed, level_told, percent_of
+from pipelines.inspect.places import find_sample, key_of
+from pipelines.inspect.query import Query, QueryError
+from pipelines.inspect.selection import choose
+from pipelines.inspect.sources import READING, Source, Trouble
+from shards.dataset import TripletDataset
+from shards.triplet import parse_triplet_key, triplet_key
+
+ON_A_PAGE = 24
+NUM_OFFERED = 40
+"""Licences and hosts that a filter offers, the commonest first."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One triplet of the grid; `wrong` says why it cannot be shown, where it cannot."""
+
+    key: str
+    caption: str
+    told: str
+    licence: str
+    wrong: str = ""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A page of triplets.
+
+    Attributes:
+        split: shown; `splits` are all there are.
+        steps: of the ladder with their names.
+        step: shown, 0 for all.
+        wanted: the filter.
+        licences: offered.
+        hosts: offered.
+        tiles: of this page.
+        first: how many come before it.
+        total: how many match, None where it is not known.
+        before: what `first` is on the page before, None on the first.
+        after: the same behind, None on the last.
+        troubles: what could not be read.
+    """
+
+    split: str
+    splits: list[str]
+    steps: list[tuple[int, str]]
+    step: int
+    wanted: Filter
+    licences: list[str]
+    hosts: list[str]
+    tiles: list[Tile]
+    first: int
+    total: int | None
+    before: int | None
+    after: int | None
+    troubles: list[Trouble]
+
+
+@dataclass(frozen=True)
+class Single:
+    """One triplet.
+
+    Attributes:
+        split: it belongs to.
+        key: of the sample.
+        picture: key of its picture.
+        draw: which static.
+        step: k of K steps.
+        steps: all rungs: step, name, level in per cent and key.
+        percent: level of this rung.
+        caption: of the picture.
+        facts: what its record says.
+        curve: histogram of its noise; None where that is no static.
+        is_virtual: whether noise and noisy are made when it is read.
+        is_same: whether noise and noisy made anew are what is stored.
+        side: of the picture in pixels.
+        before: key of the sample before it, "" where there is none; `after` likewise.
+        troubles: what could not be read.
+    """
+
+    split: str
+    key: str
+    picture: str
+    draw: int
+    step: int
+    steps: list[tuple[int, str, int, str]]
+    percent: int
+    caption: str
+    facts: Mapping[str, Any]
+    curve: Curve | None
+    is_virtual: bool
+    is_same: bool
+    side: int
+    before: str
+    after: str
+    troubles: list[Trouble]
+
+
+def triplets(source: Source, query: Query) -> Grid:
+    """A page of the grid.
+
+    Raises:
+        QueryError: a parameter is impossible.
+        DatasetError: there are no triplets.
+    """
+    splits = source.splits("triplets")
+    split = query.choice("split", splits)
+    dataset = source.triplets(split)
+    step = query.whole("step", 0, 0, dataset.spec.steps)
+    wanted = Filter(query.text("licence"), query.text("host"), query.text("word"))
+    first = query.whole("first", 0, 0, len(dataset))
+    chosen = choose(source, split, step, wanted._replace(host=wanted.host.lower()), first, ON_A_PAGE)
+    facts = picture_facts(source)
+    steps = [(each, level_told(dataset.spec, each)) for each in range(1, dataset.spec.steps + 1)]
+    return Grid(
+        split,
+        splits,
+        steps,
+        step,
+        wanted,
+        [bar.value for bar in counted(facts.licences, most=NUM_OFFERED) if bar.value],
+        [bar.value for bar in counted(facts.hosts, most=NUM_OFFERED) if bar.value],
+        [_tile(dataset, number) for number in chosen.numbers],
+        first,
+        chosen.total,
+        max(0, first - ON_A_PAGE) if first else None,
+        chosen.after,
+        list(facts.troubles),
+    )
+
+
+def triplet(source: Source, query: Query) -> Single:
+    """One triplet.
+
+    Raises:
+        QueryError: there is none with that key.
+        DatasetError: it is damaged, or there are no triplets.
+    """
+    split = query.choice("split", source.splits("triplets"))
+    dataset = source.triplets(split)
+    number = sample_number(dataset, query.text("key"))
+    sample = dataset[number]
+    spec, (picture, _, draw) = dataset.spec, parse_triplet_key(sample["key"])
+    steps = [
+        (step, level_told(spec, step), percent_of(spec, step), triplet_key(picture, step, draw))
+        for step in range(1, spec.steps + 1)
+    ]
+    return Single(
+        split,
+        sample["key"],
+        picture,
+        draw,
+        sample["step"],
+        steps,
+        percent_of(spec, sample["step"]),
+        sample["caption"],
+        sample["meta"],
+        noise_curve(sample["noise"]) if spec.corruption == "gaussian" else None,
+        dataset.is_virtual,
+        is_recomputed(spec, sample),
+        spec.size,
+        _key_or_none(dataset, number - 1),
+        _key_or_none(dataset, number + 1),
+        [],
+    )
+
+
+def sample_number(dataset: TripletDataset, key: str) -> int:
+    """The number of a sample, the first where no key is given.
+
+    Raises:
+        QueryError: there is none with that key.
+    """
+    try:
+        number = find_sample(dataset, key) if key else 0
+    except ValueError:
+        number = None
+    if number is None:
+        raise QueryError(f"no triplet of {dataset.split} has the key {key[:60]!r}")
+    return number
+
+
+def _tile(dataset: TripletDataset, number: int) -> Tile:
+    try:
+        sample = dataset[number]
+    except READING as error:
+        return Tile(_key_or_none(dataset, number), "", "", "", str(error))
+    told = level_told(dataset.spec, sample["step"])
+    return Tile(sample["key"], sample["caption"], told, str(sample["meta"]["licence"]))
+
+
+def _key_or_none(dataset: TripletDataset, number: int) -> str:
+    """The key of a sample, "" where there is none or its shard cannot be opened."""
+    try:
+        return key_of(dataset, number) if 0 <= number < len(dataset) else ""
+    except READING:
+        return ""
