@@ -13,7 +13,7 @@ from pipelines.errors import SeedbedError
 from pipelines.inspect.charts import Bar
 from pipelines.inspect.query import Query, QueryError
 from pipelines.inspect.sources import READING, Source, Trouble
-from pipelines.inspect.views import difference, funnel, item, overview, prose, search, shards, trainer, triplets, windows
+from pipelines.inspect.views import difference, funnel, item, overview, pictures, prose, search, shards, trainer, triplets, windows
 
 View = Callable[[Source, Query], Any]
 
@@ -40,6 +40,7 @@ PAGES: Mapping[str, Page] = {
     page.name: page
     for page in (
         Page("overview", "Overview", overview.overview),
+        Page("pictures", "Pictures", pictures.pictures, needs="images"),
         Page("triplets", "Triplets", triplets.triplets, needs="triplets"),
         Page("triplet", "Triplet", triplets.triplet, "triplets"),
         Page("windows", "Windows", windows.windows, needs="windows"),

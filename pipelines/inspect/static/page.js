@@ -90,6 +90,8 @@
     addEventListener("resize", () => { clearTimeout(timer); timer = setTimeout(drawAll, 150); });
   }
 
+  one(".top nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
   // Keys
   const follow = (selector) => one(selector)?.click();
   function move(step) {

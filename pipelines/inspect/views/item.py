@@ -3,6 +3,7 @@
 import re
 import shlex
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pipelines.errors import StageError
 from pipelines.facts import Fact, Row
@@ -14,8 +15,18 @@ from shards.triplet import PICTURE_KEY_LETTERS
 
 MOST_IN_A_CLUSTER = 12
 _KEY = re.compile(r"[0-9a-f]{32}(-k\d+-d\d+)?")
+_WEB = re.compile(r"https?://[^\s,]+")
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.\-]*:\S*", re.IGNORECASE)
 LICENCE = ("licence", "licence_url", "licence_method", "author")
+
+
+class Told(NamedTuple):
+    """A line of the story, its first address by itself, so that one can go there."""
+
+    about: str
+    before: str
+    address: str
+    behind: str
 
 
 @dataclass(frozen=True)
@@ -47,7 +58,7 @@ class Item:
 
     name: str
     url: str
-    facts: list[Fact]
+    facts: list[Told]
     picture: str
     document: str
     is_picture: bool
@@ -95,7 +106,7 @@ def item(source: Source, query: Query) -> Item:
     return Item(
         name,
         url,
-        facts,
+        [_told(fact) for fact in facts],
         str(picture["key"]) if picture else "",
         str(document["key"]) if document else "",
         _is_picture(source, url),
@@ -165,6 +176,13 @@ def _story(source: Source, name: str, is_key: bool, troubles: list[Trouble]) -> 
     except (StageError, *READING) as error:
         troubles.append(Trouble("story", str(error)))
     return []
+
+
+def _told(fact: Fact) -> Told:
+    found = _WEB.search(fact.said) if fact.about in ("URL", "known as", "found on", "redirect", "instead") else None
+    if found is None:
+        return Told(fact.about, fact.said, "", "")
+    return Told(fact.about, fact.said[: found.start()], found[0], fact.said[found.end() :])
 
 
 def _kept_rows(source: Source, name: str, is_key: bool, troubles: list[Trouble]) -> tuple[Row | None, Row | None]:

@@ -11,6 +11,7 @@ from pipelines.inspect.ladders import level_told
 from pipelines.inspect.query import Query
 from pipelines.inspect.runs import RunLine, run_lines
 from pipelines.inspect.sources import READING, Source, StageState, Trouble
+from shards.describe import SPLITS
 from shards.manifest import Counts
 from shards.triplet import TripletSpec
 
@@ -116,7 +117,8 @@ def _line(state: StageState) -> StageLine:
     made_from = tuple((entry.stage, entry.fingerprint) for entry in manifest.inputs)
     size = sum(file.bytes for file in manifest.files)
     note = str(manifest.configuration.get("note", ""))
-    splits = {split: number for split, number in manifest.splits.items() if number}
+    order = (*SPLITS, *manifest.splits)
+    splits = {split: manifest.splits[split] for split in dict.fromkeys(order) if manifest.splits.get(split)}
     num_files = len(manifest.files)
     return StageLine(manifest.stage, state.folder.name, manifest.counts, num_files, size, splits, made_from, note)
 
