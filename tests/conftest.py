@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from playwright.sync_api import Browser
 
 from crawl.demo.server import DemoServer, serve
 from pipelines.demo import SEED
 from shards.object_path import ObjectPath
 from tests.arboretum import run
 from tests.object_store import KEY, SECRET, ObjectStore, object_store
+from tests.browser import running_chromium
 
 # Shared machines stall: a slow example is no failure. The number of examples stays the default.
 settings.register_profile("seedbed", deadline=None)
@@ -47,3 +49,10 @@ def s3_folder(s3: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> ObjectPath:
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     return ObjectPath(f"s3://{s3.bucket}/{secrets.token_hex(8)}")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """A browser for the tests of one file: Playwright's loop runs in this thread until it closes."""
+    with running_chromium() as browser:
+        yield browser
