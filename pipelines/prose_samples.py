@@ -71,7 +71,7 @@ def pair_samples(out: Path, manifest: Manifest) -> Iterator[Reason]:
     others = [row["key"] for row in draw(stage_rows(folder, manifest, "documents-", ("key",)), NUM_OTHERS)]
     rows = [row for rows in drawn.values() for row in rows]
     kept = _kept(folder, manifest, {*others, *map(_twin, rows)})
-    away, twins = _away(out, manifest, rows), {kept.get(_twin(row)) for row in rows}
+    away, twins = turned_away(out, manifest, rows), {kept.get(_twin(row)) for row in rows}
     turn = cycle([kept[key] for key in others if kept[key] not in twins] or [None])
     for fate, counts in (("rejected", manifest.counts.rejected), ("failed", manifest.counts.failed)):
         for reason, number in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
@@ -97,7 +97,7 @@ def _kept(folder: Path, manifest: Manifest, names: set[str]) -> dict[str, Sample
     return found
 
 
-def _away(out: Path, manifest: Manifest, rows: Sequence[Row]) -> dict[str, Sample]:
+def turned_away(out: Path, manifest: Manifest, rows: Sequence[Row]) -> dict[str, Sample]:
     """What some pages said that were turned away, by URL."""
     crawl = out / "crawl" / next(entry.fingerprint for entry in manifest.inputs if entry.stage == "crawl")
     try:

@@ -21,7 +21,7 @@ from pipelines.drawn import GONE
 from pipelines.errors import StageError
 from pipelines.folders import STAGE_NAMES, current_manifest
 from pipelines.prose_report import gather_prose
-from pipelines.show import ShownWindow, save_strips, shown_split, windows
+from pipelines.strips import ShownWindow, save_strips, shown_split, windows
 from shards.index import decode_index
 from shards.manifest import Manifest, atomic_write
 from shards.writer import INDEX_SUFFIX, TAR_SUFFIX

@@ -111,10 +111,10 @@ def _urls(out: Path, manifest: Manifest, keys: set[str]) -> dict[str, str]:
 def _turned_away_tile(crawl: Path, place: tuple[str, int] | None, row: Row, copied: dict[str, str]) -> Tile:
     """The picture, what it is called, and why it is here, or which it is a copy of."""
     detail: str = copied.get(row["detail"]) or row["detail"]
-    return Tile(_look(crawl, place), _name(row["key"]), f"as {_name(detail)}" if "://" in detail else detail)
+    return Tile(look(crawl, place), _name(row["key"]), f"as {_name(detail)}" if "://" in detail else detail)
 
 
-def _look(crawl: Path, place: tuple[str, int] | None) -> Image.Image | None:
+def look(crawl: Path, place: tuple[str, int] | None) -> Image.Image | None:
     """The picture as it was fetched, if it can be drawn."""
     found = draw_clean(read_payload(crawl / place[0], place[1]), ANYTHING) if place else None
     return found if isinstance(found, Image.Image) else None

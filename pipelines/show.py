@@ -1,165 +1,146 @@
-"""A few training examples to look at: triplets as strips, windows as text."""
+"""What `seedbed show` prints: training examples in a terminal, chosen by what stands in them.
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+Nothing here reads more than it must: samples are looked at in the order in which they lie, which is a shuffled one,
+until as many were found as are wanted. What is damaged is told of, and the rest is shown.
+"""
+
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from rich.text import Text
 
 from pipelines.errors import StageError
-from pipelines.folders import current_manifest
-from shards.corruption import num_corrupted
+from pipelines.folders import committed_folders
+from pipelines.found_samples import Wanted, find_triplets, find_windows, host_of
+from pipelines.strips import save_strip, triptych
+from pipelines.terminal import Screen, harmless
+from shards.committed import Committed
 from shards.dataset import TripletDataset, WindowDataset, open_dataset
 from shards.describe import SPLITS
-from shards.manifest import CURRENT_NAME
-from shards.triplet import TripletSpec
+from shards.tokens import END, UNKNOWN
 
-SHOWN_SIDE = 128
-"""Small pictures are enlarged by the whole number that brings them to about this many pixels."""
+MAX_CONTEXT = 600
+"""Characters of a window's context that are shown: its end, before the next word."""
 
-GAP, LABEL_HEIGHT = 6, 20
-
-
-@dataclass(frozen=True)
-class Strip:
-    """One picture on its way into the static.
-
-    Attributes:
-        key: of the picture.
-        caption: of the picture, may be empty.
-        panels: uint8 pictures (S, S, C), each with its label.
-    """
-
-    key: str
-    caption: str
-    panels: tuple[tuple[str, NDArray[np.uint8]], ...]
+MAX_ADDRESSES = 3
+"""Documents of a window whose addresses are shown."""
 
 
-@dataclass(frozen=True)
-class ShownWindow:
-    """One window as text.
+@dataclass
+class Shown:
+    """What came of looking.
 
     Attributes:
-        before: its context.
-        next: the word that comes next.
-        url: the page that word stands on.
+        count: how many examples were found.
+        troubles: what could not be read, each in a line.
     """
 
-    before: str
-    next: str
-    url: str
+    count: int = 0
+    troubles: list[str] = field(default_factory=list)
 
 
-def strips(out: Path, split: str, count: int) -> Iterator[Strip]:
-    """The first `count` pictures of the triplets in `out`: noisy at each step, clean, and the noise itself."""
-    dataset = open_dataset(out / "triplets", split)
-    assert isinstance(dataset, TripletDataset)
-    batches = dataset.loader(1024, shuffle=False, finite=True, fields=("key",))
-    keys = [str(key) for batch in batches for key in batch["key"][batch["valid"]]]
-    places = {key: number for number, key in enumerate(keys)}
-    for picture in list(dict.fromkeys(key.partition("-")[0] for key in keys))[:count]:
-        ladder = [dataset[places[f"{picture}-k{step}-d0"]] for step in range(1, dataset.spec.steps + 1)]
-        yield _strip(picture, ladder, dataset.spec)
+def show_samples(path: str, wanted: Wanted, screen: Screen, png: Path | None = None) -> Shown:
+    """Prints samples of the datasets that `path` means: a build, a stage, a dataset, or a dataset's URL.
 
-
-def windows(out: Path, split: str, count: int) -> Iterator[ShownWindow]:
-    """The first `count` windows of `out` whose last position is text."""
-    dataset = open_dataset(out / "windows", split)
-    assert isinstance(dataset, WindowDataset)
-    for number in range(min(count, len(dataset))):
-        sample = dataset[number]
-        length = sample["length"]
-        tokens = sample["tokens"][:length].tolist()
-        before = dataset.tokenizer.decode(tokens[:-1])
-        yield ShownWindow(before, dataset.tokenizer.token(tokens[-1]), sample["meta"]["documents"][-1]["url"])
-
-
-def draw_strip(strip: Strip) -> Image.Image:
-    """The strip as one picture, each panel enlarged without smoothing and labelled."""
-    side = strip.panels[0][1].shape[0]
-    shown = side * max(1, round(SHOWN_SIDE / side))
-    width = GAP + len(strip.panels) * (shown + GAP)
-    sheet = Image.new("RGB", (width, shown + 2 * LABEL_HEIGHT + GAP), "white")
-    draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(size=13)
-    for number, (label, pixels) in enumerate(strip.panels):
-        left = GAP + number * (shown + GAP)
-        sheet.paste(_picture(pixels).resize((shown, shown), Image.Resampling.NEAREST), (left, LABEL_HEIGHT))
-        draw.text((left, 2), label, "black", font)
-    draw.text((GAP, LABEL_HEIGHT + shown + 2), strip.caption or strip.key, "#555555", font)
-    return sheet
-
-
-def save_strips(out: Path, folder: Path, split: str, count: int) -> list[Path]:
-    """Writes `count` strips of the triplets in `out` to `folder` as PNG; returns their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for strip in strips(out, split, count):
-        path = folder / f"triplet-{strip.key}.png"
-        draw_strip(strip).save(path, format="PNG")
-        paths.append(path)
-    return paths
-
-
-def shown_split(out: Path, stage: str, wanted: str | None = None) -> str | None:
-    """The split to show of a dataset: the one wanted, else train, or val, or test; None where it has no sample."""
-    manifest = current_manifest(out, stage)
-    splits = SPLITS if wanted is None else (wanted,)
-    return next((split for split in splits if manifest and manifest.splits.get(split)), None)
-
-
-def shown_splits(out: Path, wanted: str | None) -> dict[str, str | None]:
-    """The split to show of each dataset that was built in `out`; see `shown_split`.
+    Args:
+        path: where they are.
+        wanted: which.
+        screen: where they are shown.
+        png: a folder where the pictures are written instead of drawn.
 
     Raises:
-        StageError: there is nothing to show.
+        StageError: there is no dataset, or no sample that is wanted.
+        ManifestError: nothing is committed there, or it cannot be read.
+        DatasetError: a dataset cannot be opened.
     """
-    built = [stage for stage in ("triplets", "windows") if (out / stage / CURRENT_NAME).exists()]
-    if not built:
-        raise StageError(
-            f"{out}: neither triplets nor windows were built there; run 'seedbed build RECIPE --out {out}'"
-        )
-    shown = {stage: shown_split(out, stage, wanted) for stage in built}
-    if not any(shown.values()):
-        raise StageError(
-            f"{out}: {' and '.join(built)} have no sample in {wanted or 'any split'}; give another --split"
-        )
+    datasets = _datasets(path, wanted)
+    shown = Shown()
+    for committed in datasets:
+        split = shown_split(committed, wanted.split)
+        if split is None:
+            screen.say(f"{committed.manifest.stage}: no sample in {wanted.split or 'any split'}")
+            continue
+        dataset = open_dataset(committed.store.where, split)
+        if isinstance(dataset, TripletDataset):
+            _show_triplets(dataset, wanted, screen, png, shown)
+        else:
+            _show_windows(dataset, wanted, screen, shown)
+    if not shown.count and not shown.troubles:
+        raise StageError(f"{path}: no sample has {wanted.told}; ask for less")
     return shown
 
 
-def level(spec: TripletSpec, step: int) -> str:
-    """How far a step takes a picture from the clean one, in words.
+def shown_split(committed: Committed, wanted: str | None) -> str | None:
+    """The split to show of a dataset: the one wanted, else train, or val, or test; None where it has no sample."""
+    splits = SPLITS if wanted is None else (wanted,)
+    return next((split for split in splits if committed.manifest.splits.get(split)), None)
 
-    >>> level(TripletSpec(8), 3), level(TripletSpec(8, corruption="sparse"), 3)
-    ('60 % static', '59 % of pixels')
+
+def _datasets(path: str, wanted: Wanted) -> list[Committed]:
+    """The datasets that are meant and have what is wanted.
+
+    Raises:
+        StageError: there is none.
     """
-    if spec.corruption != "gaussian":
-        hit = int(num_corrupted(np.array(step), spec.steps, spec.size**2))
-        return f"{_percent(hit / spec.size**2)} {'white' if spec.corruption == 'whiteout' else 'of pixels'}"
-    variance = float(spec.factors[1][step - 1]) ** 2
-    return f"{_percent(variance)} static" if spec.schedule == "interpolate" else f"variance {variance:.3g}"
+    folders = committed_folders(path)
+    datasets = [committed for committed in folders if "spec" in committed.manifest.configuration]
+    if not datasets:
+        built = ", ".join(committed.manifest.stage for committed in folders)
+        raise StageError(f"{path}: neither triplets nor windows were built there, but {built}; build them too")
+    if not any(shown_split(committed, wanted.split) for committed in datasets):
+        told = " and ".join(committed.manifest.stage for committed in datasets)
+        raise StageError(f"{path}: {told} have no sample in {wanted.split or 'any split'}; give another --split")
+    if wanted.step:
+        datasets = [committed for committed in datasets if committed.manifest.stage == "triplets"]
+        if not datasets:
+            raise StageError(f"{path}: --step {wanted.step} is about triplets, and there are none; leave it out")
+    return datasets
 
 
-def _strip(key: str, ladder: Sequence[dict[str, Any]], spec: TripletSpec) -> Strip:
-    noisy = [(f"step {sample['step']}: {level(spec, sample['step'])}", _from_x(sample["noisy"])) for sample in ladder]
-    clean = ("clean", ladder[0]["clean"])
-    # One static serves all steps, but what sparse and whiteout add grows with them: the last has all of it.
-    label = "the static" if spec.corruption == "gaussian" else f"noise of step {spec.steps}"
-    noise = (label, _from_x(ladder[-1]["noise"] / 4))
-    return Strip(key, ladder[0]["caption"], (*noisy, clean, noise))
+def _show_triplets(dataset: TripletDataset, wanted: Wanted, screen: Screen, png: Path | None, shown: Shown) -> None:
+    for sample in find_triplets(dataset, wanted, shown.troubles):
+        strip, meta = triptych(sample, dataset.spec), sample["meta"]
+        screen.say(f"triplet {sample['key']}", "bold cyan")
+        if png is None:
+            screen.draw(strip.panels)
+        else:
+            screen.say_address(str(save_strip(strip, png)))
+        screen.say(sample["caption"] or "(no caption)", "" if sample["caption"] else "dim")
+        screen.say(", ".join(_facts(dataset.split, meta)), "dim")
+        screen.say_address(str(meta.get("url", "")))
+        screen.console.print()
+        shown.count += 1
 
 
-def _percent(share: float) -> str:
-    return f"{round(100 * share)} %"
+def _facts(split: str, meta: dict[str, Any]) -> list[str]:
+    """What there is to say of a picture besides its caption, each in a word or two."""
+    licence = "no licence known" if meta["licence"] == "unknown" else meta["licence"]
+    author = [] if meta["author"] == "unknown" else [f"by {meta['author']}"]
+    return [split, licence, *author, host_of(str(meta.get("url", "")))]
 
 
-def _from_x(x: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
-    """The pixel values u nearest to x = (2u - 255) / 256; what lies outside is clipped."""
-    return np.clip(np.rint((256 * x.astype(np.float32) + 255) / 2), 0, 255).astype(np.uint8)
+def _show_windows(dataset: WindowDataset, wanted: Wanted, screen: Screen, shown: Shown) -> None:
+    for sample in find_windows(dataset, wanted, shown.troubles):
+        length, meta = sample["length"], sample["meta"]
+        tokens = sample["tokens"][:length].tolist()
+        before, word = dataset.tokenizer.decode(tokens[:-1]), dataset.tokenizer.token(tokens[-1])
+        screen.say(f"window {sample['key']}", "bold cyan")
+        screen.console.print(_as_text(before, word, screen.console.encoding))
+        screen.say(f"{dataset.split}, {length} tokens from {meta['position']} on", "dim")
+        addresses = list(dict.fromkeys(str(piece["url"]) for piece in meta["documents"]))
+        for address in addresses[-MAX_ADDRESSES:]:
+            screen.say_address(address)
+        screen.console.print()
+        shown.count += 1
 
 
-def _picture(pixels: NDArray[np.uint8]) -> Image.Image:
-    return Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[:, :, 0]).convert("RGB")
+def _as_text(before: str, word: str, encoding: str) -> Text:
+    """The end of a window's context and the next word, in brackets; what the dictionary lacks stands out."""
+    start = "... " if len(before) > MAX_CONTEXT else ""
+    context = Text(start + harmless(before[-MAX_CONTEXT:], encoding, MAX_CONTEXT))
+    context.highlight_words([UNKNOWN], "red")
+    context.highlight_words([END], "dim")
+    return Text.assemble(
+        context, " ", (f"[{harmless(word, encoding) or word.encode('unicode_escape').decode()}]", "bold reverse")
+    )

@@ -29,28 +29,36 @@ def report(out: OutArgument) -> None:
 
 
 def show(
-    out: OutArgument,
+    path: Annotated[str, typer.Argument(metavar="PATH", help="a build, a stage of it, a dataset, or a dataset's URL")],
     count: Annotated[int, typer.Option("--count", min=1, help="how many of each")] = 4,
     split: Annotated[str | None, typer.Option("--split", help="train, val or test; the first there is if none")] = None,
-    to: Annotated[Path | None, typer.Option("--to", help="where the strips go; OUT/show if not given")] = None,
+    step: Annotated[int | None, typer.Option("--step", min=1, help="of triplets; one after the other if none")] = None,
+    key: Annotated[str | None, typer.Option("--key", help="of a picture, sample or window, or how it begins")] = None,
+    search: Annotated[str | None, typer.Option("--search", help="what stands in caption, address or text")] = None,
+    host: Annotated[str | None, typer.Option("--host", help="where it comes from, hosts below it among them")] = None,
+    rejects: Annotated[bool, typer.Option("--rejects", help="what was turned away instead, by reason")] = False,
+    reason: Annotated[str | None, typer.Option("--reason", help="what was turned away for this reason")] = None,
+    png: Annotated[Path | None, typer.Option("--png", help="a folder to write the pictures to, as PNG")] = None,
 ) -> None:
-    """Show a few triplets as strips (PNG) and a few windows as text."""
+    """Show triplets (noisy, clean, noise) and windows in the terminal, or what was turned away and why."""
     from rich.console import Console  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
 
-    from pipelines.show import save_strips, shown_splits, windows  # noqa: PLC0415
+    from pipelines.found_samples import Wanted  # noqa: PLC0415
+    from pipelines.terminal import Screen  # noqa: PLC0415
 
-    console = Console(highlight=False)
-    shown = shown_splits(out, split)
-    for stage in (stage for stage in shown if shown[stage] is None):
-        console.print(f"{stage}: no sample in {split or 'any split'}", soft_wrap=True)
-    if chosen := shown.get("triplets"):
-        for path in save_strips(out, to or out / "show", chosen, count):
-            console.print(f"triplet  {path}", soft_wrap=True)
-    if chosen := shown.get("windows"):
-        for window in windows(out, chosen, count):
-            console.rule(window.url, align="left", style="dim")
-            console.print(Text.assemble(window.before, " ", (f"[{window.next}]", "bold reverse")))
+    screen = Screen(Console(highlight=False))
+    wanted = Wanted(count, split, step or 0, key, search, host)
+    if rejects or reason:
+        from pipelines.show_rejects import show_rejects as run  # noqa: PLC0415
+
+        shown = run(Path(path), wanted, reason, screen, png)
+    else:
+        from pipelines.show import show_samples  # noqa: PLC0415
+
+        shown = show_samples(path, wanted, screen, png)
+    for trouble in shown.troubles:
+        typer.echo(f"seedbed: {trouble}", err=True)
+    raise typer.Exit(1 if shown.troubles else 0)
 
 
 def sheet(
