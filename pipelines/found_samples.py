@@ -49,7 +49,7 @@ class Wanted:
 
     def __post_init__(self) -> None:
         if self.key is not None and not _KEY.fullmatch(self.key):
-            told = "give 32 hex digits, their beginning, or a sample's key as in …-k2-d0"
+            told = "give 32 hex digits, their beginning, or a sample's, which ends as in -k2-d0"
             raise StageError(f"{self.key!r} is no key: {told}")
 
     @property

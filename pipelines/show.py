@@ -101,7 +101,7 @@ def _datasets(path: str, wanted: Wanted) -> list[Committed]:
 def _show_triplets(dataset: TripletDataset, wanted: Wanted, screen: Screen, png: Path | None, shown: Shown) -> None:
     for sample in find_triplets(dataset, wanted, shown.troubles):
         strip, meta = triptych(sample, dataset.spec), sample["meta"]
-        screen.say(f"triplet {sample['key']}", "bold cyan")
+        screen.say(sample["key"], "bold cyan")
         if png is None:
             screen.draw(strip.panels)
         else:
@@ -126,7 +126,7 @@ def _show_windows(dataset: WindowDataset, wanted: Wanted, screen: Screen, shown:
         tokens = sample["tokens"][:length].tolist()
         before, word = dataset.tokenizer.decode(tokens[:-1]), dataset.tokenizer.token(tokens[-1])
         screen.say(f"window {sample['key']}", "bold cyan")
-        screen.console.print(_as_text(before, word, screen.console.encoding))
+        screen.say_text(_as_text(before, word, screen.console.encoding))
         screen.say(f"{dataset.split}, {length} tokens from {meta['position']} on", "dim")
         addresses = list(dict.fromkeys(str(piece["url"]) for piece in meta["documents"]))
         for address in addresses[-MAX_ADDRESSES:]:

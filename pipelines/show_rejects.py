@@ -91,9 +91,9 @@ def _show(out: Path, manifest: Manifest, rows: Sequence[Row], screen: Screen, pn
         _show_pictures(out, manifest, rows, screen, png)
     for number, row in enumerate(rows, 1):
         screen.say_address(f"{number}  {row['key']}")
-        screen.say(row["detail"])
+        screen.say(row["detail"], indent=2)
         if row["key"] in texts and (text := texts[row["key"]].text):
-            screen.say(f'"{text}"', "italic", MAX_WORDS)
+            screen.say(text, "italic", MAX_WORDS, indent=2)
     screen.console.print()
 
 

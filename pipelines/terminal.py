@@ -92,10 +92,16 @@ class Screen:
         each = (self.console.width - GAP * (self.num_abreast - 1)) // self.num_abreast
         return max(2, min(each, MAX_COLUMNS))
 
-    def say(self, text: str, style: str = "", most: int = MAX_CHARACTERS) -> None:
+    def say(self, text: str, style: str = "", most: int = MAX_CHARACTERS, indent: int = 0) -> None:
         """Prints what may come from the web, wrapped at the terminal's width; nothing where it is empty."""
         if told := harmless(text, self.console.encoding, most):
-            self.console.print(Text(told, style))
+            self.say_text(Text(told, style), indent)
+
+    def say_text(self, text: Text, indent: int = 0) -> None:
+        """Prints text that is harmless, wrapped at the terminal's width, without blanks at the ends of lines."""
+        for line in text.wrap(self.console, max(1, self.console.width - indent)):
+            line.rstrip()
+            self.console.print(Text(" " * indent) + line, soft_wrap=True)
 
     def say_address(self, address: str) -> None:
         """Prints an address on a line of its own, which the terminal breaks: it can be copied whole."""

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageFont
 
 from pipelines.report import write_report
-from pipelines.show import GAP, SHOWN_SIDE, draw_strip, strips, windows
+from pipelines.strips import GAP, SHOWN_SIDE, draw_strip, save_strips, strips, windows
 from shards import open_dataset
 from shards.triplet import TripletSpec
 from tests.builds import seedbed
@@ -84,13 +84,12 @@ def test_a_shown_window_ends_with_its_last_word(built: Path):
 
 
 def test_strips_are_written_as_pictures(built: Path, tmp_path: Path):
-    (tmp_path / "one").mkdir()
-    assert seedbed("show", built, "--count", "2", "--to", tmp_path / "one").returncode == 0
-    names = sorted(path.name for path in (tmp_path / "one").iterdir())
-    assert len(names) == 2
-    for name in names:
-        with Image.open(tmp_path / "one" / name) as strip:
-            assert strip.mode == "RGB"
+    paths = save_strips(built, tmp_path / "one", "train", 2)
+    assert sorted((tmp_path / "one").iterdir()) == sorted(paths)
+    assert len(paths) == 2
+    for path in paths:
+        with Image.open(path) as strip:
+            assert (strip.mode, strip.width) == ("RGB", GAP + 7 * (SHOWN_SIDE + GAP))
 
 
 def test_the_report_escapes_what_the_web_said_and_tells_a_run_that_has_not_finished(built: Path, tmp_path: Path):
