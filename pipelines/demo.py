@@ -17,9 +17,10 @@ from crawl.demo.site import FORBIDDEN_PAGES, FORBIDDEN_PICTURES
 from pipelines.build import build
 from pipelines.errors import StageError
 from pipelines.folders import current_manifest, manifest_sha256
+from pipelines.inspect.report import write_report
 from pipelines.load_recipe import load_recipe
 from pipelines.progress import StageResult, closing_table
-from pipelines.report import verdict, write_report
+from pipelines.verdicts import verdict
 
 SEED = 0
 PROMPT = "The old oak"
@@ -52,7 +53,7 @@ def run_demo(out: Path, train_seconds: float, console: Console) -> None:
         "language",
         ["generate", str(out / "runs/language"), "--prompt", PROMPT, "--out", str(out / "runs/language/sample.txt")],
     )
-    report = write_report(out)
+    report = write_report(out).page
     console.rule(f"done in {time.monotonic() - started:.0f} s", align="left")
     verdicts = list(_verdicts(out))
     for _, said in verdicts:

@@ -6,6 +6,7 @@ crawl, through its ledger.
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -114,9 +115,9 @@ def _turned_away_tile(crawl: Path, place: tuple[str, int] | None, row: Row, copi
     return Tile(look(crawl, place), _name(row["key"]), f"as {_name(detail)}" if "://" in detail else detail)
 
 
-def look(crawl: Path, place: tuple[str, int] | None) -> Image.Image | None:
-    """The picture as it was fetched, if it can be drawn."""
-    found = draw_clean(read_payload(crawl / place[0], place[1]), ANYTHING) if place else None
+def look(crawl: Path, place: tuple[str, int] | None, side: int = TILE) -> Image.Image | None:
+    """The picture as it was fetched, its longer side no more than so many pixels, if it can be drawn."""
+    found = draw_clean(read_payload(crawl / place[0], place[1]), replace(ANYTHING, size=side)) if place else None
     return found if isinstance(found, Image.Image) else None
 
 

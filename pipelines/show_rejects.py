@@ -17,10 +17,10 @@ from pipelines.errors import StageError
 from pipelines.facts import Row
 from pipelines.folders import current_manifest
 from pipelines.found_samples import Wanted
-from pipelines.prose_samples import turned_away
 from pipelines.sheet import look
 from pipelines.show import Shown
 from pipelines.terminal import Screen
+from pipelines.turned_away import turned_away
 from shards.manifest import Manifest, ManifestError
 
 STAGES = ("crawl", "images", "score", "text")

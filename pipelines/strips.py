@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from pipelines.folders import current_manifest
+from pipelines.inspect.pixels import noise_to_pixels, values_to_pixels
 from shards.corruption import num_corrupted
 from shards.dataset import TripletDataset, WindowDataset, open_dataset
 from shards.describe import SPLITS
@@ -131,16 +132,19 @@ def level(spec: TripletSpec, step: int) -> str:
 
 def triptych(sample: Mapping[str, Any], spec: TripletSpec) -> Strip:
     """One sample as noisy, clean and noise side by side."""
-    noisy = (f"step {sample['step']}: {level(spec, sample['step'])}", _from_x(sample["noisy"]))
-    panels = (noisy, ("clean", sample["clean"]), (_noise_label(spec, sample["step"]), _from_x(sample["noise"] / 4)))
+    noisy = (f"step {sample['step']}: {level(spec, sample['step'])}", values_to_pixels(sample["noisy"]))
+    panels = (noisy, ("clean", sample["clean"]), (_noise_label(spec, sample["step"]), noise_to_pixels(sample["noise"])))
     return Strip(sample["key"], sample["caption"], panels)
 
 
 def _strip(key: str, ladder: Sequence[dict[str, Any]], spec: TripletSpec) -> Strip:
-    noisy = [(f"step {sample['step']}: {level(spec, sample['step'])}", _from_x(sample["noisy"])) for sample in ladder]
+    noisy = [
+        (f"step {sample['step']}: {level(spec, sample['step'])}", values_to_pixels(sample["noisy"]))
+        for sample in ladder
+    ]
     clean = ("clean", ladder[0]["clean"])
     # One static serves all steps, but what sparse and whiteout add grows with them: the last has all of it.
-    noise = (_noise_label(spec, spec.steps), _from_x(ladder[-1]["noise"] / 4))
+    noise = (_noise_label(spec, spec.steps), noise_to_pixels(ladder[-1]["noise"]))
     return Strip(key, ladder[0]["caption"], (*noisy, clean, noise))
 
 
@@ -150,11 +154,6 @@ def _noise_label(spec: TripletSpec, step: int) -> str:
 
 def _percent(share: float) -> str:
     return f"{round(100 * share)} %"
-
-
-def _from_x(x: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
-    """The pixel values u nearest to x = (2u - 255) / 256; what lies outside is clipped."""
-    return np.clip(np.rint((256 * x.astype(np.float32) + 255) / 2), 0, 255).astype(np.uint8)
 
 
 def _picture(pixels: NDArray[np.uint8]) -> Image.Image:

@@ -22,10 +22,14 @@ def inspect(
 
 
 def report(out: OutArgument) -> None:
-    """Write OUT/report/index.html: the funnel, examples, and what was trained."""
-    from pipelines.report import write_report  # noqa: PLC0415
+    """Write OUT/report/index.html: the page of inspect, of a sample, as a folder that needs no server."""
+    from pipelines.inspect.report import write_report  # noqa: PLC0415
 
-    typer.echo(write_report(out))
+    written = write_report(out)
+    typer.echo(written.page)
+    for trouble in written.troubles:
+        typer.echo(f"seedbed: {trouble.where}: {trouble.what}", err=True)
+    raise typer.Exit(1 if written.troubles else 0)
 
 
 def show(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +55,9 @@ def noise_curve(noise: NDArray[np.float16]) -> Curve:
     top = max(float(counts.max()), peak) * 1.05
     step = WIDTH / NUM_BINS
     heights = [HEIGHT * count / top for count in counts.tolist()]
-    bars = [(round(i * step, 2), round(HEIGHT - h, 2), round(step - 0.6, 2), round(h, 2)) for i, h in enumerate(heights)]
+    bars = [
+        (round(i * step, 2), round(HEIGHT - h, 2), round(step - 0.6, 2), round(h, 2)) for i, h in enumerate(heights)
+    ]
     points = []
     for pixel in range(0, WIDTH + 1, 4):
         x = (pixel / WIDTH * 2 - 1) * EDGE
@@ -85,3 +87,13 @@ def by_powers(lengths: Mapping[int, int]) -> list[Bar]:
     """
     bits = range(min(lengths, default=0), max(lengths, default=-1) + 1)
     return [Bar(f"{1 << each >> 1:,} – {(1 << each) - 1:,}", lengths.get(each, 0)) for each in bits]
+
+
+def bits_of(numbers: NDArray[Any]) -> dict[int, int]:
+    """How many numbers have how many bits.
+
+    >>> bits_of(np.array([64, 127, 128]))
+    {7: 2, 8: 1}
+    """
+    bits, counts = np.unique(np.frexp(numbers.astype(np.float64))[1], return_counts=True)
+    return dict(zip(bits.tolist(), counts.tolist(), strict=True))

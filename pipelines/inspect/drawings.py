@@ -1,6 +1,7 @@
 """Pictures by name, each encoded anew as PNG: of samples, of what was fetched, and of what models make."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from PIL import Image, ImageDraw
 
@@ -67,7 +68,11 @@ def run_picture(source: Source, query: Query) -> bytes:
     """A picture that a training run left."""
     folder = next((path for path in source.runs() if path.name == query.text("run")), None)
     name = query.text("name")
-    path = next((path for path in folder.iterdir() if path.name == name and path.suffix == ".png"), None) if folder else None
+    path = (
+        next((path for path in folder.iterdir() if path.name == name and path.suffix == ".png"), None)
+        if folder
+        else None
+    )
     if path is None:
         raise QueryError(f"run {query.text('run')[:40]!r} has no picture {name[:40]!r}")
     with Image.open(path, formats=("PNG",)) as image:
@@ -76,7 +81,7 @@ def run_picture(source: Source, query: Query) -> bytes:
         return image_png(image.convert("RGB"))
 
 
-def _sample(source: Source, query: Query) -> Mapping[str, object] | dict:  # type: ignore[type-arg]
+def _sample(source: Source, query: Query) -> dict[str, Any]:
     dataset = source.triplets(query.choice("split", source.splits("triplets")))
     return dataset[sample_number(dataset, query.text("key"))]
 

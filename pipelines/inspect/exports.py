@@ -85,7 +85,9 @@ def harmless(table: pa.Table) -> pa.Table:
         if pa.types.is_string(field.type):
             column = table[field.name]
             quoted = pc.binary_join_element_wise("'", column, "")
-            table = table.set_column(number, field.name, pc.if_else(pc.match_substring_regex(column, _FORMULA), quoted, column))
+            table = table.set_column(
+                number, field.name, pc.if_else(pc.match_substring_regex(column, _FORMULA), quoted, column)
+            )
     return table
 
 

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.inspect.pixels import Pixels, values_to_pixels
-from shards.corruption import num_corrupted
 from shards.noise import sample_id
 from shards.triplet import TripletSpec, corrupt, picture_key
 
@@ -28,7 +27,8 @@ def percent_spec(spec: TripletSpec) -> TripletSpec:
 def noisy_at(spec: TripletSpec, key: str, clean: Pixels, draw: int, percent: int) -> NDArray[np.float16]:
     """Returns the noisy picture (S, S, C) at a level, from 1 to 100 %."""
     fine = percent_spec(spec)
-    return corrupt(fine, clean[None], [sample_id(key)], [draw], np.array([percent]))[1][0]
+    noisy: NDArray[np.float16] = corrupt(fine, clean[None], [sample_id(key)], [draw], np.array([percent]))[1][0]
+    return noisy
 
 
 def pixels_at(spec: TripletSpec, key: str, clean: Pixels, draw: int, percent: int) -> Pixels:
@@ -45,20 +45,6 @@ def percent_of(spec: TripletSpec, step: int) -> int:
     if spec.schedule == "list" and spec.corruption == "gaussian":
         return round(PERCENT * spec.variances[step - 1] / spec.variances[-1])
     return round(PERCENT * step / spec.steps)
-
-
-def level_told(spec: TripletSpec, step: int) -> str:
-    """Returns how far a rung takes a picture from the clean one, in words.
-
-    >>> level_told(TripletSpec(8), 3), level_told(TripletSpec(8, corruption="sparse"), 3)
-    ('60 % static', '59 % of pixels')
-    """
-    if spec.corruption != "gaussian":
-        hit = int(num_corrupted(np.array(step), spec.steps, spec.size**2))
-        what = "white" if spec.corruption == "whiteout" else "of pixels"
-        return f"{round(PERCENT * hit / spec.size**2)} % {what}"
-    variance = float(spec.factors[1][step - 1]) ** 2
-    return f"{round(PERCENT * variance)} % static" if spec.schedule == "interpolate" else f"variance {variance:.3g}"
 
 
 def is_recomputed(spec: TripletSpec, sample: dict[str, Any]) -> bool:

@@ -1,17 +1,12 @@
 """What the crawl stored of a URL, found through its ledger: the picture drawn anew, the page as plain text."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from PIL import Image
 
 from pipelines.errors import StageError
-from pipelines.facts import Row
 from pipelines.inspect.sources import Source, StageState
-
-MAX_CHARACTERS = 700
-"""Of a text that was turned away, that are shown."""
 
 MAX_PAGE = 60_000
 """Bytes of a page's source that are shown."""
@@ -25,15 +20,6 @@ class Place(NamedTuple):
 
     warc: Path
     offset: int
-
-
-class Shown(NamedTuple):
-    """A text, as much of it as is shown, and what there is to say of it."""
-
-    url: str
-    text: str
-    num_more: int
-    note: str
 
 
 class Record(NamedTuple):
@@ -68,16 +54,9 @@ def draw_fetched(place: Place) -> Image.Image | None:
     Raises:
         WarcError: the record is damaged.
     """
-    from crawl.image_settings import ImageSettings  # noqa: PLC0415 - a dataset alone is shown without the crawler
-    from crawl.images import draw_clean  # noqa: PLC0415
-    from crawl.picture_filters.settings import NO_FILTERS  # noqa: PLC0415
-    from crawl.warc import read_payload  # noqa: PLC0415
+    from pipelines.sheet import look  # noqa: PLC0415 - a dataset alone is shown without the crawler
 
-    anything = ImageSettings(
-        size=SHOWN_SIDE, min_side=1, max_aspect=1e6, resize="fit", filters=NO_FILTERS, look=False, upscale=False
-    )
-    found = draw_clean(read_payload(place.warc, place.offset), anything)
-    return found if isinstance(found, Image.Image) else None
+    return look(place.warc.parent, (place.warc.name, place.offset), SHOWN_SIDE)
 
 
 def read_page(source: Source, url: str) -> Record:
@@ -100,55 +79,6 @@ def read_page(source: Source, url: str) -> Record:
     return Record(
         url, f"{place.warc.name}, offset {place.offset:,}", stored.headers, shown, len(stored.payload) - len(text)
     )
-
-
-def text_again(source: Source, state: StageState, row: Row) -> Shown:
-    """What a page said that the text stage turned away: taken out anew, without the private data it would lose.
-
-    Raises:
-        WarcError: the record is damaged.
-    """
-    from crawl.warc import WarcError  # noqa: PLC0415
-
-    url, detail = row["key"], row["detail"]
-    place = place_of(source, crawl_of(source, state), url)
-    if place is None:
-        return Shown(url, "", 0, f"{detail} (its record is gone)")
-    if row["fate"] == "failed":  # whatever made it fail would do so here
-        return Shown(url, "", 0, detail)
-    assert state.manifest is not None
-    try:
-        text = _judged_text(place, row, state.manifest.configuration)
-    except (WarcError, OSError) as error:
-        return Shown(url, "", 0, f"{detail} ({error})")
-    return cut(url, text, detail)
-
-
-def cut(url: str, text: str, note: str, most: int = MAX_CHARACTERS) -> Shown:
-    """As much of a text as is shown."""
-    return Shown(url, text[:most], max(0, len(text) - most), note)
-
-
-def _judged_text(place: Place, row: Row, configuration: Mapping[str, Any]) -> str:
-    """The text that was judged, "" where none could be taken out."""
-    from crawl.text import AT_A_QUICK_LOOK, clean_page, clean_plain_text  # noqa: PLC0415
-    from crawl.text_rules import RuleSettings  # noqa: PLC0415
-    from crawl.text_settings import Extractor, TextSettings  # noqa: PLC0415
-    from crawl.verdict import Verdict  # noqa: PLC0415
-    from crawl.visit import LOCAL_TEXT_TYPES  # noqa: PLC0415
-    from crawl.warc import read_record  # noqa: PLC0415
-
-    stored = read_record(place.warc, place.offset)
-    is_quick = configuration["extractor"] == "fast" or str(row["detail"]).endswith(AT_A_QUICK_LOOK)
-    extractor: Extractor = "fast" if is_quick else "best"
-    limits = (configuration["max_bytes"], configuration["max_nodes"])
-    no_rules = RuleSettings(0, None, None, None, None)
-    settings = TextSettings(extractor, no_rules, tuple(configuration["private_data"]), *limits)
-    if stored.media_type in LOCAL_TEXT_TYPES:
-        text = clean_plain_text(stored.payload, stored.charset, settings)
-    else:
-        text = clean_page(stored.payload, row["key"], stored.charset, settings)
-    return "" if isinstance(text, Verdict) else text.text
 
 
 def _as_text(data: bytes, charset: str | None) -> str:

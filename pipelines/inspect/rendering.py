@@ -13,7 +13,19 @@ from pipelines.errors import SeedbedError
 from pipelines.inspect.charts import Bar
 from pipelines.inspect.query import Query, QueryError
 from pipelines.inspect.sources import READING, Source, Trouble
-from pipelines.inspect.views import difference, funnel, item, overview, pictures, prose, search, shards, trainer, triplets, windows
+from pipelines.inspect.views import (
+    difference,
+    funnel,
+    item,
+    overview,
+    pictures,
+    prose,
+    search,
+    shards,
+    trainer,
+    triplets,
+    windows,
+)
 
 View = Callable[[Source, Query], Any]
 
@@ -109,7 +121,10 @@ class Rendered:
     not_there: bool = False
 
 
-POLICY = "default-src 'none'; img-src 'self' file:; style-src 'self' file:; script-src 'self' file:; base-uri 'none'; form-action 'none'"
+POLICY = (
+    "default-src 'none'; img-src 'self' file:; style-src 'self' file:; script-src 'self' file:; base-uri 'none'; "
+    "form-action 'none'"
+)
 """Of pages written as files; the server sends its own."""
 
 
@@ -122,7 +137,11 @@ def new_environment(links: Links) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"exp": math.exp, "thousands": "{:,}".format, "zip": lambda *lists: list(zip(*lists, strict=True))}
+    environment.filters |= {
+        "exp": math.exp,
+        "thousands": "{:,}".format,
+        "zip": lambda *lists: list(zip(*lists, strict=True)),
+    }
     environment.filters |= {"length_of": _length_of, "tojson_text": json.dumps}
     environment.globals |= {
         "live": links.is_live,
@@ -161,7 +180,11 @@ def render_page(source: Source, environment: jinja2.Environment, name: str, quer
         return Rendered(_problem(source, environment, page, Trouble("asked", str(error))), asked_wrongly=True)
     except FAILURES as error:
         return Rendered(_problem(source, environment, page, Trouble(page.title, told(error))))
-    return Rendered(environment.get_template(f"{name}.html").render(_context(source, page, query), view=view, troubles=view.troubles))
+    return Rendered(
+        environment.get_template(f"{name}.html").render(
+            _context(source, page, query), view=view, troubles=view.troubles
+        )
+    )
 
 
 def render_fragment(source: Source, environment: jinja2.Environment, name: str, query: Query) -> Rendered:
@@ -203,4 +226,6 @@ def _context(source: Source, page: Page, query: Query) -> dict[str, Any]:
 
 def _problem(source: Source, environment: jinja2.Environment, page: Page, trouble: Trouble) -> str:
     troubles = [trouble, *source.stages()[1]]
-    return environment.get_template("problem.html").render(_context(source, page, Query({})), troubles=troubles, hint="")
+    return environment.get_template("problem.html").render(
+        _context(source, page, Query({})), troubles=troubles, hint=""
+    )

@@ -10,6 +10,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from markupsafe import Markup
 
@@ -18,7 +19,8 @@ from pipelines.inspect.drawings import DRAWINGS, cannot_be_drawn
 from pipelines.inspect.query import Query, QueryError
 from pipelines.inspect.rendering import FAILURES, PAGES, Frames, new_environment, render_fragment, render_page
 from pipelines.inspect.server import read_assets
-from pipelines.inspect.sources import Source
+from pipelines.inspect.sources import Source, Trouble
+from pipelines.inspect.views.overview import overview
 from shards.manifest import atomic_write
 
 INDEX = "index.html"
@@ -91,7 +93,7 @@ class Written:
 
     def later(self, name: str, params: Mapping[str, str]) -> Markup:
         """See `Links`: here it comes at once."""
-        return Markup(render_fragment(self._source, self.environment, name, Query(params)).text)  # noqa: S704 - rendered
+        return Markup(render_fragment(self._source, self.environment, name, Query(params)).text)
 
     def _is_there(self, name: str) -> bool:
         """Whether a view has anything to show."""
@@ -99,8 +101,15 @@ class Written:
         return not needs or any(self._source.stage(stage) is not None for stage in needs)
 
 
-def write_report(out: Path) -> Path:
-    """Writes `out/report/index.html` and the pages behind it; returns the first.
+class Report(NamedTuple):
+    """A report that was written: its first page, and what that says is wrong."""
+
+    page: Path
+    troubles: list[Trouble]
+
+
+def write_report(out: Path) -> Report:
+    """Writes `out/report/index.html` and the pages behind it.
 
     Raises:
         StageError: nothing was built in `out`, or nothing of it can be read.
@@ -123,7 +132,7 @@ def write_report(out: Path) -> Path:
         (report / name).write_bytes(_draw(source, kind, params))
     for name, text in sorted(rendered.items(), key=lambda page: page[0] == INDEX):  # the first page comes last
         atomic_write(report / name, text.encode())
-    return report / INDEX
+    return Report(report / INDEX, overview(source, Query({})).troubles)
 
 
 def _render_all(source: Source, written: Written) -> dict[str, str]:
@@ -150,5 +159,3 @@ def _named(name: str, params: Mapping[str, str]) -> str:
     if all(map(_PLAIN.fullmatch, values)) and len(stem) < 100:
         return stem
     return f"{name}-{hashlib.sha256(json.dumps(dict(params), sort_keys=True).encode()).hexdigest()[:16]}"
-
-

@@ -120,7 +120,7 @@ def _looked_at(dataset: TripletDataset, step: int, wanted: Filter, first: int, c
 def _matches(dataset: TripletDataset, number: int, step: int, wanted: Filter) -> bool:
     try:
         record: dict[str, Any] = record_of(dataset, number)
-        if wanted.licence not in ("", record["licence"]) or record.get("step", step) != step and step:
+        if wanted.licence not in ("", record["licence"]) or (record.get("step", step) != step and step):
             return False
         if wanted.host and hosts_of_one(str(record["url"])) != wanted.host:
             return False

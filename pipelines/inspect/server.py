@@ -6,7 +6,7 @@ among those there are. Everything crawled is text in autoescaped templates, or a
 
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http.cookies import SimpleCookie
 from importlib.resources import files
 from pathlib import Path
@@ -22,7 +22,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pipelines.inspect.drawings import DRAWINGS, cannot_be_drawn
 from pipelines.inspect.exports import export
 from pipelines.inspect.query import Query, QueryError
-from pipelines.inspect.rendering import FAILURES, FRAGMENTS, PAGES, Frames, new_environment, render_fragment, render_page
+from pipelines.inspect.rendering import (
+    FAILURES,
+    FRAGMENTS,
+    PAGES,
+    Frames,
+    new_environment,
+    render_fragment,
+    render_page,
+)
 from pipelines.inspect.sources import Source
 from pipelines.inspect.verifying import Verifier
 
@@ -30,7 +38,9 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 COOKIE = "seedbed-token"
 
 HEADERS = {
-    "content-security-policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "content-security-policy": (
+        "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "referrer-policy": "no-referrer",
@@ -38,7 +48,12 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cache-control": "no-store",
 }
-TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml", ".txt": "text/plain; charset=utf-8"}
+TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
+}
 
 
 def read_assets() -> dict[str, bytes]:
@@ -87,7 +102,7 @@ class Guard:
     def __init__(self, app: ASGIApp, host: str, token: str) -> None:
         self._app, self._token = app, token
         own = {host, socket.gethostname()} if token else set()
-        self._hosts = {*LOOPBACK, *own} - {"0.0.0.0", "::"}  # noqa: S104 - no name of anything
+        self._hosts = {*LOOPBACK, *own} - {"0.0.0.0", "::"}
         self._is_any_address = bool(token)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -168,7 +183,9 @@ def new_app(source: Source, host: str = LOOPBACK[0], token: str = "") -> ASGIApp
         name = request.path_params["name"]
         if name not in assets:
             return Response("no such file\n", 404)
-        return Response(assets[name], media_type=TYPES.get(Path(name).suffix, "text/plain"), headers={"cache-control": "no-cache"})
+        return Response(
+            assets[name], media_type=TYPES.get(Path(name).suffix, "text/plain"), headers={"cache-control": "no-cache"}
+        )
 
     def verification(request: Request) -> Response:
         if request.method == "POST":
@@ -190,7 +207,7 @@ def new_app(source: Source, host: str = LOOPBACK[0], token: str = "") -> ASGIApp
     return Guard(app, host, token)
 
 
-def serve(out: Path, host: str, port: int, announce) -> None:  # type: ignore[no-untyped-def]
+def serve(out: Path, host: str, port: int, announce: Callable[[str], None]) -> None:
     """Serves what is in a folder until it is interrupted.
 
     Args:
@@ -216,7 +233,9 @@ def _host_of(header: str) -> str:
     """The host that a Host header names, without its port."""
     if header.startswith("["):
         return header[1:].partition("]")[0].lower()
-    return header.rpartition(":")[0].lower() if header.rpartition(":")[2].isdigit() and ":" in header else header.lower()
+    return (
+        header.rpartition(":")[0].lower() if header.rpartition(":")[2].isdigit() and ":" in header else header.lower()
+    )
 
 
 def _is_address(host: str) -> bool:

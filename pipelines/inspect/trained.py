@@ -62,7 +62,11 @@ def batch_picture(source: Source, query: Query) -> bytes:
     stand = stand_of(source, query)
     batch, row = read_batch(source, stand).batch, query.whole("row", 0, 0, stand.batch_size - 1)
     _check_triplets(stand)
-    panels: list[Pixels] = [values_to_pixels(batch["noisy"][row]), batch["clean"][row], noise_to_pixels(batch["noise"][row])]
+    panels: list[Pixels] = [
+        values_to_pixels(batch["noisy"][row]),
+        batch["clean"][row],
+        noise_to_pixels(batch["noise"][row]),
+    ]
     return to_png(side_by_side(panels))
 
 

@@ -1,7 +1,8 @@
-"""Funnel: what was kept, rejected and failed in each stage; and the rejected pictures, texts or addresses themselves."""
+"""Funnel: what was kept, rejected and failed in each stage; and the rejected pictures, texts or URLs themselves."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
 
@@ -9,10 +10,13 @@ from pipelines.drawn import GONE, draw
 from pipelines.facts import Row
 from pipelines.inspect.charts import Bar
 from pipelines.inspect.query import Query
-from pipelines.inspect.records import Shown, cut, text_again
+from pipelines.inspect.records import crawl_of, place_of
 from pipelines.inspect.sources import READING, Source, StageState, Trouble
 from pipelines.tables import read_table
 from shards.manifest import Counts
+
+if TYPE_CHECKING:
+    from pipelines.turned_away import Sample
 
 ON_A_PAGE = 24
 TEXTS_ON_A_PAGE = 6
@@ -67,8 +71,8 @@ class Away:
 
     url: str
     detail: str
-    text: Shown | None
-    kept: Shown | None
+    text: "Sample | None"
+    kept: "Sample | None"
     twin: str
     is_picture: bool
 
@@ -164,6 +168,10 @@ def _away(stage: str, row: Row) -> Away:
 
 def _texts(source: Source, state: StageState, rows: list[Row], first: int) -> list[Away]:
     """Pages that were turned away, each beside the one kept in its place, or beside a document drawn by a hash."""
+    from pipelines.turned_away import away_sample  # noqa: PLC0415 - a dataset alone is shown without the crawler
+
+    assert state.manifest is not None
+    crawl = crawl_of(source, state)
     named = _documents(source, state, "key", {_twin(row) for row in rows if _twin(row)})
     named |= _documents(source, state, "url", {_twin(row) for row in rows if "://" in _twin(row)})
     drawn = source.kept.of((state.folder, "drawn"), lambda: _drawn_keys(source, state))
@@ -172,7 +180,16 @@ def _texts(source: Source, state: StageState, rows: list[Row], first: int) -> li
     for place, row in enumerate(rows):
         other = others.get(drawn[(first + place) % len(drawn)]) if drawn else None
         twin = _twin(row)
-        found.append(Away(row["key"], row["detail"], text_again(source, state, row), named.get(twin, other), twin, False))
+        found.append(
+            Away(
+                row["key"],
+                row["detail"],
+                away_sample(place_of(source, crawl, row["key"]), row, state.manifest.configuration),
+                named.get(twin, other),
+                twin,
+                False,
+            )
+        )
     return found
 
 
@@ -181,8 +198,10 @@ def _drawn_keys(source: Source, state: StageState) -> list[str]:
     return [row["key"] for row in draw(({"key": key} for key in keys), NUM_OTHERS)]
 
 
-def _documents(source: Source, state: StageState, column: str, names: set[str]) -> dict[str, Shown]:
+def _documents(source: Source, state: StageState, column: str, names: set[str]) -> "dict[str, Sample]":
     """Documents of some keys or URLs, by those."""
+    from pipelines.turned_away import cut  # noqa: PLC0415
+
     columns = ("key", "url", "text", "num_words", "language")
     rows, _ = source.rows(state, "documents-", column, names, columns) if names else ([], [])
     return {row[column]: cut(row["url"], row["text"], f"{row['num_words']:,} words, {row['language']}") for row in rows}

@@ -2,15 +2,19 @@
 
 import re
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import pyarrow.compute as pc
+
 from pipelines.errors import StageError
 from pipelines.facts import Fact, Row
+from pipelines.inspect.catalogue import hosts_of
+from pipelines.inspect.places import find_sample, record_of
 from pipelines.inspect.query import Query, QueryError
 from pipelines.inspect.records import Record, read_page
 from pipelines.inspect.sources import READING, Source, StageState, Trouble
-from pipelines.inspect.places import find_sample, record_of
 from shards.triplet import PICTURE_KEY_LETTERS
 
 MOST_IN_A_CLUSTER = 12
@@ -147,24 +151,20 @@ def forget(source: Source, query: Query) -> Forget:
     return Forget(kind, value, command, list(_touched(source, kind, value, troubles)), troubles)
 
 
-def _touched(source: Source, kind: str, value: str, troubles: list[Trouble]):  # type: ignore[no-untyped-def]
+def _touched(source: Source, kind: str, value: str, troubles: list[Trouble]) -> Iterator[tuple[str, int]]:
     """How many rows of each table name it."""
-    tables = {"crawl": ("ledger-", "host" if kind == "host" else kind), "images": ("images-", kind), "text": ("documents-", kind)}
-    for stage, (prefix, column) in tables.items():
+    for stage, prefix in (("crawl", "ledger-"), ("images", "images-"), ("text", "documents-")):
         state = source.stage(stage)
         if state is None:
             continue
-        if kind == "host" and stage != "crawl":
-            from pipelines.inspect.catalogue import hosts_of  # noqa: PLC0415
-
-            import pyarrow.compute as pc  # noqa: PLC0415
-
-            urls = source.columns(state, prefix, ("url",)).table["url"]
-            yield stage, pc.sum(pc.equal(hosts_of(urls), value.lower())).as_py() or 0
-            continue
-        rows, wrong = source.rows(state, prefix, column, {value}, (column,))
-        troubles += wrong
-        yield stage, len(rows)
+        if kind == "host":
+            columns = source.columns(state, prefix, ("url",))
+            troubles += columns.troubles
+            yield stage, pc.sum(pc.equal(hosts_of(columns.table["url"]), value.lower())).as_py() or 0
+        else:
+            rows, wrong = source.rows(state, prefix, kind, {value}, (kind,))
+            troubles += wrong
+            yield stage, len(rows)
 
 
 def _story(source: Source, name: str, is_key: bool, troubles: list[Trouble]) -> list[Fact]:
@@ -218,11 +218,13 @@ def _turned_away(source: Source, state: StageState, key: str, url: str) -> list[
     table = source.columns(state, "rejects-", ("key", "reason", "detail")).table
     if not len(table):
         return []
-    import pyarrow.compute as pc  # noqa: PLC0415
-
     named = pc.or_(pc.starts_with(table["detail"], key), pc.starts_with(table["detail"], url))
     rows = table.filter(named).slice(0, MOST_IN_A_CLUSTER).to_pylist()
-    return [Twin("", row["key"], row["reason"].replace("_", " ")) for row in rows if row["detail"].partition(",")[0] in (key, url)]
+    return [
+        Twin("", row["key"], row["reason"].replace("_", " "))
+        for row in rows
+        if row["detail"].partition(",")[0] in (key, url)
+    ]
 
 
 def _sample(source: Source, key: str) -> dict[str, object]:

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from pipelines.inspect.catalogue import drawn_records, hosts_of, picture_facts, value_counts
-from pipelines.inspect.charts import Bar, by_powers, counted
-from pipelines.inspect.ladders import level_told
+from pipelines.inspect.charts import Bar, bits_of, by_powers, counted
 from pipelines.inspect.query import Query
 from pipelines.inspect.runs import RunLine, run_lines
 from pipelines.inspect.sources import READING, Source, StageState, Trouble
+from pipelines.strips import level
 from shards.describe import SPLITS
 from shards.manifest import Counts
 from shards.triplet import TripletSpec
@@ -103,7 +103,7 @@ def charts(source: Source, query: Query) -> Charts:
         found["Languages of the documents"] = counted(value_counts(table["language"]), "unknown")
         found["Licences of the documents"] = counted(value_counts(table["licence"]), "unknown")
         found["Hosts of the documents"] = counted(value_counts(hosts_of(table["url"])), "no host")
-        found["Words a document"] = by_powers(_bits(table["num_words"].to_numpy())) if len(table) else []
+        found["Words a document"] = by_powers(bits_of(table["num_words"].to_numpy())) if len(table) else []
     try:
         found["Tokens a window"] = _lengths(source)
     except READING as error:
@@ -132,7 +132,7 @@ def _levels(source: Source) -> list[Bar]:
     each = spec.draws if spec.mode == "virtual" else 1
     number = sum(state.manifest.splits.values()) * each // (1 if spec.mode == "virtual" else spec.steps)
     steps = range(1, spec.steps + 1)
-    return [Bar(f"step {step}: {level_told(spec, step)}", number, value=str(step)) for step in steps]
+    return [Bar(f"step {step}: {level(spec, step)}", number, value=str(step)) for step in steps]
 
 
 def _lengths(source: Source) -> list[Bar]:
@@ -141,12 +141,4 @@ def _lengths(source: Source) -> list[Bar]:
     for split in source.splits("windows"):
         records: list[dict[str, Any]] = drawn_records(source.windows(split), NUM_DRAWN)
         lengths += [record["length"] for record in records]
-    return by_powers(_bits(np.array(lengths))) if lengths else []
-
-
-def _bits(numbers: Any) -> dict[int, int]:  # noqa: ANN401 - an array of numpy's of any width
-    """How many numbers have how many bits."""
-    bits, counts = np.unique(np.frexp(numbers.astype(np.float64))[1], return_counts=True)
-    return dict(zip(bits.tolist(), counts.tolist(), strict=True))
-
-
+    return by_powers(bits_of(np.array(lengths))) if lengths else []

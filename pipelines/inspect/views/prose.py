@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from pipelines.inspect.catalogue import drawn_records, hosts_of
-from pipelines.inspect.charts import MOST_BARS, Bar, by_powers
+from pipelines.inspect.charts import MOST_BARS, Bar, bits_of, by_powers
 from pipelines.inspect.query import Query, QueryError
 from pipelines.inspect.sources import READING, Source, StageState, Trouble
 from pipelines.inspect.views.funnel import fate_bars
@@ -88,12 +89,15 @@ def prose(source: Source, query: Query) -> Prose:
     table = held.table
     if not len(table):
         table = pa.table({name: pa.array([], pa.int64() if name == "num_words" else pa.string()) for name in COLUMNS})
-    hosts, languages = _amounts(hosts_of(table["url"]), table["num_words"]), _amounts(table["language"], table["num_words"])
+    hosts, languages = (
+        _amounts(hosts_of(table["url"]), table["num_words"]),
+        _amounts(table["language"], table["num_words"]),
+    )
     turned_away = Counter(hosts_of(away.table["key"]).to_pylist())
     troubles = [*held.troubles, *away.troubles]
     charts = {
         "What became of the pages": fate_bars(state.manifest.counts),
-        "Words a document": by_powers(_bits(table["num_words"].to_numpy())) if len(table) else [],
+        "Words a document": by_powers(bits_of(table["num_words"].to_numpy())) if len(table) else [],
         "Languages": _bars(languages, Counter(), "unknown"),
         "Quality": _tenths(table["quality_score"].to_numpy() if len(table) else np.empty(0)),
         "Hosts": _bars(hosts, turned_away, "no host"),
@@ -120,7 +124,9 @@ class Amount(NamedTuple):
 
 
 def _amounts(groups: pa.ChunkedArray, words: pa.ChunkedArray) -> dict[str, Amount]:
-    table = pa.table({"group": groups, "words": words}).group_by("group").aggregate([("words", "count"), ("words", "sum")])
+    table = (
+        pa.table({"group": groups, "words": words}).group_by("group").aggregate([("words", "count"), ("words", "sum")])
+    )
     rows = table.to_pylist()
     return {row["group"]: Amount(row["words_count"], row["words_sum"]) for row in rows}
 
@@ -140,13 +146,7 @@ def _bar(label: str, names: list[str], amounts: dict[str, Amount], away: Counter
     return Bar(label, sum(amount.documents for amount in found), sum(away[name] for name in names), note)
 
 
-def _bits(numbers) -> dict[int, int]:  # type: ignore[no-untyped-def]
-    """How many numbers have how many bits."""
-    bits, counts = np.unique(np.frexp(numbers.astype(np.float64))[1], return_counts=True)
-    return dict(zip(bits.tolist(), counts.tolist(), strict=True))
-
-
-def _tenths(scores) -> list[Bar]:  # type: ignore[no-untyped-def]
+def _tenths(scores: NDArray[np.float64]) -> list[Bar]:
     """A line for each tenth; none where no document has a score of 0.1 or more, as where none were scored."""
     counts = np.bincount(np.minimum((10 * scores).astype(int), 9), minlength=10).tolist()
     return [Bar(f"{each / 10} – {(each + 1) / 10}", counts[each]) for each in range(10)] if any(counts[1:]) else []
@@ -174,7 +174,7 @@ def _splits(source: Source, table: pa.Table, troubles: list[Trouble]) -> list[Sp
         except READING as error:
             troubles.append(Trouble("windows", str(error)))
             windows = (0, 0, 0.0, 0.0, False)
-        lines.append(SplitLine(split, *amounts[split], *windows))
+        lines.append(SplitLine(split, amounts[split].documents, amounts[split].words, *windows))
     return lines
 
 

@@ -3,13 +3,16 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pipelines.inspect.batches import Stand, read_batch, stand_of
-from pipelines.inspect.ladders import level_told
 from pipelines.inspect.query import Query
 from pipelines.inspect.runs import runs_of
 from pipelines.inspect.sources import Source, Trouble
 from pipelines.inspect.trained import denoised, grown, next_words, run_folder
 from pipelines.inspect.views.windows import shown_token
+from pipelines.strips import level
+from shards.loader import Batch
 
 if TYPE_CHECKING:
     from models.looking import NextWord
@@ -136,14 +139,12 @@ def denoised_rows(source: Source, query: Query) -> Denoised:
         QueryError: there is no such run.
         RunError: it cannot be used.
     """
-    import numpy as np  # noqa: PLC0415
-
     stand, name = stand_of(source, query), query.text("run")
     found = denoised(source, stand, run_folder(source, "denoiser", name)).astype(float)
     batch = read_batch(source, stand).batch
     errors = np.square((found - batch["clean"]) / 128).mean(axis=(1, 2, 3)).tolist()
     spec = source.triplets(stand.split).spec
-    levels = [level_told(spec, step) for step in batch["step"].tolist()]
+    levels = [level(spec, step) for step in batch["step"].tolist()]
     rows = [(number, levels[number], f"{error:.4f}") for number, error in enumerate(errors)]
     return Denoised(params_of(stand), name, rows, [])
 
@@ -187,18 +188,18 @@ def params_of(stand: Stand) -> dict[str, str]:
     return values | {"world": str(stand.world_size), "batch": str(stand.batch_size)}
 
 
-def _triplets(source: Source, stand: Stand, batch) -> list[Row]:  # type: ignore[no-untyped-def]
+def _triplets(source: Source, stand: Stand, batch: Batch) -> list[Row]:
     spec = source.triplets(stand.split).spec
     rows = []
     for number, (key, step, draw) in enumerate(
         zip(batch["key"].tolist(), batch["step"].tolist(), batch["draw"].tolist(), strict=True)
     ):
-        told = f"{level_told(spec, step)}, draw {draw}, a {batch['a'][number]:.4f}, b {batch['b'][number]:.4f}"
+        told = f"{level(spec, step)}, draw {draw}, a {batch['a'][number]:.4f}, b {batch['b'][number]:.4f}"
         rows.append(Row(number, key, told, ()))
     return rows
 
 
-def _windows(source: Source, stand: Stand, batch) -> list[Row]:  # type: ignore[no-untyped-def]
+def _windows(source: Source, stand: Stand, batch: Batch) -> list[Row]:
     token = source.windows(stand.split).tokenizer.token
     rows = []
     for number, (key, tokens) in enumerate(zip(batch["key"].tolist(), batch["tokens"].tolist(), strict=True)):

@@ -6,11 +6,12 @@ from typing import Any
 
 from pipelines.inspect.catalogue import Filter, picture_facts
 from pipelines.inspect.charts import Curve, counted, noise_curve
-from pipelines.inspect.ladders import is_recomputed, level_told, percent_of
+from pipelines.inspect.ladders import is_recomputed, percent_of
 from pipelines.inspect.places import find_sample, key_of
 from pipelines.inspect.query import Query, QueryError
 from pipelines.inspect.selection import choose
 from pipelines.inspect.sources import READING, Source, Trouble
+from pipelines.strips import level
 from shards.dataset import TripletDataset
 from shards.triplet import parse_triplet_key, triplet_key
 
@@ -119,7 +120,7 @@ def triplets(source: Source, query: Query) -> Grid:
     first = query.whole("first", 0, 0, len(dataset))
     chosen = choose(source, split, step, wanted._replace(host=wanted.host.lower()), first, ON_A_PAGE)
     facts = picture_facts(source)
-    steps = [(each, level_told(dataset.spec, each)) for each in range(1, dataset.spec.steps + 1)]
+    steps = [(each, level(dataset.spec, each)) for each in range(1, dataset.spec.steps + 1)]
     return Grid(
         split,
         splits,
@@ -150,7 +151,7 @@ def triplet(source: Source, query: Query) -> Single:
     sample = dataset[number]
     spec, (picture, _, draw) = dataset.spec, parse_triplet_key(sample["key"])
     steps = [
-        (step, level_told(spec, step), percent_of(spec, step), triplet_key(picture, step, draw))
+        (step, level(spec, step), percent_of(spec, step), triplet_key(picture, step, draw))
         for step in range(1, spec.steps + 1)
     ]
     return Single(
@@ -193,7 +194,7 @@ def _tile(dataset: TripletDataset, number: int) -> Tile:
         sample = dataset[number]
     except READING as error:
         return Tile(_key_or_none(dataset, number), "", "", "", str(error))
-    told = level_told(dataset.spec, sample["step"])
+    told = level(dataset.spec, sample["step"])
     return Tile(sample["key"], sample["caption"], told, str(sample["meta"]["licence"]))
 
 
