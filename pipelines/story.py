@@ -4,7 +4,7 @@ What has a key is followed back to its URL: a window by its documents, a documen
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -14,10 +14,11 @@ from crawl.urls import canonical_url, without_parameters
 from pipelines.errors import StageError
 from pipelines.facts import Fact, Row, find_rows
 from pipelines.folders import committed_folders, current_manifest
+from pipelines.inspect.places import find_sample, locate, open_split
 from pipelines.window_story import window_told, windows_told
 from shards.committed import Committed
-from shards.shard import Shard, list_shards
-from shards.triplet import parse_triplet_key
+from shards.dataset import TripletDataset
+from shards.triplet import rungs, triplet_key
 
 MAX_TOLD = 5
 """Links, samples and windows told of, each, unless all are asked for; the rest is counted."""
@@ -47,8 +48,16 @@ def tell(out: Path, name: str, console: Console, is_whole: bool = False) -> bool
     return known
 
 
-def key_story(out: Path, key: str, most: int | None = MAX_TOLD) -> Iterator[Fact]:
+def key_story(
+    out: Path, key: str, most: int | None = MAX_TOLD, windows: Callable[..., Iterator[Fact]] = windows_told
+) -> Iterator[Fact]:
     """Yields what is in the window with a key, or else the story of the page or picture that was kept under it.
+
+    Args:
+        out: the build's folder.
+        key: of the window, document or picture.
+        most: links, samples and windows told of, each; None for all.
+        windows: tells which windows hold a document, as `windows_told`: it reads the records of all.
 
     Raises:
         StageError: nothing was crawled there.
@@ -62,13 +71,15 @@ def key_story(out: Path, key: str, most: int | None = MAX_TOLD) -> Iterator[Fact
         folder = out / stage / manifest.fingerprint if manifest else None
         for record in find_rows(folder, prefix, "key", key) if folder else ():
             told = True
-            yield from story(out, record["url"], most)
+            yield from story(out, record["url"], most, windows)
     if not told:
         yield Fact("never met", "no window, document, picture or sample here has that key")
 
 
-def story(out: Path, url: str, most: int | None = MAX_TOLD) -> Iterator[Fact]:
-    """Yields what is known of `url`, in the order in which it happened; of much alike the first `most`, or all.
+def story(
+    out: Path, url: str, most: int | None = MAX_TOLD, windows: Callable[..., Iterator[Fact]] = windows_told
+) -> Iterator[Fact]:
+    """Yields what is known of `url`, in the order in which it happened; arguments as `key_story`.
 
     Raises:
         StageError: nothing was crawled there, or `url` is no address.
@@ -96,7 +107,7 @@ def story(out: Path, url: str, most: int | None = MAX_TOLD) -> Iterator[Fact]:
     for row in rows:
         yield from _ledger_told(row, folder)
         if row["fate"] == "kept":
-            yield from _downstream_told(out, row, most)
+            yield from _downstream_told(out, row, most, windows)
 
 
 def _links_told(links: list[Row], most: int | None) -> Iterator[Fact]:
@@ -151,7 +162,7 @@ def _fate_told(row: Row) -> str:
     return f"{row['fate']}{reason}"
 
 
-def _downstream_told(out: Path, row: Row, most: int | None) -> Iterator[Fact]:
+def _downstream_told(out: Path, row: Row, most: int | None, windows: Callable[..., Iterator[Fact]]) -> Iterator[Fact]:
     """What the later stages made of a URL that was kept."""
     stage, prefix = ("images", "images-") if row["kind"] == "image" else ("text", "documents-")
     manifest = current_manifest(out, stage)
@@ -173,7 +184,7 @@ def _downstream_told(out: Path, row: Row, most: int | None) -> Iterator[Fact]:
         else:
             what = f"{record['num_words']:,} words, language {record['language']}"
             yield Fact(stage, f"kept as {record['key']}, split {record['split']}, {what}, in {folder}")
-            yield from windows_told(out, record["key"], most)
+            yield from windows(out, record["key"], most)
 
 
 def _score_told(out: Path, url: str) -> Iterator[Fact]:
@@ -199,9 +210,12 @@ def _samples_told(out: Path, picture: str, most: int | None) -> Iterator[Fact]:
 
 
 def _samples(committed: Committed, picture: str) -> Iterator[tuple[str, str]]:
-    """The shard and the key of each sample made of a picture."""
+    """The shard and the key of each sample made of a picture, in the order of the shards; of a virtual one itself."""
     for split, count in committed.manifest.splits.items():
-        for files in list_shards(committed.store.where, committed.manifest, split) if count else ():
-            for key in Shard(committed.store, files).index.keys.astype(str).tolist():
-                if parse_triplet_key(key)[0] == picture:
-                    yield files.tar.path, key
+        dataset = open_split(committed.store.where, split) if count else None
+        if not isinstance(dataset, TripletDataset):
+            continue
+        keys = [picture] if dataset.is_virtual else [triplet_key(picture, *rung) for rung in rungs(dataset.spec)]
+        found = sorted((number, key) for key in keys if (number := find_sample(dataset, key)) is not None)
+        for number, key in found:
+            yield dataset.shards.files[locate(dataset, number).shard].tar.path, key

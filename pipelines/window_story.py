@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 from pipelines.facts import Fact, find_rows
 from pipelines.folders import committed_folders, current_manifest, is_committed
+from pipelines.inspect.places import find_sample, locate, open_split
+from shards.base_dataset import Dataset
 from shards.committed import Committed
 from shards.manifest import Manifest, read_manifest
 from shards.shard import Shard, list_shards
@@ -54,7 +56,12 @@ def window_told(out: Path, key: str) -> Iterator[Fact]:
     if current_manifest(out, "windows") is None:
         return
     (committed,) = committed_folders(str(out / "windows"))
-    for shard, row in _shards_with(committed, key):
+    for dataset in _datasets(committed):
+        number = find_sample(dataset, key)
+        if number is None:
+            continue
+        place = locate(dataset, number)
+        shard, row = dataset.shards[place.shard], place.row
         record = json.loads(shard.read(row, RECORD))
         what = f"{record['length']} tokens from {record['position']} of the split {record['split']} on"
         yield Fact("window", f"{key}: {what}")
@@ -73,9 +80,9 @@ def _places(committed: Committed, document: str) -> Iterator[Place]:
                     yield Place(piece["start"], piece["length"], piece["offset"], key, name)
 
 
-def _shards_with(committed: Committed, key: str) -> Iterator[tuple[Shard, int]]:
-    for shard in _shards(committed):
-        yield from ((shard, row) for row, other in enumerate(shard.index.keys.tolist()) if other == key.encode())
+def _datasets(committed: Committed) -> Iterator[Dataset]:
+    splits = (split for split, count in committed.manifest.splits.items() if count)
+    yield from (open_split(committed.store.where, split) for split in splits)
 
 
 def _shards(committed: Committed) -> Iterator[Shard]:

@@ -1,7 +1,5 @@
-"""What people look at: strips, windows as text, the report."""
+"""What people look at: strips, windows as text."""
 
-import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFont
 
-from pipelines.report import write_report
 from pipelines.strips import GAP, SHOWN_SIDE, draw_strip, save_strips, strips, windows
 from shards import open_dataset
 from shards.triplet import TripletSpec
@@ -90,24 +87,3 @@ def test_strips_are_written_as_pictures(built: Path, tmp_path: Path):
     for path in paths:
         with Image.open(path) as strip:
             assert (strip.mode, strip.width) == ("RGB", GAP + 7 * (SHOWN_SIDE + GAP))
-
-
-def test_the_report_escapes_what_the_web_said_and_tells_a_run_that_has_not_finished(built: Path, tmp_path: Path):
-    out = tmp_path / "out"
-    for stage in ("crawl", "images", "text"):
-        shutil.copytree(built / stage, out / stage)
-    run = out / "runs" / "<b>bold"
-    run.mkdir(parents=True)
-    page = write_report(out).read_text()
-    assert "<b>bold" not in page
-    assert "&lt;b&gt;bold" in page
-    assert "This run has not finished." in page
-    results = {"model": "language", "losses": {"model": 1.0, "bigram": 0.9, "unigram": 2.0}, "beats": False}
-    (run / "results.json").write_text(json.dumps(results))
-    page = write_report(out).read_text()
-    assert '<td class="number">2.7</td>' in page
-    assert "It does not beat what stands beside it: 1.00 nats a word, beside 0.90 of counts of pairs" in page
-    (run / "results.json").write_text("{")
-    said = seedbed("report", out)
-    assert (said.returncode, said.stdout) == (1, "")
-    assert "results.json: not JSON" in said.stderr

@@ -67,9 +67,7 @@ def picture_facts(source: Source) -> Facts:
     state = source.stage("images")
     if state is None:
         return source.kept.of((source.out, "drawn facts"), lambda: _drawn_facts(source))
-    columns = source.columns(state, "images-", ("licence", "url"))
-    counts = (value_counts(columns.table["licence"]), value_counts(hosts_of(columns.table["url"])))
-    return Facts(*counts, 0, columns.troubles)
+    return source.kept.of((state.folder, "facts"), lambda: _table_facts(source, state))
 
 
 def chosen_keys(source: Source, split: str, wanted: Filter) -> list[str] | None:
@@ -84,6 +82,12 @@ def chosen_keys(source: Source, split: str, wanted: Filter) -> list[str] | None:
 def has_words(column: pa.ChunkedArray | pa.Array, word: str) -> pa.ChunkedArray | pa.Array:
     """Which texts have a word, or a part of one, in them; case does not count."""
     return pc.match_substring(column, word, ignore_case=True)
+
+
+def _table_facts(source: Source, state: StageState) -> Facts:
+    columns = source.columns(state, "images-", ("licence", "url"))
+    counts = (value_counts(columns.table["licence"]), value_counts(hosts_of(columns.table["url"])))
+    return Facts(*counts, 0, columns.troubles)
 
 
 def _chosen_keys(source: Source, state: StageState, split: str, wanted: Filter) -> list[str]:

@@ -6,10 +6,11 @@ A binary search over the shards, then within one, opens as many indexes as it ta
 import bisect
 import itertools
 import json
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from shards.base_dataset import Dataset
-from shards.dataset import TripletDataset
+from shards.dataset import TripletDataset, open_dataset
 from shards.shard import DamageError
 from shards.triplet import RECORD, parse_triplet_key, triplet_key
 from shards.writer import order_hash
@@ -21,6 +22,12 @@ class Place(NamedTuple):
     shard: int
     row: int
     rung: int
+
+
+@lru_cache(maxsize=16)
+def open_split(where: str, split: str) -> Dataset:
+    """A split of a committed dataset, opened once: what is committed never changes."""
+    return open_dataset(where, split)
 
 
 def rungs_of(dataset: Dataset) -> int:

@@ -73,6 +73,7 @@ TABS = tuple(page for page in PAGES.values() if not page.parent)
 
 FRAGMENTS: Mapping[str, View] = {
     "charts": overview.charts,
+    "document_windows": item.document_windows,
     "denoised": trainer.denoised_rows,
     "grown": trainer.grown_rows,
     "next_words": trainer.next_word_rows,

@@ -32,6 +32,9 @@ READING = (OSError, pa.ArrowException, LookupError, ValueError, DatasetError, Ma
 MAX_KEPT = 256
 """Of tables' columns, datasets and the like that are kept read."""
 
+MAX_TABLES = 4
+"""Of tables of which single rows were asked for, with their texts, that are kept read."""
+
 
 class Trouble(NamedTuple):
     """Something that is not as it should be: where, and what."""
@@ -100,6 +103,7 @@ class Source:
         self.out = out
         self.name = out.resolve().name or str(out)
         self.kept = Kept()
+        self._tables = Kept(MAX_TABLES)
 
     def stages(self) -> tuple[list[StageState], list[Trouble]]:
         """The stages there are, in the order of the pipeline, and what is wrong with them."""
@@ -151,11 +155,15 @@ class Source:
             try:
                 held = self.kept.of((path, column), partial(_column, path, column))
                 if pc.any(pc.is_in(held, value_set=wanted)).as_py():
-                    table = read_table(str(path), names)
+                    table = self._tables.of((path, names), partial(read_table, str(path), names))
                     rows += table.filter(pc.is_in(held, value_set=wanted)).to_pylist()
             except READING as error:
                 troubles.append(_unreadable(name, error))
         return rows, troubles
+
+    def in_force(self) -> tuple[Path, ...]:
+        """The folders of the stages in force: what follows from them alone need be made but once."""
+        return tuple(state.folder for state in self.stages()[0] if state.manifest)
 
     def splits(self, stage: str) -> list[str]:
         """The splits of a dataset that have samples."""

@@ -18,6 +18,9 @@ from pipelines.inspect.sources import READING, Source, StageState, Trouble
 from shards.triplet import PICTURE_KEY_LETTERS
 
 MOST_IN_A_CLUSTER = 12
+MOST_LOOKED_THROUGH = 5_000
+"""Windows that are looked through for a document at once; of more, later."""
+
 _KEY = re.compile(r"[0-9a-f]{32}(-k\d+-d\d+)?")
 _WEB = re.compile(r"https?://[^\s,]+")
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.\-]*:\S*", re.IGNORECASE)
@@ -57,6 +60,7 @@ class Item:
         licences: what was found of its licence, and where.
         cluster: pictures like it.
         sample: its record, of a sample of a dataset that came without tables.
+        has_windows_later: whether its windows are yet to be looked for.
         troubles: what could not be read.
     """
 
@@ -70,6 +74,7 @@ class Item:
     licences: list[tuple[str, str]]
     cluster: list[Twin]
     sample: dict[str, object]
+    has_windows_later: bool
     troubles: list[Trouble]
 
 
@@ -118,6 +123,7 @@ def item(source: Source, query: Query) -> Item:
         [(field.replace("_", " "), str(row[field])) for field in LICENCE if row.get(field)],
         _cluster(source, picture) if picture else [],
         {} if row or not is_key else _sample(source, name),
+        document is not None and _num_windows(source) > MOST_LOOKED_THROUGH,
         troubles,
     )
 
@@ -170,12 +176,31 @@ def _touched(source: Source, kind: str, value: str, troubles: list[Trouble]) -> 
 def _story(source: Source, name: str, is_key: bool, troubles: list[Trouble]) -> list[Fact]:
     try:
         from pipelines.story import key_story, story  # noqa: PLC0415 - a dataset alone is shown without the crawler
+        from pipelines.window_story import windows_told  # noqa: PLC0415
 
-        found = key_story(source.out, name[:PICTURE_KEY_LETTERS]) if is_key else story(source.out, name)
-        return list(found)
+        told = key_story if is_key else story
+        windows = windows_told if _num_windows(source) <= MOST_LOOKED_THROUGH else _left_out
+        return list(told(source.out, name[:PICTURE_KEY_LETTERS] if is_key else name, windows=windows))
     except (StageError, *READING) as error:
         troubles.append(Trouble("story", str(error)))
     return []
+
+
+def document_windows(source: Source, query: Query) -> list[Fact]:
+    """Which windows hold a document: all windows are looked through for it."""
+    from pipelines.window_story import windows_told  # noqa: PLC0415
+
+    return list(windows_told(source.out, query.text("key"), MOST_IN_A_CLUSTER))
+
+
+def _num_windows(source: Source) -> int:
+    state = source.stage("windows")
+    return sum(state.manifest.splits.values()) if state and state.manifest else 0
+
+
+def _left_out(*_: object) -> Iterator[Fact]:
+    """Tells of no windows: they come later."""
+    return iter(())
 
 
 def _told(fact: Fact) -> Told:

@@ -88,6 +88,10 @@ def overview(source: Source, query: Query) -> Overview:
 
 def charts(source: Source, query: Query) -> Charts:
     """Counts that take reading tables: licences, hosts and languages, levels and lengths."""
+    return source.kept.of(("charts", source.in_force()), lambda: _charts(source))
+
+
+def _charts(source: Source) -> Charts:
     facts = picture_facts(source)
     troubles = list(facts.troubles)
     found = {

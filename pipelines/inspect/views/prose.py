@@ -85,6 +85,11 @@ def prose(source: Source, query: Query) -> Prose:
     state = source.stage("text")
     if state is None or state.manifest is None:
         raise QueryError("no text was built here")
+    return source.kept.of(("prose", source.in_force()), lambda: _prose(source, state))
+
+
+def _prose(source: Source, state: StageState) -> Prose:
+    assert state.manifest is not None
     held, away = source.columns(state, "documents-", COLUMNS), source.columns(state, "rejects-", ("key",))
     table = held.table
     if not len(table):

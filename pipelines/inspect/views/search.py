@@ -16,6 +16,9 @@ from pipelines.inspect.sources import READING, Source, StageState, Trouble
 MOST_FOUND = 40
 """Of each kind."""
 
+MOST_LOOKED_AT = 100_000
+"""Documents whose texts are looked through."""
+
 _HEX = re.compile(r"[0-9a-f]{6,64}(-k\d+-d\d+)?")
 
 
@@ -92,9 +95,16 @@ def _pictures(source: Source, q: str, troubles: list[Trouble]) -> Iterator[Hit]:
 def _documents(source: Source, q: str, troubles: list[Trouble]) -> Iterator[Hit]:
     """Documents, searched table by table until enough are found: texts are many."""
     state = source.stage("text")
-    found = 0
-    for name in state.tables("documents-") if state else ():
-        assert state is not None
+    if state is None or state.manifest is None:
+        return
+    found = looked_at = 0
+    sizes = {file.path: file.records for file in state.manifest.files}
+    for name in state.tables("documents-"):
+        if looked_at >= MOST_LOOKED_AT:
+            told = f"the texts of the first {looked_at:,} documents were looked through, not those of the rest"
+            troubles.append(Trouble("search", told))
+            return
+        looked_at += sizes[name]
         try:
             for row in _in_document_table(state, name, q, MOST_FOUND - found):
                 found += 1
