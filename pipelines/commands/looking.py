@@ -14,11 +14,14 @@ def inspect(
         "127.0.0.1"
     ),
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one")] = 8033,
+    beside: Annotated[Path | None, typer.Option("--beside", help="another build, to see what differs from it")] = None,
 ) -> None:
     """Serve a page that shows what was built: samples, funnel, every decision; on this machine alone, offline."""
     from pipelines.inspect.server import serve  # noqa: PLC0415
+    from pipelines.inspect.sources import Source  # noqa: PLC0415
 
-    serve(out, host, port, lambda address: typer.echo(f"{address}  (Ctrl-C ends it)"))
+    source = Source(out, Source(beside) if beside else None)
+    serve(source, host, port, lambda address: typer.echo(f"{address}  (Ctrl-C ends it)"))
 
 
 def report(out: OutArgument) -> None:

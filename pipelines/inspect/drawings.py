@@ -47,7 +47,8 @@ def clean(source: Source, query: Query) -> bytes:
     """A clean picture of the images stage, by its key."""
     from pipelines.pictures import read_picture  # noqa: PLC0415 - of a build alone, not of a dataset
 
-    state = _state(source, "images")
+    version = query.text("version")
+    state = _version(source, version) if version else _state(source, "images")
     rows, _ = source.rows(state, "images-", "key", {query.text("key")}, ("key", "part", "offset", "length"))
     if not rows:
         raise QueryError(f"no picture has the key {query.text('key')[:40]!r}")
@@ -91,6 +92,19 @@ def _state(source: Source, stage: str) -> StageState:
     if state is None:
         raise QueryError(f"{stage} was not built here")
     return state
+
+
+def _version(source: Source, fingerprint: str) -> StageState:
+    """A version of the pictures, of this build or the one beside it, by its fingerprint or that of its scores."""
+    for each in filter(None, (source, source.beside)):
+        if (state := each.version("images", fingerprint)) is not None:
+            return state
+        scored = each.version("score", fingerprint)
+        inputs = scored.manifest.inputs if scored and scored.manifest else ()
+        for entry in inputs:
+            if entry.stage == "images" and (state := each.version("images", entry.fingerprint)) is not None:
+                return state
+    raise QueryError(f"no pictures have the version {fingerprint[:12]!r}")
 
 
 def cannot_be_drawn() -> bytes:

@@ -73,6 +73,7 @@ TABS = tuple(page for page in PAGES.values() if not page.parent)
 
 FRAGMENTS: Mapping[str, View] = {
     "charts": overview.charts,
+    "diff_records": difference.diff_records,
     "document_windows": item.document_windows,
     "denoised": trainer.denoised_rows,
     "grown": trainer.grown_rows,

@@ -207,11 +207,11 @@ def new_app(source: Source, host: str = LOOPBACK[0], token: str = "") -> ASGIApp
     return Guard(app, host, token)
 
 
-def serve(out: Path, host: str, port: int, announce: Callable[[str], None]) -> None:
+def serve(source: Source, host: str, port: int, announce: Callable[[str], None]) -> None:
     """Serves what is in a folder until it is interrupted.
 
     Args:
-        out: folder of a build, of a stage, or of a dataset.
+        source: what is looked at.
         host: address to listen on; on all but loopback a token is asked for.
         port: 0 takes a free one.
         announce: is told the address when the page can be opened.
@@ -225,7 +225,7 @@ def serve(out: Path, host: str, port: int, announce: Callable[[str], None]) -> N
         listening.bind((host, port))
         shown = f"[{host}]" if ":" in host else host
         announce(f"http://{shown}:{listening.getsockname()[1]}/{f'?token={token}' if token else ''}")
-        config = uvicorn.Config(new_app(Source(out), host, token), log_level="warning", server_header=False)
+        config = uvicorn.Config(new_app(source, host, token), log_level="warning", server_header=False)
         uvicorn.Server(config).run(sockets=[listening])
 
 

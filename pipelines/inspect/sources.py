@@ -97,10 +97,12 @@ class Source:
 
     Args:
         out: folder of a build, of a stage, or of a dataset.
+        beside: another one that it is compared with.
     """
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, beside: "Source | None" = None) -> None:
         self.out = out
+        self.beside = beside
         self.name = out.resolve().name or str(out)
         self.kept = Kept()
         self._tables = Kept(MAX_TABLES)
