@@ -7,7 +7,6 @@ import random
 import re
 import shutil
 import subprocess
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from pipelines.turned_away import MAX_CHARACTERS
 from shards import open_dataset
 from tests.builds import manifest_of, seedbed, table_rows
 from tests.hostile_texts import HOSTILE_TEXTS
+from tests.parsed_page import Page
 
 PHRASES = (
     "the oak and the ash",
@@ -45,36 +45,6 @@ ATTRIBUTES = re.compile(
 
 
 FILE = re.compile(r"(static/|pictures/)?[A-Za-z0-9_.#\-]+")
-
-
-class Page(HTMLParser):
-    """A page, taken apart."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str | None]] = []
-        self.texts: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        """Notes a tag."""
-        self.texts.append(" ")
-        self.tags.append(tag)
-        self.attributes += attributes
-
-    def handle_endtag(self, tag: str) -> None:
-        """Parts what stood in it from what follows."""
-        self.texts.append(" ")
-
-    def handle_data(self, data: str) -> None:
-        """Notes a text."""
-        self.texts.append(data)
-
-    @property
-    def text(self) -> str:
-        """All of it, blanks folded."""
-        return " ".join("".join(self.texts).split())
 
 
 def _prose(seed: int, num_lines: int = 10) -> str:
