@@ -24,6 +24,7 @@ for _command in (
     looking.inspect,
     looking.report,
     looking.show,
+    looking.diff,
     looking.sheet,
     keeping.verify,
     looking.stats,

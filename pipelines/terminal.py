@@ -103,9 +103,10 @@ class Screen:
             line.rstrip()
             self.console.print(Text(" " * indent) + line, soft_wrap=True)
 
-    def say_address(self, address: str) -> None:
+    def say_address(self, address: str, indent: int = 0) -> None:
         """Prints an address on a line of its own, which the terminal breaks: it can be copied whole."""
-        self.console.print(Text(harmless(address, self.console.encoding), "dim"), soft_wrap=True)
+        told = Text(" " * indent + harmless(address, self.console.encoding), "dim")
+        self.console.print(told, soft_wrap=True)
 
     def draw(self, pictures: Sequence[tuple[str, NDArray[np.uint8]]], columns: int = 0) -> None:
         """Prints pictures, uint8 (H, W, C), under their labels, as many side by side as fit.

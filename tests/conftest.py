@@ -56,3 +56,13 @@ def chromium() -> Iterator[Browser]:
     """A browser for the tests of one file: Playwright's loop runs in this thread until it closes."""
     with running_chromium() as browser:
         yield browser
+
+
+@pytest.fixture(scope="session")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small build in which every kind of crawled text is hostile; not to be changed."""
+    from tests.planted import PLANTED  # noqa: PLC0415 - what writes it loads Beam
+    from tests.virtual_samples import write_virtual_build  # noqa: PLC0415
+
+    out = tmp_path_factory.mktemp("planted") / "out"
+    return write_virtual_build(out, pictures=200, windows=300, planted=PLANTED, is_stored=True)

@@ -44,21 +44,27 @@ _NOTHING: Mapping[str, Any] = {"string": "", "int64": 0, "double": 0.0}
 
 
 def write_virtual_build(
-    out: Path, pictures: int = 100_000, windows: int = 100_000, planted: Sequence[str] = (), is_stored: bool = False
+    out: Path,
+    pictures: int = 100_000,
+    windows: int = 100_000,
+    planted: Sequence[str] = (),
+    is_stored: bool = False,
+    one_of: int = 20,
 ) -> Path:
     """Writes a build with this many virtual pictures (five samples each) and windows, near enough; returns its folder.
 
     Args:
         out: the build's folder.
-        pictures: about how many are kept; one of twenty more is turned away.
+        pictures: about how many are fetched.
         windows: about how many there are.
         planted: strings that stand in titles, captions, texts, authors and addresses of the first pages, one a page.
+        one_of: of so many pictures one is turned away.
         is_stored: whether the files themselves are there too, in WARC files and in parts, at 0.3 ms a picture.
     """
     count = -(-pictures // PICTURES_PER_PAGE)
     pages = [*make_pages(count, max(8, windows * CONTEXT // count - 1), planted)]
     crawl = _write_crawl(out, pages, is_stored)
-    images, rows = _write_images(out, pages, crawl, is_stored)
+    images, rows = _write_images(out, pages, crawl, is_stored, one_of)
     _write_triplets(out, rows, images)
     text, documents = _write_text(out, pages, crawl)
     _write_windows(out, documents, text)
@@ -141,22 +147,23 @@ def _link(page: Page, number: int) -> LinkRow:
 
 
 def _write_images(
-    out: Path, pages: Sequence[Page], crawl: Stage, is_stored: bool
+    out: Path, pages: Sequence[Page], crawl: Stage, is_stored: bool, one_of: int
 ) -> tuple[Stage, list[dict[str, Any]]]:
-    """The images stage, and the rows of its table; one of twenty is turned away, of planted pages one of five."""
+    """The images stage, and the rows of its table; of planted pages one picture of five is turned away."""
     stage = Stage(out, "images", crawl)
     rows: list[dict[str, Any]] = []
     rejects: list[Reject] = []
     for page in pages:
         for number in _numbers(page):
-            if number % 20 == 19 or (page.is_planted and number % 5 == 4):
+            if number % one_of == one_of - 1 or (page.is_planted and number % 5 == 4):
                 rejects.append(_turned_away(page.picture_url(number), number, rows[-1]["key"]))
             else:
                 rows.append(_image_row(page, number, crawl.places[page.picture_url(number)]))
+    rows.sort(key=lambda row: order_hash(row["key"]))
     files = _write_part(stage, rows) if is_stored else []
     table = write_table(stage.folder, "images-000000.parquet", rows, IMAGE_SCHEMA)
     files += [table, *write_rejects(stage.folder, "duplicates-0000", rejects)]
-    stage.commit(files, Fates.of(rejects, kept=len(rows)))
+    stage.commit(files, Fates.of(rejects, kept=len(rows)), configuration={"filters": {"one_of": one_of}})
     return stage, rows
 
 
@@ -167,7 +174,7 @@ def _turned_away(url: str, number: int, twin: str) -> Reject:
         ("rejected", "flat", "3 colours"),
         ("failed", "broken_image", "cannot identify the file"),
     )
-    return Reject(url, *known[number // 20 % len(known)])
+    return Reject(url, *known[number // 10 % len(known)])
 
 
 def _image_row(page: Page, number: int, place: tuple[str, int]) -> dict[str, Any]:
@@ -189,7 +196,6 @@ def _image_row(page: Page, number: int, place: tuple[str, int]) -> dict[str, Any
 
 def _write_part(stage: Stage, rows: list[dict[str, Any]]) -> list[FileEntry]:
     """The part with the pictures themselves, in the order of the table, which learns where each stands."""
-    rows.sort(key=lambda row: order_hash(row["key"]))
 
     def samples() -> Iterator[Sample]:
         offset = 0
@@ -231,6 +237,7 @@ def _write_text(out: Path, pages: Sequence[Page], crawl: Stage) -> tuple[Stage, 
         rows.append(
             known | {"robots_rule": "none", "opt_out": "none", "warc_file": warc_file, "warc_offset": warc_offset}
         )
+    rows.sort(key=lambda row: order_hash(row["key"]))
     table = write_table(stage.folder, "documents-000000.parquet", rows, DOCUMENT_SCHEMA)
     files = [table, *write_rejects(stage.folder, "duplicates-0000", rejects)]
     stage.commit(files, Fates.of(rejects, kept=len(rows)))

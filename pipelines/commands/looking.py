@@ -68,6 +68,21 @@ def show(
     raise typer.Exit(1 if shown.troubles else 0)
 
 
+def diff(
+    before: Annotated[str, typer.Argument(metavar="OUT1", help="a build, or a version of one of its stages")],
+    after: Annotated[str, typer.Argument(metavar="OUT2", help="another")],
+    stage: Annotated[str | None, typer.Option("--stage", help="the only one to compare")] = None,
+    count: Annotated[int, typer.Option("--count", min=0, help="examples of each reason")] = 3,
+) -> None:
+    """Compare two builds: settings, counts by reason, and which pictures, texts and samples were lost, and why."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from pipelines.show_difference import show_difference  # noqa: PLC0415
+    from pipelines.terminal import Screen  # noqa: PLC0415
+
+    show_difference(before, after, Screen(Console(highlight=False)), stage, count)
+
+
 def sheet(
     out: OutArgument,
     to: Annotated[Path, typer.Option("-o", "--to", help="the PNG to write")] = Path("sheet.png"),
