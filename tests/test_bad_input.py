@@ -523,9 +523,10 @@ def test_a_current_that_names_nothing_is_said_and_mended_by_the_next_build(
 ):
     out = copy_of(built, tmp_path, "crawl", "images", "triplets")
     (out / "triplets" / "current").write_text("0123456789ab\n")
-    for command in ("show", "report"):
-        line = refusal(seedbed(command, out))
-        assert line.startswith(f"{out}/triplets/0123456789ab/manifest.json is missing")
+    assert refusal(seedbed("show", out)).startswith(f"{out}/triplets/0123456789ab/manifest.json is missing")
+    told = f"triplets: {out}/triplets/0123456789ab/manifest.json is missing"
+    assert refusal(seedbed("report", out)).startswith(told), "the rest is shown"
+    assert (out / "report" / "funnel.html").is_file()
     assert seedbed("triplets", *arguments(recipe, site, out), *MANY_SHARDS).returncode == 0
     assert manifest_bytes(out, ("triplets",)) == manifest_bytes(built, ("triplets",))
 

@@ -174,7 +174,7 @@ def _turned_away(url: str, number: int, twin: str) -> Reject:
         ("rejected", "flat", "3 colours"),
         ("failed", "broken_image", "cannot identify the file"),
     )
-    return Reject(url, *known[number // 10 % len(known)])
+    return Reject(url, *known[number // 20 % len(known)])
 
 
 def _image_row(page: Page, number: int, place: tuple[str, int]) -> dict[str, Any]:

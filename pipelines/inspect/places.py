@@ -47,11 +47,18 @@ def find_sample(dataset: Dataset, key: str) -> int | None:
     stored, rung, each = key, 0, rungs_of(dataset)
     if isinstance(dataset, TripletDataset) and dataset.is_virtual:
         stored, step, draw = parse_triplet_key(key)
-        rung = draw * dataset.spec.steps + max(step, 1) - 1
-        if not 0 <= rung < each:
+        if step > dataset.spec.steps or draw >= dataset.spec.draws:
             return None
+        rung = draw * dataset.spec.steps + max(step, 1) - 1
     place = _find(dataset, stored)
     return None if place is None else sum(dataset.sizes[: place[0]]) + place[1] * each + rung
+
+
+def in_what_can_be_read(dataset: Dataset) -> str:
+    """What to add where a sample was not found: why a shard could not be looked into, "" where all could."""
+    reasons = (dataset.shards.reason(number) for number in range(len(dataset.sizes)))
+    reason = next(filter(None, reasons), "")
+    return f", as far as they can be read: {reason}" if reason else ""
 
 
 def key_of(dataset: Dataset, number: int) -> str:

@@ -49,14 +49,14 @@ def place_of(source: Source, crawl: StageState | None, url: str) -> Place | None
 
 
 def draw_fetched(place: Place) -> Image.Image | None:
-    """The picture as it was fetched, made smaller, within the limits of the crawl; None where it cannot be drawn.
+    """The picture as it was fetched, made smaller, within the limits of the crawl; None where it cannot be drawn."""
+    from crawl.warc import WarcError  # noqa: PLC0415 - a dataset alone is shown without the crawler
+    from pipelines.sheet import look  # noqa: PLC0415
 
-    Raises:
-        WarcError: the record is damaged.
-    """
-    from pipelines.sheet import look  # noqa: PLC0415 - a dataset alone is shown without the crawler
-
-    return look(place.warc.parent, (place.warc.name, place.offset), SHOWN_SIDE)
+    try:
+        return look(place.warc.parent, (place.warc.name, place.offset), SHOWN_SIDE)
+    except WarcError:
+        return None
 
 
 def read_page(source: Source, url: str) -> Record:

@@ -7,7 +7,7 @@ from typing import Any
 from pipelines.inspect.catalogue import Filter, picture_facts
 from pipelines.inspect.charts import Curve, counted, noise_curve
 from pipelines.inspect.ladders import is_recomputed, percent_of
-from pipelines.inspect.places import find_sample, key_of
+from pipelines.inspect.places import find_sample, in_what_can_be_read, key_of
 from pipelines.inspect.query import Query, QueryError
 from pipelines.inspect.selection import choose
 from pipelines.inspect.sources import READING, Source, Trouble
@@ -185,7 +185,7 @@ def sample_number(dataset: TripletDataset, key: str) -> int:
     except ValueError:
         number = None
     if number is None:
-        raise QueryError(f"no triplet of {dataset.split} has the key {key[:60]!r}")
+        raise QueryError(f"no triplet of {dataset.split} has the key {key[:60]!r}{in_what_can_be_read(dataset)}")
     return number
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.inspect.places import find_sample, key_of
+from pipelines.inspect.places import find_sample, in_what_can_be_read, key_of
 from pipelines.inspect.query import Query, QueryError
 from pipelines.inspect.sources import READING, Source, Trouble
 from shards.dataset import WindowDataset
@@ -124,10 +124,7 @@ def window(source: Source, query: Query) -> Window:
     """
     split = query.choice("split", source.splits("windows"))
     dataset = source.windows(split)
-    key = query.text("key")
-    number = find_sample(dataset, key) if key else 0
-    if number is None:
-        raise QueryError(f"no window of {split} has the key {key[:60]!r}")
+    number = _number(dataset, query.text("key"))
     sample = dataset[number]
     tokens = sample["tokens"][: sample["length"]].tolist()
     documents = sample["meta"]["documents"]
@@ -147,6 +144,13 @@ def window(source: Source, query: Query) -> Window:
         key_of(dataset, number + 1) if number + 1 < len(dataset) else "",
         troubles,
     )
+
+
+def _number(dataset: WindowDataset, key: str) -> int:
+    number = find_sample(dataset, key) if key else 0
+    if number is None:
+        raise QueryError(f"no window of {dataset.split} has the key {key[:60]!r}{in_what_can_be_read(dataset)}")
+    return number
 
 
 def shown_token(text: str) -> str:
