@@ -34,7 +34,10 @@ ONLY_IN = {
     "pydantic": ("pipelines/",),
     "typer": ("pipelines/",),
     "psutil": ("pipelines/",),
-    "jinja2": ("pipelines/",),
+    "jinja2": ("pipelines/inspect/",),
+    "markupsafe": ("pipelines/inspect/",),
+    "starlette": ("pipelines/inspect/",),
+    "uvicorn": ("pipelines/inspect/",),
     "webdataset": ("shards/",),
     "airflow": ("airflow/",),
 }

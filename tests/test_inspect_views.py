@@ -143,7 +143,7 @@ def test_a_dataset_that_came_alone_is_filtered_by_its_records(out: Path, tmp_pat
 
 
 def test_the_panels_of_a_triplet_are_its_arrays(client: TestClient, out: Path):
-    dataset = open_dataset(out / "triplets")
+    dataset = Source(out).triplets("train")
     sample = dataset[17]
     where = f"split=train&key={sample['key']}"
     assert np.array_equal(_picture(client, f"/picture/panel?{where}&panel=clean"), sample["clean"])
@@ -176,7 +176,7 @@ def test_stored_noise_that_is_another_is_ticked_off_as_such(tmp_path: Path, monk
 
 
 def test_a_window_shows_its_words_the_next_ones_and_those_the_dictionary_lacks(client: TestClient, out: Path):
-    dataset = open_dataset(out / "windows", "val")
+    dataset = Source(out).windows("val")
     texts = {row["key"]: row["text"] for row in table_rows(out, "text", "documents-")}
     num_unknown = 0
     for number in range(len(dataset)):
@@ -249,8 +249,9 @@ def test_trained_models_are_shown_at_work(client: TestClient, out: Path):
     assert shares[:8] == sorted(shares[:8], reverse=True)
     assert sum(shares) <= 100.5
     assert "came" in words
-    tokens = next(iter(open_dataset(out / "windows").loader(8)))["tokens"][1]
-    assert open_dataset(out / "windows").tokenizer.decode(tokens[:6].tolist()) in words
+    windows = Source(out).windows("train")
+    tokens = next(iter(windows.loader(8)))["tokens"][1]
+    assert windows.tokenizer.decode(tokens[:6].tolist()) in words
     wrong = client.get("/fragment/denoised?run=words")
     assert (wrong.status_code, "it is one of small" in wrong.text) == (400, True)
 

@@ -4,8 +4,9 @@ Nothing of a request reaches the file system: views, pictures and files of style
 among those there are. Everything crawled is text in autoescaped templates, or a picture encoded anew.
 """
 
+import ipaddress
+import platform
 import secrets
-import socket
 from collections.abc import Callable, Mapping
 from http.cookies import SimpleCookie
 from importlib.resources import files
@@ -19,6 +20,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pipelines.errors import StageError
 from pipelines.inspect.drawings import DRAWINGS, cannot_be_drawn
 from pipelines.inspect.exports import export
 from pipelines.inspect.query import Query, QueryError
@@ -101,7 +103,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, host: str, token: str) -> None:
         self._app, self._token = app, token
-        own = {host, socket.gethostname()} if token else set()
+        own = {host, platform.node().lower()} if token else set()
         self._hosts = {*LOOPBACK, *own} - {"0.0.0.0", "::"}
         self._is_any_address = bool(token)
 
@@ -215,17 +217,21 @@ def serve(source: Source, host: str, port: int, announce: Callable[[str], None])
         host: address to listen on; on all but loopback a token is asked for.
         port: 0 takes a free one.
         announce: is told the address when the page can be opened.
+
+    Raises:
+        StageError: the address cannot be listened on.
     """
     import uvicorn  # noqa: PLC0415 - not for who tests the application
 
     token = "" if host in LOOPBACK else secrets.token_urlsafe(24)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as listening:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
+    config = uvicorn.Config(new_app(source, host, token), host, port, log_level="error", server_header=False)
+    try:
+        listening = config.bind_socket()
+    except SystemExit as error:  # uvicorn has said what the machine says
+        raise StageError(f"cannot listen on {host}, port {port}; give another --port, or 0 for a free one") from error
+    with listening:
         shown = f"[{host}]" if ":" in host else host
         announce(f"http://{shown}:{listening.getsockname()[1]}/{f'?token={token}' if token else ''}")
-        config = uvicorn.Config(new_app(source, host, token), log_level="warning", server_header=False)
         uvicorn.Server(config).run(sockets=[listening])
 
 
@@ -240,13 +246,11 @@ def _host_of(header: str) -> str:
 
 def _is_address(host: str) -> bool:
     """Whether a host is an address in digits, which no name server can point elsewhere."""
-    for family in (socket.AF_INET, socket.AF_INET6):
-        try:
-            socket.inet_pton(family, host)
-        except (OSError, ValueError):
-            continue
-        return True
-    return False
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_own(request: Request) -> bool:
