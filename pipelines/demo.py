@@ -131,6 +131,7 @@ def _farewell(out: Path, report: Path) -> str:
         f"  {out / 'runs/denoiser/trees.png'}",
         f"  {out / 'runs/language/sample.txt'}",
         "Go on with",
+        f"  {seedbed} inspect {out}",
         f"  {seedbed} show {out}",
         f'  {seedbed} generate language {out / "runs/language"} --prompt "In autumn the maple"',
         f"  {seedbed} generate denoiser {out / 'runs/denoiser'} --seed 7 --out trees.png",

@@ -32,24 +32,26 @@ def test_the_demo_ends_with_what_to_look_at_and_what_to_do_next(tmp_path: Path):
     assert "language: does not beat what stands beside it" in said
     assert "It does not beat what stands beside it" in (out / "report/index.html").read_text()
     assert "535 requests, 0 of them to its forbidden folders" in said
-    last = said.strip().splitlines()[-8:]
+    last = said.strip().splitlines()[-9:]
     assert [line.strip() for line in last] == [
         "Look at",
         str(out / "report/index.html"),
         str(out / "runs/denoiser/trees.png"),
         str(out / "runs/language/sample.txt"),
         "Go on with",
+        f"{SEEDBED} inspect {out}",
         f"{SEEDBED} show {out}",
         f'{SEEDBED} generate language {out / "runs/language"} --prompt "In autumn the maple"',
         f"{SEEDBED} generate denoiser {out / 'runs/denoiser'} --seed 7 --out trees.png",
     ]
     page = (out / "report/index.html").read_text()
-    for path in ("runs/denoiser/trees.png", "runs/denoiser/loss.png", "runs/language/loss.png", "strips/triplet-"):
+    for path in ('alt="trees of the run denoiser"', "data-curves=", "triplets.html", "trainer.html", "funnel.html"):
         assert path in page
+    assert len(list((out / "report" / "pictures").glob("ladder-*.png"))) == 12 * 11
     with Image.open(out / "runs/denoiser/trees.png") as trees:
         assert trees.width == 8 * (128 + 4) + 4
     assert (out / "runs/language/sample.txt").read_text().startswith("The old oak")
-    shown = seedbed("show", out, "--count", "2", "--to", tmp_path / "strips")
+    shown = seedbed("show", out, "--count", "2", "--png", tmp_path / "strips")
     assert shown.returncode == 0, shown.stderr
     assert len(list((tmp_path / "strips").glob("*.png"))) == 2
 

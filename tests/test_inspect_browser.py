@@ -205,7 +205,7 @@ def test_a_page_is_looked_up_in_its_archive_as_text(visit: Visit, address: str):
     page.goto(f"{address}/window")
     page.get_by_role("link", name="the page as it was stored").first.click()
     expect(page.get_by_text("Shown as text; nothing in it is executed or loaded.")).to_be_visible()
-    expect(page.locator("pre.source")).to_contain_text("<html", ignore_case=True)
+    expect(page.locator("pre.source")).to_contain_text("<title>")
 
 
 def test_a_reason_of_the_funnel_leads_to_the_pictures_themselves(visit: Visit, address: str):
@@ -228,7 +228,7 @@ def test_a_reason_of_the_funnel_leads_to_the_texts_themselves(visit: Visit, addr
 
 def test_every_decision_is_followed_from_picture_to_page(visit: Visit, address: str, out: Path):
     page = visit.page
-    row = table_rows(out, "images", "images-")[3]
+    row = next(row for row in table_rows(out, "images", "images-") if re.fullmatch(r"[\w:/.\-]+", row["url"]))
     page.goto(f"{address}/item?name={row['key']}")
     expect(page.locator(".story")).to_contain_text("robots.txt")
     expect(page.locator(".story")).to_contain_text(row["warc_file"])

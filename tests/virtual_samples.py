@@ -240,7 +240,8 @@ def _write_text(out: Path, pages: Sequence[Page], crawl: Stage) -> tuple[Stage, 
     rows.sort(key=lambda row: order_hash(row["key"]))
     table = write_table(stage.folder, "documents-000000.parquet", rows, DOCUMENT_SCHEMA)
     files = [table, *write_rejects(stage.folder, "duplicates-0000", rejects)]
-    stage.commit(files, Fates.of(rejects, kept=len(rows)))
+    known = {"extractor": "cascade", "private_data": ["email"], "max_bytes": 5_000_000, "max_nodes": 30_000}
+    stage.commit(files, Fates.of(rejects, kept=len(rows)), configuration=known)
     return stage, rows
 
 

@@ -208,6 +208,8 @@ def told(error: Exception) -> str:
     """An error as a person is told of it."""
     if isinstance(error, ModuleNotFoundError):
         return f"this needs {error.name}, which is not installed: pip install '.[all]'"
+    if isinstance(error, LookupError):
+        return f"{error} is missing from what a build writes: built by another version; build again"
     return str(error) or type(error).__name__
 
 

@@ -9,9 +9,17 @@
     const answer = await fetch(address, { method, credentials: "same-origin" });
     place.innerHTML = await answer.text();
     place.removeAttribute("aria-busy");
+    letScroll();
     const again = one("[data-again]", place);
     if (again) setTimeout(() => fetchPart(place), Number(again.dataset.again));
   }
+  // What is wider than its place is scrolled by keys too.
+  function letScroll() {
+    for (const wide of all(".wide")) if (wide.scrollWidth > wide.clientWidth) wide.tabIndex = 0;
+  }
+  letScroll();
+  addEventListener("load", letScroll);
+
   const seen = new IntersectionObserver((entries) => {
     for (const entry of entries.filter((each) => each.isIntersecting)) {
       seen.unobserve(entry.target);

@@ -23,7 +23,7 @@ MOST_LOOKED_THROUGH = 5_000
 
 _KEY = re.compile(r"[0-9a-f]{32}(-k\d+-d\d+)?")
 _WEB = re.compile(r"https?://[^\s,]+")
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.\-]*:\S*", re.IGNORECASE)
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.\-]*:.*", re.IGNORECASE | re.DOTALL)
 LICENCE = ("licence", "licence_url", "licence_method", "author")
 
 
