@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 from crawl.demo.server import DemoServer, serve
 from pipelines.demo import SEED
@@ -66,3 +66,29 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     out = tmp_path_factory.mktemp("planted") / "out"
     return write_virtual_build(out, pictures=200, windows=300, planted=PLANTED, is_stored=True)
+
+
+@pytest.fixture(scope="session")
+def gardens(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two builds to inspect, see `write_gardens`; not to be changed."""
+    from tests.inspected_builds import write_gardens  # noqa: PLC0415 - loads Beam and torch
+
+    return write_gardens(tmp_path_factory.mktemp("gardens"))
+
+
+@pytest.fixture(scope="module")
+def site(gardens: tuple[Path, Path]) -> Iterator[str]:
+    """The address of the page that shows the first build beside the second."""
+    from tests.inspected import serving  # noqa: PLC0415
+
+    with serving(*gardens) as address:
+        yield address
+
+
+@pytest.fixture
+def page(chromium: Browser, site: str) -> Iterator[Page]:
+    """A page of the browser, there to be led about the site; in the end it must have been quiet."""
+    from tests.inspected_builds import quiet_visit  # noqa: PLC0415
+
+    with quiet_visit(chromium, site) as visit:
+        yield visit.page
