@@ -24,6 +24,7 @@ from pipelines.images import IMAGE_SCHEMA, RECORD_FIELDS
 from pipelines.segments import file_entry
 from pipelines.tables import write_file, write_rejects, write_table
 from pipelines.text import DOCUMENT_SCHEMA
+from pipelines.text_recipe import TextConfig
 from shards.manifest import (
     FileEntry,
     atomic_open,
@@ -240,8 +241,7 @@ def _write_text(out: Path, pages: Sequence[Page], crawl: Stage) -> tuple[Stage, 
     rows.sort(key=lambda row: order_hash(row["key"]))
     table = write_table(stage.folder, "documents-000000.parquet", rows, DOCUMENT_SCHEMA)
     files = [table, *write_rejects(stage.folder, "duplicates-0000", rejects)]
-    known = {"extractor": "cascade", "private_data": ["email"], "max_bytes": 5_000_000, "max_nodes": 30_000}
-    stage.commit(files, Fates.of(rejects, kept=len(rows)), configuration=known)
+    stage.commit(files, Fates.of(rejects, kept=len(rows)), configuration=TextConfig().configuration())
     return stage, rows
 
 
