@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Any, NamedTuple, Protocol
 
 import jinja2
@@ -87,6 +88,12 @@ class Frames(NamedTuple):
 
     pattern: str
     step: int
+
+
+def read_assets() -> dict[str, bytes]:
+    """The files of style and script, by name."""
+    folder = files("pipelines.inspect").joinpath("static")
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
 class Links(Protocol):

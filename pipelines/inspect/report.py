@@ -17,8 +17,15 @@ from markupsafe import Markup
 from pipelines.errors import StageError
 from pipelines.inspect.drawings import DRAWINGS, cannot_be_drawn
 from pipelines.inspect.query import Query, QueryError
-from pipelines.inspect.rendering import FAILURES, PAGES, Frames, new_environment, render_fragment, render_page
-from pipelines.inspect.server import read_assets
+from pipelines.inspect.rendering import (
+    FAILURES,
+    PAGES,
+    Frames,
+    new_environment,
+    read_assets,
+    render_fragment,
+    render_page,
+)
 from pipelines.inspect.sources import Source, Trouble
 from pipelines.inspect.views.overview import overview
 from shards.manifest import atomic_write

@@ -9,7 +9,6 @@ import platform
 import secrets
 from collections.abc import Callable, Mapping
 from http.cookies import SimpleCookie
-from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -30,6 +29,7 @@ from pipelines.inspect.rendering import (
     PAGES,
     Frames,
     new_environment,
+    read_assets,
     render_fragment,
     render_page,
 )
@@ -56,12 +56,6 @@ TYPES = {
     ".svg": "image/svg+xml",
     ".txt": "text/plain; charset=utf-8",
 }
-
-
-def read_assets() -> dict[str, bytes]:
-    """The files of style and script, by name."""
-    folder = files("pipelines.inspect").joinpath("static")
-    return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
 class Served:
