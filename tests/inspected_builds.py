@@ -44,11 +44,9 @@ def quiet_visit(browser: Browser, address: str, **context: Any) -> Iterator[Visi
 
 def settle(page: Page) -> None:
     """Waits until everything that comes later has come."""
-    for _ in range(50):
-        waiting = page.locator(".later[aria-busy]")
-        if not waiting.count():
-            break
-        waiting.first.scroll_into_view_if_needed()
+    while page.evaluate(
+        "(place => { place?.scrollIntoView(); return Boolean(place) })(document.querySelector('.later[aria-busy]'))"
+    ):
         page.wait_for_timeout(20)
     page.wait_for_load_state("networkidle")
 

@@ -52,12 +52,13 @@ def test_axe_finds_nothing_serious_in_light_and_dark_and_nothing_is_wider_than_a
     chromium: Browser, site: str, gardens: tuple[Path, Path], view: str
 ):
     with quiet_visit(chromium, site) as visit:
-        visit.page.goto({**addresses(gardens[0]), "words": "/trainer?of=windows&batch=2"}[view])
+        visit.page.goto({**addresses(gardens[0]), "words": "/trainer?stage=windows&batch=2"}[view])
         settle(visit.page)
         for scheme in ("light", "dark"):
             visit.page.emulate_media(color_scheme=scheme)
             assert visit.serious_findings() == []
         visit.page.set_viewport_size(PHONE)
+        visit.page.wait_for_timeout(400)  # curves are drawn anew when a window has stopped changing
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
@@ -138,7 +139,7 @@ def _walk(page: Page, where: dict[str, str]) -> Iterator[tuple[str, float]]:
     more = [f"/triplets?first={first}&step={step}" for first in (0, 24, 4_800, 60_000) for step in (0, 3)]
     more += [f"/triplets?licence=CC0-1.0&host=trees-{host:02d}.example" for host in range(4)]
     more += [f"/windows?first={first}" for first in (0, 24, 50_000, 86_000)]
-    more += [f"/trainer?of={of}&position={at}&seed={at}" for of in ("triplets", "windows") for at in (0, 70_000)]
+    more += [f"/trainer?stage={of}&position={at}&seed={at}" for of in ("triplets", "windows") for at in (0, 70_000)]
     more += ["/search?q=behind+the+house", "/search?q=trees-07.example", f"/search?q={where['window'][-32:]}"]
     views = [address for name, address in where.items() if name != "record"]  # payloads are not stored here
     for address in (*views, *more, *views):
