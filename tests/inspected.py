@@ -1,12 +1,17 @@
 """The inspection page of a build, served on loopback for tests."""
 
+import html
+import io
+import re
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import uvicorn
+from PIL import Image
 from starlette.testclient import TestClient
 
 from pipelines.inspect.server import new_app
@@ -34,3 +39,21 @@ def serving(out: Path, beside: Path | None = None) -> Iterator[str]:
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
     thread.join()
+
+
+def text_of(client: TestClient, path: str) -> str:
+    """What a page says, blanks folded."""
+    answer = client.get(path)
+    assert answer.status_code == 200, answer.text
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", answer.text)).split())
+
+
+def keys_in(client: TestClient, path: str) -> list[str]:
+    """The keys of the samples in a grid."""
+    return re.findall(r'href="/triplet\?key=([^"&]*)', client.get(path).text)
+
+
+def picture_at(client: TestClient, path: str) -> np.ndarray:
+    answer = client.get(path)
+    assert answer.headers["content-type"] == "image/png", answer.text
+    return np.asarray(Image.open(io.BytesIO(answer.content)))

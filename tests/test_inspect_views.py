@@ -1,16 +1,12 @@
 """What the views show is what stands in shards and tables: every number and picture is compared with its source."""
 
-import csv
 import html
-import io
 import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 from starlette.testclient import TestClient
 
 from models import denoiser, language
@@ -20,11 +16,10 @@ from pipelines.inspect.places import find_sample, key_of
 from pipelines.inspect.sources import Source
 from pipelines.inspect.views.windows import shown_token
 from shards import open_dataset
-from shards.dataset import TripletDataset
 from shards.npy import npy_bytes
 from shards.triplet import TripletSpec, encode_triplet, parse_triplet_key
-from tests.builds import manifest_of, table_rows, wait_for
-from tests.inspected import LOOPBACK, client_of
+from tests.builds import manifest_of, table_rows
+from tests.inspected import client_of, keys_in, picture_at, text_of
 from tests.tiny_datasets import draw_tree, write_triplets
 from tests.virtual_samples import LICENCES, write_virtual_build
 
@@ -52,24 +47,6 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def client(out: Path) -> TestClient:
     return client_of(out)
-
-
-def _text(client: TestClient, path: str) -> str:
-    """What a page says, blanks folded."""
-    answer = client.get(path)
-    assert answer.status_code == 200, answer.text
-    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", answer.text)).split())
-
-
-def _keys(client: TestClient, path: str) -> list[str]:
-    """The keys of the samples in a grid."""
-    return re.findall(r'href="/triplet\?key=([^"&]*)', client.get(path).text)
-
-
-def _picture(client: TestClient, path: str) -> np.ndarray:
-    answer = client.get(path)
-    assert answer.headers["content-type"] == "image/png", answer.text
-    return np.asarray(Image.open(io.BytesIO(answer.content)))
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -103,7 +80,7 @@ def test_every_sample_is_found_by_its_key_in_any_number_of_shards(tmp_path: Path
         assert find_sample(dataset, unknown) is None
     client = client_of(tmp_path)
     for step in range(4):
-        found = [key for first in range(0, 66, 24) for key in _keys(client, f"/triplets?step={step}&first={first}")]
+        found = [key for first in range(0, 66, 24) for key in keys_in(client, f"/triplets?step={step}&first={first}")]
         assert sorted(found) == sorted(key for key in keys if not step or f"-k{step}-" in key)
 
 
@@ -120,9 +97,11 @@ def test_filters_show_what_has_them_and_nothing_else(client: TestClient, out: Pa
         },
     }
     for query, keys in wanted.items():
-        found = [key for first in range(0, 240, 24) for key in _keys(client, f"/triplets?{query}&step=2&first={first}")]
+        found = [
+            key for first in range(0, 240, 24) for key in keys_in(client, f"/triplets?{query}&step=2&first={first}")
+        ]
         assert sorted(found) == sorted(f"{key}-k2-d0" for key in keys), query
-        assert f"of {len(keys):,}" in _text(client, f"/triplets?{query}&step=2")
+        assert f"of {len(keys):,}" in text_of(client, f"/triplets?{query}&step=2")
     assert len(set(LICENCES)) == 4
 
 
@@ -139,23 +118,23 @@ def test_a_dataset_that_came_alone_is_filtered_by_its_records(out: Path, tmp_pat
         following = re.search(r'<a rel="next" href="([^"]*)"', page)
         path = html.unescape(following[1]) if following else ""
     assert sorted(found) == sorted(f"{row['key']}-k1-d0" for row in rows)
-    assert "evenly drawn: this dataset came without the tables" in _text(client, "/fragment/charts")
+    assert "evenly drawn: this dataset came without the tables" in text_of(client, "/fragment/charts")
 
 
 def test_the_panels_of_a_triplet_are_its_arrays(client: TestClient, out: Path):
     dataset = Source(out).triplets("train")
     sample = dataset[17]
     where = f"split=train&key={sample['key']}"
-    assert np.array_equal(_picture(client, f"/picture/panel?{where}&panel=clean"), sample["clean"])
-    assert np.array_equal(_picture(client, f"/picture/panel?{where}&panel=noisy"), values_to_pixels(sample["noisy"]))
-    assert np.array_equal(_picture(client, f"/picture/ladder?{where}&percent=0"), sample["clean"])
+    assert np.array_equal(picture_at(client, f"/picture/panel?{where}&panel=clean"), sample["clean"])
+    assert np.array_equal(picture_at(client, f"/picture/panel?{where}&panel=noisy"), values_to_pixels(sample["noisy"]))
+    assert np.array_equal(picture_at(client, f"/picture/ladder?{where}&percent=0"), sample["clean"])
     level = percent_of(dataset.spec, sample["step"])
     assert np.array_equal(
-        _picture(client, f"/picture/ladder?{where}&percent={level}"), values_to_pixels(sample["noisy"])
+        picture_at(client, f"/picture/ladder?{where}&percent={level}"), values_to_pixels(sample["noisy"])
     )
-    strip = _picture(client, f"/picture/strip?{where}")
+    strip = picture_at(client, f"/picture/strip?{where}")
     assert np.array_equal(strip[:, 18:34], sample["clean"])
-    page = _text(client, f"/triplet?{where}")
+    page = text_of(client, f"/triplet?{where}")
     assert f"mean {sample['noise'].astype(float).mean():+.3f}" in page
     assert sample["meta"]["url"] in page
     assert "✓" in page
@@ -171,8 +150,8 @@ def test_stored_noise_that_is_another_is_ticked_off_as_such(tmp_path: Path, monk
 
     monkeypatch.setattr("tests.tiny_datasets.encode_triplet", encode_wrongly)
     write_triplets(tmp_path / "wrong" / "triplets", spec, {"train": [draw_tree(3, 8)]})
-    assert "✓ recomputed noise equals stored" in _text(client_of(tmp_path / "right"), "/triplet")
-    assert "✗ recomputed noise differs from stored" in _text(client_of(tmp_path / "wrong"), "/triplet")
+    assert "✓ recomputed noise equals stored" in text_of(client_of(tmp_path / "right"), "/triplet")
+    assert "✗ recomputed noise differs from stored" in text_of(client_of(tmp_path / "wrong"), "/triplet")
 
 
 def test_a_window_shows_its_words_the_next_ones_and_those_the_dictionary_lacks(client: TestClient, out: Path):
@@ -202,7 +181,7 @@ def test_a_window_shows_its_words_the_next_ones_and_those_the_dictionary_lacks(c
 
 
 def test_the_funnel_is_that_of_the_manifests_and_leads_to_every_record(client: TestClient, out: Path):
-    funnel = _text(client, "/funnel")
+    funnel = text_of(client, "/funnel")
     for stage in ("crawl", "images", "text"):
         counts = manifest_of(out, stage).counts
         rejected, failed = sum(counts.rejected.values()), sum(counts.failed.values())
@@ -214,7 +193,7 @@ def test_the_funnel_is_that_of_the_manifests_and_leads_to_every_record(client: T
     for row in rows:
         assert html.escape(row["key"]) in page
     for path in re.findall(r'src="(/picture/fetched[^"]*)"', page):
-        assert _picture(client, html.unescape(path)).shape[2] == 3
+        assert picture_at(client, html.unescape(path)).shape[2] == 3
 
 
 @pytest.mark.parametrize(("epoch", "rank", "world"), [(0, 0, 1), (0, 2, 3), (4, 1, 2)])
@@ -226,24 +205,24 @@ def test_the_trainers_batch_is_the_loaders_next(client: TestClient, out: Path, e
     batch = next(iter(loader))
     query = f"seed=5&epoch={epoch}&position=40&rank={rank}&world={world}&batch=4"
     for row in range(4):
-        strip = _picture(client, f"/picture/batch?{query}&row={row}")
+        strip = picture_at(client, f"/picture/batch?{query}&row={row}")
         assert np.array_equal(strip[:, :16], values_to_pixels(batch["noisy"][row]))
         assert np.array_equal(strip[:, 18:34], batch["clean"][row])
     told = f"A loader whose state says position {position:,} delivers this next."
-    assert told in _text(client, f"/trainer?{query}")
+    assert told in text_of(client, f"/trainer?{query}")
 
 
 def test_trained_models_are_shown_at_work(client: TestClient, out: Path):
-    assert "small" in _text(client, "/trainer")
-    assert len(re.findall("squared error [0-9.]+", _text(client, "/fragment/denoised?run=small&batch=4"))) == 4
-    assert _picture(client, "/picture/denoised?run=small&batch=4&row=3").shape == (16, 16, 3)
+    assert "small" in text_of(client, "/trainer")
+    assert len(re.findall("squared error [0-9.]+", text_of(client, "/fragment/denoised?run=small&batch=4"))) == 4
+    assert picture_at(client, "/picture/denoised?run=small&batch=4&row=3").shape == (16, 16, 3)
     grown = client.get("/fragment/grown?run=small").text
     assert len(re.findall("squared distance", grown)) == 4
     known = {row["key"] for row in table_rows(out, "images", "images-") if row["split"] == "train"}
     nearest = set(re.findall(r"key=([0-9a-f]{32})-k1-d0", grown))
     assert nearest
     assert nearest <= known
-    words = _text(client, "/fragment/next_words?stage=windows&run=words&row=1&at=5")
+    words = text_of(client, "/fragment/next_words?stage=windows&run=words&row=1&at=5")
     shares = [float(share) for share in re.findall(r"([0-9.]+) %", words)]
     assert 8 <= len(shares) <= 9
     assert shares[:8] == sorted(shares[:8], reverse=True)
@@ -254,124 +233,3 @@ def test_trained_models_are_shown_at_work(client: TestClient, out: Path):
     assert windows.tokenizer.decode(tokens[:6].tolist()) in words
     wrong = client.get("/fragment/denoised?run=words")
     assert (wrong.status_code, "it is one of small" in wrong.text) == (400, True)
-
-
-def test_an_item_tells_its_story_from_where_it_was_found_to_its_samples(client: TestClient, out: Path):
-    row = table_rows(out, "images", "images-")[5]
-    for name in (row["url"], row["key"], f"{row['key']}-k2-d0"):
-        page = _text(client, f"/item?name={name}")
-        for told in (
-            row["url"],
-            row["page_url"],
-            row["licence"],
-            f"kept as {row['key']}",
-            row["warc_file"],
-        ):
-            assert told in page, told
-    away = next(r for r in table_rows(out, "images", "rejects-") if r["reason"] == "near_duplicate")
-    twin = away["detail"].partition(",")[0]
-    assert f"Like it {away['key']} near duplicate" in _text(client, f"/item?name={twin}")
-    assert "never met" in _text(client, "/item?name=https://nowhere.example/none")
-    document = table_rows(out, "text", "documents-")[0]
-    page = _text(client, f"/item?name={document['url']}")
-    assert f"kept as {document['key']}" in page
-    assert "hold its tokens 0 to" in page
-    stored = client.get(f"/record?url={document['url']}").text
-    assert (
-        "&lt;html" in stored.lower() or "&lt;!doctype" in stored.lower() or html.escape(document["text"][:30]) in stored
-    )
-
-
-def test_search_finds_by_address_key_and_word(client: TestClient, out: Path):
-    row = table_rows(out, "images", "images-")[9]
-    for q in (row["url"], row["url"].partition("//")[2], row["key"], row["key"][:12], row["caption"]):
-        assert row["url"] in _text(client, f"/search?q={q}"), q
-    window = open_dataset(out / "windows")[3]["key"]
-    assert f"/window?key={window}" in client.get(f"/search?q={window}").text
-    document = table_rows(out, "text", "documents-")[4]
-    assert document["url"] in _text(client, f"/search?q={document['title']}")
-    assert "Nothing here has “zzzz”" in _text(client, "/search?q=zzzz")
-
-
-@pytest.mark.parametrize("form", ["csv", "parquet"])
-def test_what_is_listed_can_be_taken_along(client: TestClient, out: Path, form: str):
-    wanted = [
-        row for row in table_rows(out, "images", "images-") if row["licence"] == "CC0-1.0" and row["split"] == "train"
-    ]
-    answer = client.get(f"/export?of=pictures&format={form}&licence=CC0-1.0&split=train")
-    assert answer.headers["content-disposition"] == f'attachment; filename="pictures.{form}"'
-    rows = _rows(answer.content, form)
-    assert sorted(row["key"] for row in rows) == sorted(row["key"] for row in wanted)
-    assert {row["url"] for row in rows} == {row["url"] for row in wanted}
-    documents = _rows(client.get(f"/export?of=documents&format={form}").content, form)
-    assert len(documents) == manifest_of(out, "text").counts.kept
-    away = _rows(
-        client.get(f"/export?of=rejects&stage=images&format={form}&reason=rejected:extreme_aspect").content, form
-    )
-    assert len(away) == manifest_of(out, "images").counts.rejected["extreme_aspect"]
-
-
-def test_a_table_has_no_cell_that_a_spreadsheet_would_compute(tmp_path: Path):
-    planted = ("=HYPERLINK(1)", "+1", "-2", "@SUM(1)", "an oak = a tree")
-    out = write_virtual_build(tmp_path / "out", 60, 20, planted)
-    captions = [row["caption"] for row in _rows(client_of(out).get("/export?of=pictures&format=csv").content, "csv")]
-    assert not [caption for caption in captions if caption[:1] in "=+-@" and caption]
-    assert any(caption.startswith("'=HYPERLINK(1)") or "=HYPERLINK(1)" in caption for caption in captions)
-    whole = _rows(client_of(out).get("/export?of=pictures&format=parquet").content, "parquet")
-    assert sorted(row["caption"] for row in whole) == sorted(r["caption"] for r in table_rows(out, "images", "images-"))
-
-
-def _rows(data: bytes, form: str) -> list[dict[str, str]]:
-    if form == "csv":
-        return list(csv.DictReader(io.StringIO(data.decode("utf-8"))))
-    rows: list[dict[str, str]] = pq.read_table(io.BytesIO(data)).to_pylist()
-    return rows
-
-
-def test_forget_prepares_the_command_and_takes_nothing_away(client: TestClient, out: Path):
-    before = sorted(path for path in out.rglob("*"))
-    host = table_rows(out, "images", "images-")[0]["url"].split("/")[2]
-    num_pictures = sum(f"//{host}/" in row["url"] for row in table_rows(out, "images", "images-"))
-    page = _text(client, f"/forget?kind=host&value={host}")
-    assert f"seedbed forget {out} --host {host}" in page
-    assert f"images {num_pictures:,} rows" in page
-    hostile = client.get("/forget", params={"kind": "url", "value": "https://a.example/$(touch x)';"}).text
-    assert html.escape("'https://a.example/$(touch x)'\"'\"';'") in hostile.replace("&#34;", "&quot;").replace(
-        "&#39;", "&#x27;"
-    )
-    assert sorted(path for path in out.rglob("*")) == before
-
-
-def test_shards_are_verified_from_the_page(client: TestClient, out: Path):
-    assert "✓ all there, in their lengths" in _text(client, "/shards")
-    client.post("/verification?deep=1", headers={"origin": LOOPBACK})
-    wait_for(lambda: "…" not in _text(client, "/verification"), "the verification")
-    assert "✓ no fault , every byte read" in _text(client, "/verification")
-
-
-def test_two_builds_are_compared_with_the_records_that_only_one_has(out: Path, tmp_path: Path):
-    other = write_virtual_build(tmp_path / "other", 150, 40, is_stored=True)
-    client = client_of(out, other)
-    page = _text(client, "/diff")
-    before, after = (manifest_of(folder, "images").counts.kept for folder in (other, out))
-    assert f"kept {before:,} {after:,} {after - before:+,}" in page
-    keys = [{row["key"] for row in table_rows(folder, "images", "images-")} for folder in (other, out)]
-    records = _text(client, "/fragment/diff_records?stage=images")
-    told = f"{len(keys[0] & keys[1])} in both; {len(keys[0] - keys[1])} lost, {len(keys[1] - keys[0])} new."
-    assert told in records
-    paths = re.findall(r'src="(/picture/clean[^"]*)"', client.get("/fragment/diff_records?stage=images").text)
-    assert paths
-    assert all(_picture(client, html.unescape(path)).shape == (16, 16, 3) for path in paths)
-
-
-def test_an_address_is_all_that_a_state_needs(client: TestClient):
-    for path in ("/triplets?step=2&licence=CC0-1.0", "/trainer?seed=3&position=8", "/windows?first=12", "/shards"):
-        assert client.get(path).text == client.get(path).text
-
-
-def test_the_grid_of_a_sole_dataset_folder_opens_too(out: Path):
-    folder = next((out / "triplets").glob("*/manifest.json")).parent
-    for where in (folder, out / "triplets"):
-        assert len(_keys(client_of(where), "/triplets")) == 24
-        dataset = Source(where).triplets("train")
-        assert isinstance(dataset, TripletDataset)

@@ -1,0 +1,150 @@
+"""Item, search, what is taken along, forgetting, verifying and comparing: beside the tables that they tell of."""
+
+import csv
+import html
+import io
+import re
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from starlette.testclient import TestClient
+
+from pipelines.inspect.sources import Source
+from shards import open_dataset
+from shards.dataset import TripletDataset
+from tests.builds import manifest_of, table_rows, wait_for
+from tests.inspected import LOOPBACK, client_of, keys_in, picture_at, text_of
+from tests.virtual_samples import write_virtual_build
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A build of 200 pictures with everything stored."""
+    return write_virtual_build(tmp_path_factory.mktemp("items"), 200, 60, is_stored=True)
+
+
+@pytest.fixture(scope="module")
+def client(out: Path) -> TestClient:
+    return client_of(out)
+
+
+def test_an_item_tells_its_story_from_where_it_was_found_to_its_samples(client: TestClient, out: Path):
+    row = table_rows(out, "images", "images-")[5]
+    for name in (row["url"], row["key"], f"{row['key']}-k2-d0"):
+        page = text_of(client, f"/item?name={name}")
+        for told in (
+            row["url"],
+            row["page_url"],
+            row["licence"],
+            f"kept as {row['key']}",
+            row["warc_file"],
+        ):
+            assert told in page, told
+    away = next(r for r in table_rows(out, "images", "rejects-") if r["reason"] == "near_duplicate")
+    twin = away["detail"].partition(",")[0]
+    assert f"Like it {away['key']} near duplicate" in text_of(client, f"/item?name={twin}")
+    assert "never met" in text_of(client, "/item?name=https://nowhere.example/none")
+    document = table_rows(out, "text", "documents-")[0]
+    page = text_of(client, f"/item?name={document['url']}")
+    assert f"kept as {document['key']}" in page
+    assert "hold its tokens 0 to" in page
+    stored = client.get(f"/record?url={document['url']}").text
+    assert (
+        "&lt;html" in stored.lower() or "&lt;!doctype" in stored.lower() or html.escape(document["text"][:30]) in stored
+    )
+
+
+def test_search_finds_by_address_key_and_word(client: TestClient, out: Path):
+    row = table_rows(out, "images", "images-")[9]
+    for q in (row["url"], row["url"].partition("//")[2], row["key"], row["key"][:12], row["caption"]):
+        assert row["url"] in text_of(client, f"/search?q={q}"), q
+    window = open_dataset(out / "windows")[3]["key"]
+    assert f"/window?key={window}" in client.get(f"/search?q={window}").text
+    document = table_rows(out, "text", "documents-")[4]
+    assert document["url"] in text_of(client, f"/search?q={document['title']}")
+    assert "Nothing here has “zzzz”" in text_of(client, "/search?q=zzzz")
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_what_is_listed_can_be_taken_along(client: TestClient, out: Path, form: str):
+    wanted = [
+        row for row in table_rows(out, "images", "images-") if row["licence"] == "CC0-1.0" and row["split"] == "train"
+    ]
+    answer = client.get(f"/export?of=pictures&format={form}&licence=CC0-1.0&split=train")
+    assert answer.headers["content-disposition"] == f'attachment; filename="pictures.{form}"'
+    rows = _rows(answer.content, form)
+    assert sorted(row["key"] for row in rows) == sorted(row["key"] for row in wanted)
+    assert {row["url"] for row in rows} == {row["url"] for row in wanted}
+    documents = _rows(client.get(f"/export?of=documents&format={form}").content, form)
+    assert len(documents) == manifest_of(out, "text").counts.kept
+    away = _rows(
+        client.get(f"/export?of=rejects&stage=images&format={form}&reason=rejected:extreme_aspect").content, form
+    )
+    assert len(away) == manifest_of(out, "images").counts.rejected["extreme_aspect"]
+
+
+def test_a_table_has_no_cell_that_a_spreadsheet_would_compute(tmp_path: Path):
+    planted = ("=HYPERLINK(1)", "+1", "-2", "@SUM(1)", "an oak = a tree")
+    out = write_virtual_build(tmp_path / "out", 60, 20, planted)
+    captions = [row["caption"] for row in _rows(client_of(out).get("/export?of=pictures&format=csv").content, "csv")]
+    assert not [caption for caption in captions if caption[:1] in "=+-@" and caption]
+    assert any(caption.startswith("'=HYPERLINK(1)") or "=HYPERLINK(1)" in caption for caption in captions)
+    whole = _rows(client_of(out).get("/export?of=pictures&format=parquet").content, "parquet")
+    assert sorted(row["caption"] for row in whole) == sorted(r["caption"] for r in table_rows(out, "images", "images-"))
+
+
+def _rows(data: bytes, form: str) -> list[dict[str, str]]:
+    if form == "csv":
+        return list(csv.DictReader(io.StringIO(data.decode("utf-8"))))
+    rows: list[dict[str, str]] = pq.read_table(io.BytesIO(data)).to_pylist()
+    return rows
+
+
+def test_forget_prepares_the_command_and_takes_nothing_away(client: TestClient, out: Path):
+    before = sorted(path for path in out.rglob("*"))
+    host = table_rows(out, "images", "images-")[0]["url"].split("/")[2]
+    num_pictures = sum(f"//{host}/" in row["url"] for row in table_rows(out, "images", "images-"))
+    page = text_of(client, f"/forget?kind=host&value={host}")
+    assert f"seedbed forget {out} --host {host}" in page
+    assert f"images {num_pictures:,} rows" in page
+    hostile = client.get("/forget", params={"kind": "url", "value": "https://a.example/$(touch x)';"}).text
+    assert html.escape("'https://a.example/$(touch x)'\"'\"';'") in hostile.replace("&#34;", "&quot;").replace(
+        "&#39;", "&#x27;"
+    )
+    assert sorted(path for path in out.rglob("*")) == before
+
+
+def test_shards_are_verified_from_the_page(client: TestClient, out: Path):
+    assert "✓ all there, in their lengths" in text_of(client, "/shards")
+    client.post("/verification?deep=1", headers={"origin": LOOPBACK})
+    wait_for(lambda: "…" not in text_of(client, "/verification"), "the verification")
+    assert "✓ no fault , every byte read" in text_of(client, "/verification")
+
+
+def test_two_builds_are_compared_with_the_records_that_only_one_has(out: Path, tmp_path: Path):
+    other = write_virtual_build(tmp_path / "other", 150, 40, is_stored=True)
+    client = client_of(out, other)
+    page = text_of(client, "/diff")
+    before, after = (manifest_of(folder, "images").counts.kept for folder in (other, out))
+    assert f"kept {before:,} {after:,} {after - before:+,}" in page
+    keys = [{row["key"] for row in table_rows(folder, "images", "images-")} for folder in (other, out)]
+    records = text_of(client, "/fragment/diff_records?stage=images")
+    told = f"{len(keys[0] & keys[1])} in both; {len(keys[0] - keys[1])} lost, {len(keys[1] - keys[0])} new."
+    assert told in records
+    paths = re.findall(r'src="(/picture/clean[^"]*)"', client.get("/fragment/diff_records?stage=images").text)
+    assert paths
+    assert all(picture_at(client, html.unescape(path)).shape == (16, 16, 3) for path in paths)
+
+
+def test_an_address_is_all_that_a_state_needs(client: TestClient):
+    for path in ("/triplets?step=2&licence=CC0-1.0", "/trainer?seed=3&position=8", "/windows?first=12", "/shards"):
+        assert client.get(path).text == client.get(path).text
+
+
+def test_the_grid_of_a_sole_dataset_folder_opens_too(out: Path):
+    folder = next((out / "triplets").glob("*/manifest.json")).parent
+    for where in (folder, out / "triplets"):
+        assert len(keys_in(client_of(where), "/triplets")) == 24
+        dataset = Source(where).triplets("train")
+        assert isinstance(dataset, TripletDataset)
