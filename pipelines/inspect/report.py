@@ -130,7 +130,7 @@ def write_report(out: Path) -> Report:
     report = out / "report"
     shutil.rmtree(report, ignore_errors=True)
     for folder in ("static", "pictures"):
-        (report / folder).mkdir(parents=True)
+        (report / folder).mkdir(parents=True, exist_ok=True)
     for name, content in read_assets().items():
         (report / "static" / name).write_bytes(content)
     written = Written(source)

@@ -37,6 +37,9 @@ from pipelines.inspect.sources import Source
 from pipelines.inspect.verifying import Verifier
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+EVERYWHERE = frozenset({"0.0.0.0", "::"})
+"""Addresses that stand for all of a machine's, and are no name of it."""
+
 COOKIE = "seedbed-token"
 
 HEADERS = {
@@ -98,7 +101,7 @@ class Guard:
     def __init__(self, app: ASGIApp, host: str, token: str) -> None:
         self._app, self._token = app, token
         own = {host, platform.node().lower()} if token else set()
-        self._hosts = {*LOOPBACK, *own} - {"0.0.0.0", "::"}
+        self._hosts = {*LOOPBACK, *own} - EVERYWHERE
         self._is_any_address = bool(token)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -224,7 +227,8 @@ def serve(source: Source, host: str, port: int, announce: Callable[[str], None])
     except SystemExit as error:  # uvicorn has said what the machine says
         raise StageError(f"cannot listen on {host}, port {port}; give another --port, or 0 for a free one") from error
     with listening:
-        shown = f"[{host}]" if ":" in host else host
+        name = platform.node() if host in EVERYWHERE else host
+        shown = f"[{name}]" if ":" in name else name
         announce(f"http://{shown}:{listening.getsockname()[1]}/{f'?token={token}' if token else ''}")
         uvicorn.Server(config).run(sockets=[listening])
 

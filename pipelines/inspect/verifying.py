@@ -23,6 +23,7 @@ class Verification:
         faults: found.
         num_faults: how many, also where no more are kept.
         is_running: whether it goes on.
+        is_whole: whether it came to its end.
     """
 
     total: int
@@ -32,6 +33,7 @@ class Verification:
     faults: list[Trouble] = field(default_factory=list)
     num_faults: int = 0
     is_running: bool = True
+    is_whole: bool = False
 
     @property
     def percent(self) -> int:
@@ -82,5 +84,6 @@ class Verifier:
                         verification.add(Trouble(f"{state.stage}/{found.fault.path}", found.fault.what))
                 except READING as error:
                     verification.add(Trouble(state.stage, str(error)))
+            verification.is_whole = True
         finally:
             verification.is_running = False
