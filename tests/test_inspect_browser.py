@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 from shards import open_dataset
 from tests.builds import table_rows
 from tests.planted import PLANTED, TAINT
+from tests.virtual_samples import SIDE
 
 
 @pytest.fixture
@@ -30,6 +31,16 @@ def test_charts_come_when_the_page_stands_and_lead_to_what_they_count(page: Page
 def test_loss_curves_are_drawn_of_every_run(page: Page):
     page.goto("/")
     expect(page.locator(".curve canvas")).to_have_count(2)
+
+
+def test_level_and_zoom_stand_in_the_address(page: Page):
+    page.goto("/triplet")
+    page.keyboard.press("9")
+    page.get_by_role("button", name="×8").click()
+    page.wait_for_url(re.compile("percent=90.*zoom=8"))
+    page.reload()
+    expect(page.locator("#level")).to_have_text("90 %")
+    expect(page.locator("#noisy")).to_have_attribute("width", str(8 * SIDE))
 
 
 def test_neighbours_are_reached_by_arrows(page: Page, out: Path):

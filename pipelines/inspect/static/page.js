@@ -43,6 +43,14 @@
     button.textContent = "Copied";
   }));
 
+  // What is set by hand stands in the address too.
+  function remember(name, value) {
+    if (!location.protocol.startsWith("http")) return;
+    const address = new URL(location);
+    address.searchParams.set(name, value);
+    history.replaceState(null, "", address);
+  }
+
   // The ladder: one picture a level. While one is on its way, only the last level asked for is remembered.
   const slider = one("#percent"), noisy = one("#noisy"), level = one("#level");
   let wanted = null;
@@ -52,6 +60,7 @@
     const address = slider.dataset.frames.replace("{}", slider.value);
     if (wanted === null) noisy.src = address;
     wanted = address;
+    remember("percent", slider.value);
   }
   if (slider) {
     slider.addEventListener("input", show);
@@ -71,6 +80,7 @@
     const side = Number(one("#panels").dataset.side) * factor;
     all("#panels img").forEach((image) => { image.width = side; image.height = side; });
     zooms.forEach((button) => button.setAttribute("aria-pressed", button.dataset.zoom === String(factor)));
+    remember("zoom", factor);
   }
   zooms.forEach((button) => button.addEventListener("click", () => zoom(Number(button.dataset.zoom))));
 

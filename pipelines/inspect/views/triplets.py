@@ -6,7 +6,7 @@ from typing import Any
 
 from pipelines.inspect.catalogue import Filter, picture_facts
 from pipelines.inspect.charts import Curve, counted, noise_curve
-from pipelines.inspect.ladders import is_recomputed, percent_of
+from pipelines.inspect.ladders import PERCENT, is_recomputed, percent_of
 from pipelines.inspect.places import find_sample, in_what_can_be_read, key_of
 from pipelines.inspect.query import Query, QueryError
 from pipelines.inspect.selection import choose
@@ -16,6 +16,7 @@ from shards.dataset import TripletDataset
 from shards.triplet import parse_triplet_key, triplet_key
 
 ON_A_PAGE = 24
+ZOOMS = ("1", "2", "4", "8")
 NUM_OFFERED = 40
 """Licences and hosts that a filter offers, the commonest first."""
 
@@ -77,6 +78,8 @@ class Single:
         step: k of K steps.
         steps: all rungs: step, name, level in per cent and key.
         percent: level of this rung.
+        shown_percent: level that the ladder stands at.
+        zoom: screen pixels to one of the picture.
         caption: of the picture.
         facts: what its record says.
         curve: histogram of its noise; None where that is no static.
@@ -94,6 +97,8 @@ class Single:
     step: int
     steps: list[tuple[int, str, int, str]]
     percent: int
+    shown_percent: int
+    zoom: int
     caption: str
     facts: Mapping[str, Any]
     curve: Curve | None
@@ -162,6 +167,8 @@ def triplet(source: Source, query: Query) -> Single:
         sample["step"],
         steps,
         percent_of(spec, sample["step"]),
+        query.whole("percent", percent_of(spec, sample["step"]), 0, PERCENT),
+        int(query.choice("zoom", ZOOMS, "4")),
         sample["caption"],
         sample["meta"],
         noise_curve(sample["noise"]) if spec.corruption == "gaussian" else None,
