@@ -73,6 +73,10 @@ class Visit:
         self.page.wait_for_function("performance.getEntriesByType('navigation')[0].loadEventEnd > 0")
         return float(self.page.evaluate("performance.getEntriesByType('navigation')[0].duration"))
 
+    def answered_ms(self) -> float:
+        """The milliseconds from the last request for a page to the last byte of its answer."""
+        return float(self.page.evaluate("performance.getEntriesByType('navigation')[0].responseEnd"))
+
     def check_quiet(self) -> None:
         """Fails where the console had an error, a host beyond loopback was asked, or a planted script ran."""
         assert not self.errors, f"{self.page.url}: {self.errors}"
