@@ -1,6 +1,6 @@
 """What trained models make of samples, as arrays: for whoever shows it and computes nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,11 +11,23 @@ from numpy.typing import NDArray
 from models.denoising import Denoiser
 from models.devices import choose_device
 from models.generation import generate, load_denoiser
+from models.nearest_pictures import by_pixels, find_nearest
 from models.pixels import to_pixels
 from models.runs import RunError
+from models.training_pictures import each_picture
 from models.writing import Writer, load_writer
+from shards.dataset import TripletDataset
 
-__all__ = ["NextWord", "Writer", "denoise", "generate", "load_denoiser_here", "load_writer_here", "next_words"]
+__all__ = [
+    "NextWord",
+    "Writer",
+    "denoise",
+    "generate",
+    "load_denoiser_here",
+    "load_writer_here",
+    "nearest_pictures",
+    "next_words",
+]
 
 
 class NextWord(NamedTuple):
@@ -61,6 +73,42 @@ def denoise(model: Denoiser, noisy: NDArray[np.float16], step: NDArray[np.int64]
     values = torch.from_numpy(noisy.astype(np.float32)).permute(0, 3, 1, 2)
     clean, _ = model.predict(values, torch.from_numpy(step.astype(np.float64)))
     return to_pixels(clean)
+
+
+class Nearest(NamedTuple):
+    """The training pictures nearest to some.
+
+    Attributes:
+        numbers: of a sample of each, int64 (N,).
+        distances: root mean squared difference, in levels of 0 to 255, float64 (N,).
+        num_compared: training pictures that were looked at.
+    """
+
+    numbers: NDArray[np.int64]
+    distances: NDArray[np.float64]
+    num_compared: int
+
+
+def nearest_pictures(pictures: NDArray[np.uint8], training: TripletDataset, most: int) -> Nearest:
+    """Return the training pictures nearest to some by their pixels, as they are or mirrored.
+
+    Args:
+        pictures: (N, S, S, C).
+        training: what is looked through.
+        most: training pictures looked at; a few more where a batch is begun.
+    """
+    num_compared = 0
+
+    def some() -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint8]]]:
+        nonlocal num_compared
+        for numbers, batch in each_picture(training):
+            num_compared += len(numbers)
+            yield numbers, batch
+            if num_compared >= most:
+                return
+
+    near = find_nearest(pictures, some(), by_pixels)
+    return Nearest(near.numbers, near.distances, num_compared)
 
 
 @torch.no_grad()

@@ -148,7 +148,7 @@ def test_a_trained_denoiser_is_shown_at_work(page: Page):
     settle(page)
     assert are_drawn(page, ".trio img")
     assert are_drawn(page, ".duo img")
-    expect(page.locator("main")).to_contain_text("squared distance")
+    expect(page.locator("main")).to_contain_text("levels away")
 
 
 def test_a_trained_language_model_tells_the_next_word_after_the_one_chosen(page: Page):

@@ -217,9 +217,9 @@ def test_trained_models_are_shown_at_work(client: TestClient, out: Path):
     assert len(re.findall("squared error [0-9.]+", text_of(client, "/fragment/denoised?run=small&batch=4"))) == 4
     assert picture_at(client, "/picture/denoised?run=small&batch=4&row=3").shape == (16, 16, 3)
     grown = client.get("/fragment/grown?run=small").text
-    assert len(re.findall("squared distance", grown)) == 4
+    assert len(re.findall("levels away", grown)) == 4
     known = {row["key"] for row in table_rows(out, "images", "images-") if row["split"] == "train"}
-    nearest = set(re.findall(r"key=([0-9a-f]{32})-k1-d0", grown))
+    nearest = set(re.findall(r"key=([0-9a-f]{32})-k", grown))
     assert nearest
     assert nearest <= known
     words = text_of(client, "/fragment/next_words?stage=windows&run=words&row=1&at=5")

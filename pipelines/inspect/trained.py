@@ -3,21 +3,16 @@
 Loaded when a view asks for it; torch is imported by `models` then, and not before.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from pipelines.inspect.batches import Stand, read_batch, stand_of
-from pipelines.inspect.pixels import Pixels, noise_to_pixels, pixels_to_values, side_by_side, to_png, values_to_pixels
+from pipelines.inspect.pixels import Pixels, noise_to_pixels, side_by_side, to_png, values_to_pixels
+from pipelines.inspect.places import key_of
 from pipelines.inspect.query import Query, QueryError
 from pipelines.inspect.runs import runs_of
-from pipelines.inspect.sources import READING, Source
-from shards.dataset import TripletDataset
-from shards.triplet import CLEAN, PICTURE_KEY_LETTERS
+from pipelines.inspect.sources import Source
 
 if TYPE_CHECKING:
     from models.looking import NextWord
@@ -34,14 +29,14 @@ class Grown:
 
     Attributes:
         pictures: uint8 (N, S, S, C).
-        nearest: key of the training picture nearest to each.
-        errors: mean squared distance to it, in x.
+        nearest: key of a sample of the training picture nearest to each.
+        distances: to it: the root mean squared difference, in levels of 0 to 255; it may be nearer mirrored.
         num_compared: training pictures that were looked at.
     """
 
     pictures: Pixels
     nearest: list[str]
-    errors: list[float]
+    distances: list[float]
     num_compared: int
 
 
@@ -115,14 +110,14 @@ def grown(source: Source, run: Path, seed: int) -> Grown:
     """
 
     def make() -> Grown:
-        from models.looking import generate  # noqa: PLC0415 - torch takes seconds
+        from models.looking import generate, nearest_pictures  # noqa: PLC0415 - torch takes seconds
 
         pictures = generate(run, NUM_GROWN, seed)
         splits = source.splits("triplets")
         dataset = source.triplets("train" if "train" in splits else splits[0])
-        keys, known = source.kept.of(("compared", dataset.where), lambda: _training_pictures(dataset))
-        places, errors = _nearest(pictures, known)
-        return Grown(pictures, [keys[place] for place in places], errors, len(keys))
+        near = nearest_pictures(pictures, dataset, MOST_COMPARED)
+        keys = [key_of(dataset, number) for number in near.numbers.tolist()]
+        return Grown(pictures, keys, near.distances.tolist(), near.num_compared)
 
     return source.kept.of((_model_key(run), "grown", seed), make)
 
@@ -143,44 +138,3 @@ def _model_key(run: Path) -> tuple[Path, int]:
     """A run and when its last checkpoint was named."""
     latest = run / "checkpoints" / "latest"
     return run, latest.stat().st_mtime_ns if latest.exists() else 0
-
-
-def _training_pictures(dataset: TripletDataset) -> tuple[list[str], Pixels]:
-    """Keys and pixels (N, S, S, C) of training pictures, each once, in the order of the shards."""
-    found: dict[str, Pixels] = {}
-    for key, pixels in _pictures(dataset):
-        found.setdefault(key, pixels)
-        if len(found) == MOST_COMPARED:
-            break
-    return list(found), np.stack(list(found.values()))
-
-
-def _pictures(dataset: TripletDataset) -> Iterator[tuple[str, Pixels]]:
-    """Key and pixels of each record that can be read; of a stored ladder, of its first rung."""
-    for number in range(len(dataset.sizes)):
-        try:
-            shard = dataset.shards[number]
-        except READING:
-            continue
-        for row, key in enumerate(shard.index.keys.astype(np.str_).tolist()):
-            if dataset.is_virtual or key.endswith("-k1-d0"):
-                try:
-                    yield key[:PICTURE_KEY_LETTERS], shard.array(row, CLEAN, "|u1", dataset.spec.shape)
-                except READING:
-                    continue
-
-
-def _nearest(pictures: Pixels, known: Pixels) -> tuple[list[int], list[float]]:
-    """The nearest of the known pictures to each, and its mean squared distance in x."""
-    places, errors = [], []
-    for picture in pictures:
-        distances = np.concatenate([_distances(picture, known[at : at + 256]) for at in range(0, len(known), 256)])
-        places.append(int(distances.argmin()))
-        errors.append(float(distances.min()))
-    return places, errors
-
-
-def _distances(picture: Pixels, known: Pixels) -> NDArray[Any]:
-    difference = pixels_to_values(known) - pixels_to_values(picture)
-    distances: NDArray[Any] = np.square(difference).mean(axis=(1, 2, 3))
-    return distances

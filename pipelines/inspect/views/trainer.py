@@ -177,7 +177,7 @@ def grown_rows(source: Source, query: Query) -> GrownView:
     name, seed = query.text("run"), query.whole("seed", 0, 0, 2**63 - 1)
     made = grown(source, run_folder(source, "denoiser", name), seed)
     splits = source.splits("triplets")
-    rows = [(number, key, made.errors[number]) for number, key in enumerate(made.nearest)]
+    rows = [(number, key, made.distances[number]) for number, key in enumerate(made.nearest)]
     return GrownView(name, seed, "train" if "train" in splits else splits[0], rows, made.num_compared, [])
 
 
