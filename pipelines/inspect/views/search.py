@@ -1,5 +1,6 @@
 """Search: by key or address, whole or in part, and by a word in captions, titles and texts."""
 
+import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ MOST_FOUND = 40
 
 MOST_LOOKED_AT = 100_000
 """Documents whose texts are looked through."""
+
+HEXADECIMAL = ("key", "sha256")
+"""Columns in which nothing but digits can be found."""
 
 _HEX = re.compile(r"[0-9a-f]{6,64}(-k\d+-d\d+)?")
 
@@ -88,7 +92,7 @@ def _pictures(source: Source, q: str, troubles: list[Trouble]) -> Iterator[Hit]:
         return
     columns = source.columns(state, "images-", ("key", "url", "caption"))
     troubles += columns.troubles
-    for row in _first(columns.table, _any(columns.table, q, ("key", "url", "caption"))):
+    for row in _first(columns.table, _kept_any(source, state, columns.table, q, ("key", "url", "caption"))):
         yield Hit(row["url"], row["caption"], row["key"])
 
 
@@ -143,9 +147,18 @@ def _addresses(source: Source, q: str, troubles: list[Trouble]) -> Iterator[Hit]
         return
     columns = source.columns(state, "ledger-", ("url", "kind", "fate", "reason", "sha256"))
     troubles += columns.troubles
-    for row in _first(columns.table, _any(columns.table, q, ("url", "sha256"))):
+    for row in _first(columns.table, _kept_any(source, state, columns.table, q, ("url", "sha256"))):
         why = f": {row['reason'].replace('_', ' ')}" if row["reason"] else ""
         yield Hit(row["url"], f"{row['kind']}, {row['fate']}{why}", "")
+
+
+def _kept_any(source: Source, state: StageState, table: pa.Table, q: str, names: tuple[str, ...]) -> pa.ChunkedArray:
+    """As `_any`, of columns that are kept in small letters: to look through those takes a tenth."""
+    wanted, masks = q.lower(), []
+    for name in (name for name in names if name not in HEXADECIMAL or _HEX.fullmatch(wanted)):
+        column = source.kept.of((state.folder, "small", name), lambda name=name: pc.utf8_lower(table[name]))  # type: ignore[misc]
+        masks.append(pc.match_substring(column, wanted))
+    return functools.reduce(pc.or_, masks)
 
 
 def _any(table: pa.Table, q: str, names: tuple[str, ...]) -> pa.ChunkedArray:
