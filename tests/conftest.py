@@ -12,8 +12,8 @@ from crawl.demo.server import DemoServer, serve
 from pipelines.demo import SEED
 from shards.object_path import ObjectPath
 from tests.arboretum import run
-from tests.object_store import KEY, SECRET, ObjectStore, object_store
 from tests.browser import running_chromium
+from tests.object_store import KEY, SECRET, ObjectStore, object_store
 
 # Shared machines stall: a slow example is no failure. The number of examples stays the default.
 settings.register_profile("seedbed", deadline=None)

@@ -112,7 +112,9 @@ def _write_crawl(out: Path, pages: Sequence[Page], is_stored: bool) -> Stage:
         fates.add(row["fate"], row["reason"])
     tables = [write_table(stage.folder, "ledger-00000.parquet", rows, LEDGER_SCHEMA)]
     tables.append(write_table(stage.folder, "links-00000.parquet", links, LINK_SCHEMA))
-    stage.commit([*tables, file_entry(stage.folder, name, len(rows) if is_stored else 0)], fates)
+    with (stage.folder / name).open("rb") as file:
+        tables.append(file_entry(file, name, len(rows) if is_stored else 0))
+    stage.commit(tables, fates)
     stage.places = {row["url"]: (row["warc_file"], row["warc_offset"]) for row in rows}
     return stage
 
