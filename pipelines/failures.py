@@ -4,7 +4,11 @@ import sys
 from collections.abc import Callable
 
 from pipelines.errors import RecipeError, SeedbedError, advice
+from pipelines.harmless import harmless
 from shards.manifest import ManifestError
+
+MAX_SAID = 10_000
+"""Characters of a line of an error."""
 
 EXIT_COMPLETE, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 
@@ -57,7 +61,7 @@ def _errors_of_usage() -> type[Exception]:
 
 def _say(message: str, status: int) -> int:
     for line in message.splitlines():
-        print(f"seedbed: {line}", file=sys.stderr)
+        print(f"seedbed: {harmless(line, most=MAX_SAID)}", file=sys.stderr)
     return status
 
 

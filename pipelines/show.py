@@ -13,8 +13,9 @@ from rich.text import Text
 from pipelines.errors import StageError
 from pipelines.folders import committed_folders
 from pipelines.found_samples import Wanted, find_triplets, find_windows, host_of
+from pipelines.harmless import harmless
 from pipelines.strips import save_strip, triptych
-from pipelines.terminal import Screen, harmless
+from pipelines.terminal import Screen
 from shards.committed import Committed
 from shards.dataset import TripletDataset, WindowDataset, open_dataset
 from shards.describe import SPLITS

@@ -14,6 +14,7 @@ from crawl.urls import canonical_url, without_parameters
 from pipelines.errors import StageError
 from pipelines.facts import Fact, Row, find_rows
 from pipelines.folders import committed_folders, current_manifest
+from pipelines.harmless import harmless
 from pipelines.inspect.places import find_sample, locate, open_split
 from pipelines.window_story import window_told, windows_told
 from shards.committed import Committed
@@ -22,6 +23,9 @@ from shards.triplet import rungs, triplet_key
 
 MAX_TOLD = 5
 """Links, samples and windows told of, each, unless all are asked for; the rest is counted."""
+
+MAX_SAID = 10_000
+"""Characters of one fact that are printed."""
 
 _KEY = re.compile(r"(?P<item>[0-9a-f]{32})(-k\d+-d\d+)?")
 _ELSEWHERE = ("file:", "list:", "archive:")
@@ -44,7 +48,8 @@ def tell(out: Path, name: str, console: Console, is_whole: bool = False) -> bool
     key = _KEY.fullmatch(name)
     for fact in key_story(out, key["item"], most) if key else story(out, name, most):
         known = known or fact.about in ("found on", "asked", "window")
-        console.print(Text.assemble((f"{fact.about:>11}  ", "bold"), fact.said), soft_wrap=True)
+        said = harmless(fact.said, console.encoding, MAX_SAID)
+        console.print(Text.assemble((f"{fact.about:>11}  ", "bold"), said), soft_wrap=True)
     return known
 
 

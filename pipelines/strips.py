@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from pipelines.harmless import harmless
 from pipelines.inspect.pixels import noise_to_pixels, values_to_pixels
-from pipelines.terminal import harmless
 from shards.corruption import num_corrupted
 from shards.triplet import TripletSpec
 

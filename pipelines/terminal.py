@@ -1,10 +1,5 @@
-"""What a terminal is shown: pictures in coloured half blocks or letters, and crawled text that does it no harm.
+"""What a terminal is shown: pictures in coloured half blocks or letters, and text, at any width."""
 
-Whatever comes from the web is hostile here too: a caption may hold escape sequences that rename the window, hide what
-follows or answer in the user's name. No control character of it is ever passed on.
-"""
-
-import unicodedata
 from collections.abc import Sequence
 from itertools import zip_longest
 
@@ -17,6 +12,8 @@ from rich.segment import Segment, Segments
 from rich.style import Style
 from rich.text import Text
 
+from pipelines.harmless import MAX_CHARACTERS, harmless
+
 RAMP = " .:-=+*#%@"
 """Letters from dark to bright, for terminals without colours or without half blocks."""
 
@@ -25,44 +22,14 @@ HALF_BLOCK = "▀"
 MAX_COLUMNS = 64
 """Of one picture, however wide the terminal is."""
 
-MAX_CHARACTERS = 400
-"""Of a caption, an address or the like that are shown."""
-
 GAP = 2
 """Columns between two pictures."""
 
 THREE_FIT, TWO_FIT = 60, 24
 """Columns from which on three pictures, or two, stand side by side."""
 
-_JOINERS = frozenset("\u00ad\u200c\u200d")
-"""Of the invisible characters those that writing needs."""
-_HARMFUL = frozenset(("Cc", "Cf", "Cs", "Co"))
-"""General categories of Unicode: controls, invisible formatting (it may turn text round), surrogates, private use."""
-
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 """Of red, green and blue. Source: ITU-R BT.601."""
-
-
-def harmless(text: str, encoding: str = "utf-8", most: int = MAX_CHARACTERS) -> str:
-    r"""The text on one line, its control and invisible characters spelled out, and none that the terminal cannot show.
-
-    >>> harmless("an oak\x1b[31m\nin red")
-    'an oak\\x1b[31m in red'
-
-    Args:
-        text: may come from anywhere.
-        encoding: the terminal's.
-        most: characters of it that are shown; the end of more is "...".
-    """
-    cut = text if len(text) <= most else text[:most] + "..."
-    spelled = "".join(map(_spelled, " ".join(cut.split())))
-    return spelled.encode(encoding, "replace").decode(encoding)
-
-
-def _spelled(letter: str) -> str:
-    if unicodedata.category(letter) in _HARMFUL and letter not in _JOINERS:
-        return letter.encode("unicode_escape").decode()
-    return letter
 
 
 class Screen:

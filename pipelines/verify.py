@@ -15,6 +15,7 @@ from rich.progress import Progress
 
 from pipelines.errors import StageError
 from pipelines.folders import RUN_NAME, stage_stores
+from pipelines.harmless import harmless
 from pipelines.open_files import OpenFiles
 from pipelines.pictures import read_picture
 from pipelines.tables import read_table
@@ -23,6 +24,9 @@ from shards.committed import Committed, open_committed
 from shards.manifest import MANIFEST_NAME, BrokenManifestError, ManifestError
 from shards.store import LocalStore
 from shards.verify import Fault, verify
+
+MAX_TOLD = 10_000
+"""Characters of one fault that are printed."""
 
 
 @dataclass(frozen=True)
@@ -42,20 +46,25 @@ def print_faults(path: str, deep: bool, console: Console) -> int:
     folders, broken = _opened(path)
     total = sum(file.bytes for committed in folders for file in committed.manifest.files)
     for error in broken:
-        console.print(str(error), markup=False, soft_wrap=True)
+        _print(str(error), console)
     num_faults = len(broken)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("verifying", total=total)
         for committed in folders:
             for found in verify_folder(committed, deep, lambda num_bytes: progress.advance(task, num_bytes)):
                 num_faults += 1
-                console.print(f"{found.where}/{found.fault.path}: {found.fault.what}", markup=False, soft_wrap=True)
+                _print(f"{found.where}/{found.fault.path}: {found.fault.what}", console)
     num_files = sum(len(committed.manifest.files) for committed in folders)
     told = "no fault" if not num_faults else f"{num_faults} fault{'s' if num_faults > 1 else ''}"
     how = "every byte read" if deep else "hashes of large files not computed: --deep does"
     stages = ", ".join(committed.manifest.stage for committed in folders) or "nothing that can be read"
     console.print(f"{stages}: {num_files} files, {total / 1e6:,.1f} MB, {told} ({how})", soft_wrap=True)
     return num_faults
+
+
+def _print(told: str, console: Console) -> None:
+    """Prints what is wrong, in which crawled addresses may stand."""
+    console.print(harmless(told, console.encoding, MAX_TOLD), markup=False, soft_wrap=True)
 
 
 def _opened(path: str) -> tuple[list[Committed], list[ManifestError]]:

@@ -15,8 +15,9 @@ import pytest
 from PIL import Image
 from rich.cells import cell_len
 
+from pipelines.harmless import harmless
 from pipelines.strips import GAP, LABEL_HEIGHT, SHOWN_SIDE
-from pipelines.terminal import HALF_BLOCK, RAMP, fitted, harmless
+from pipelines.terminal import HALF_BLOCK, RAMP, fitted
 from shards import open_dataset
 from tests.builds import SEEDBED, manifest_of, seedbed
 from tests.tiny_datasets import write_windows
@@ -234,3 +235,20 @@ def test_large_pictures_keep_their_single_pixels_and_small_ones_grow_by_whole_nu
     assert (grown[::2, ::2] == grey).all()
     assert fitted(np.zeros((1, 400, 3), np.uint8), 24).shape == (2, 24, 3)
     assert fitted(np.zeros((400, 1, 3), np.uint8), 24).shape == (48, 1, 3)
+
+
+def test_other_commands_and_errors_spell_out_control_characters_too(planted: Path):
+    dataset = open_dataset(planted / "windows")
+    window = next(
+        sample
+        for sample in map(dataset.__getitem__, range(len(dataset)))
+        if any("\x1b]0;owned" in piece["url"] for piece in sample["meta"]["documents"])
+    )
+    done = seedbed("explain", planted, window["key"])
+    assert done.returncode == 0
+    assert r"\x1b]0;owned\x07" in done.stdout
+    assert controls(done.stdout) == set()
+    done = seedbed("show", planted / "no\x1b[2J\x07where")
+    assert done.returncode == 1
+    assert r"no\x1b[2J\x07where is not a folder" in done.stderr
+    assert controls(done.stderr) == set()
