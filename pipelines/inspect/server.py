@@ -4,6 +4,7 @@ Nothing of a request reaches the file system: views, pictures and files of style
 among those there are. Everything crawled is text in autoescaped templates, or a picture encoded anew.
 """
 
+import hashlib
 import ipaddress
 import platform
 import secrets
@@ -53,6 +54,9 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cache-control": "no-store",
 }
+KEPT = "private, max-age=31536000, immutable"
+"""How long files of style and script are kept: until their address changes. Source: RFC 8246."""
+
 TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -62,9 +66,16 @@ TYPES = {
 
 
 class Served:
-    """Addresses that this server answers."""
+    """Addresses that this server answers.
+
+    Args:
+        assets: files of style and script by name, whose content is in their addresses: browsers may keep them.
+    """
 
     is_live = True
+
+    def __init__(self, assets: Mapping[str, bytes]) -> None:
+        self._versions = {name: hashlib.sha256(content).hexdigest()[:12] for name, content in assets.items()}
 
     def page(self, name: str, params: Mapping[str, str]) -> str:
         """See `Links`."""
@@ -81,7 +92,7 @@ class Served:
 
     def asset(self, name: str) -> str:
         """See `Links`."""
-        return f"/static/{name}"
+        return f"/static/{name}?{self._versions[name]}"
 
     def later(self, name: str, params: Mapping[str, str]) -> Markup:
         """See `Links`."""
@@ -142,7 +153,8 @@ class Guard:
 
 def new_app(source: Source, host: str = LOOPBACK[0], token: str = "") -> ASGIApp:
     """The application; see `Guard` for the arguments."""
-    environment, assets, verifier = new_environment(Served()), read_assets(), Verifier(source)
+    assets, verifier = read_assets(), Verifier(source)
+    environment = new_environment(Served(assets))
 
     def page(request: Request) -> Response:
         name = request.path_params.get("name", "overview")
@@ -183,7 +195,7 @@ def new_app(source: Source, host: str = LOOPBACK[0], token: str = "") -> ASGIApp
         if name not in assets:
             return Response("no such file\n", 404)
         return Response(
-            assets[name], media_type=TYPES.get(Path(name).suffix, "text/plain"), headers={"cache-control": "no-cache"}
+            assets[name], media_type=TYPES.get(Path(name).suffix, "text/plain"), headers={"cache-control": KEPT}
         )
 
     def verification(request: Request) -> Response:

@@ -17,7 +17,7 @@ from pipelines.inspect.sources import READING, Source, StageState, Trouble
 from pipelines.inspect.views.funnel import fate_bars
 from shards.describe import SPLITS
 
-NUM_COUNTED = 20_000
+NUM_COUNTED = 2_000
 """Windows of a split whose tokens are counted; of more, so many evenly spread stand for all."""
 
 COLUMNS = ("url", "num_words", "language", "private_data", "quality_score", "split")
