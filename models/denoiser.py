@@ -111,7 +111,7 @@ class Settings:
         if not self.told and self.target != "clean":
             raise ValueError(f"--no-told --target {self.target}: only clean is the same at every step")
         refuse_below(1, self, ("batch_size", "width", "num_scales", "num_blocks", "patch", "report_steps"))
-        refuse_below(0, self, ("num_steps", "num_directions", "num_validations", "seed", "workers"))
+        refuse_below(0, self, ("num_steps", "num_directions", "num_validations", "seed", "workers", "weight_decay"))
         for name in ("seconds", "max_gradient"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be above 0")
@@ -245,7 +245,9 @@ def train(
         "seconds": round(budget.elapsed_s(), 1),
         "num_parameters": num_parameters(training.model),
     }
-    draw_losses(run, f"Denoiser told to predict {settings.target}", "squared error", {})
+    draw_losses(
+        run, f"Denoiser told to predict {settings.target}", "squared error; held out: at the ladder's steps", {}
+    )
     run.finish(results)
     return results
 

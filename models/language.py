@@ -93,7 +93,7 @@ class Settings:
             if getattr(self, name) not in known:
                 raise ValueError(f"--{name} {getattr(self, name)}: must be one of {', '.join(known)}")
         refuse_below(1, self, ("batch_size", "width", "num_layers", "num_heads", "report_steps"))
-        refuse_below(0, self, ("num_steps", "num_validations", "seed", "workers"))
+        refuse_below(0, self, ("num_steps", "num_validations", "seed", "workers", "weight_decay"))
         if self.model == "gpt" and self.width % (2 * self.num_heads):
             raise ValueError(f"--width {self.width}: must be a multiple of twice --num-heads {self.num_heads}")
         if not 0 <= self.dropout < 1:

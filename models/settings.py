@@ -17,7 +17,7 @@ def parse_settings(kind: type[Settings], argv: Sequence[str], prog: str, descrip
     """Return settings filled from a command line: `--name value` for each field of the dataclass `kind`.
 
     A field without a default is a positional argument; a field of type bool is a pair `--name`, `--no-name`; the field
-    `from_` is `--from`.
+    `from_` is `--from`. Numbers are finite, and a `seed` is below 2⁶³, as torch wants it.
 
     Raises:
         SystemExit: with status 2 and a message, where the line does not fit; with 0 after `--help`.
@@ -36,11 +36,22 @@ def parse_settings(kind: type[Settings], argv: Sequence[str], prog: str, descrip
             )
         else:
             told = f"{says} ({field.default})" if field.default != "" else says
-            parser.add_argument(flag, dest=field.name, type=value_type, default=field.default, help=told)
+            read = _finite if value_type is float else value_type
+            parser.add_argument(flag, dest=field.name, type=read, default=field.default, help=told)
     try:
-        return kind(**vars(parser.parse_args(list(argv))))
+        settings = kind(**vars(parser.parse_args(list(argv))))
     except ValueError as error:
         parser.error(str(error))
+    seed: int = getattr(settings, "seed", 0)
+    if seed >= 2**63:
+        parser.error(f"--seed {seed}: must be below 2⁶³")
+    return settings
+
+
+def _finite(written: str) -> float:
+    if not is_number(written, -math.inf):
+        raise argparse.ArgumentTypeError(f"{written}: must be a finite number")
+    return float(written)
 
 
 def refuse_below(minimum: float, settings: object, names: Sequence[str]) -> None:
@@ -57,6 +68,6 @@ def refuse_below(minimum: float, settings: object, names: Sequence[str]) -> None
 def is_number(written: str, minimum: float) -> bool:
     """Return whether it is the decimal of a finite number that is `minimum` or more."""
     try:
-        return minimum <= float(written) < math.inf
+        return minimum <= float(written) and math.isfinite(float(written))
     except ValueError:
         return False

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from types import ModuleType
 import pytest
 import torch
 
-from models import denoiser, language
+from models import denoiser, devices, language
 from models.devices import choose_device, choose_precision
 from models.runs import RunError, RunFolder
 from models.threads import KEPT_STEPS, TRIAL_STEPS, Threads
@@ -116,6 +117,11 @@ def test_what_is_wrong_is_said_in_one_line(
         ("denoiser", ["BUILD", "--target", "both"], "--target both: must be one of clean, noise, previous, v"),
         ("denoiser", ["BUILD", "--batch-size", "0"], "--batch-size 0: must be 1 or more"),
         ("denoiser", ["BUILD", "--seconds", "0"], "--seconds 0.0: must be above 0"),
+        ("denoiser", ["BUILD", "--seconds", "nan"], "argument --seconds: nan: must be a finite number"),
+        ("denoiser", ["BUILD", "--learning-rate", "inf"], "argument --learning-rate: inf: must be a finite number"),
+        ("denoiser", ["BUILD", "--weight-decay", "-1"], "--weight-decay -1.0: must be 0 or more"),
+        ("denoiser", ["generate", "RUN", "--seed", "99999999999999999999"], "must be below 2⁶³"),
+        ("language", ["generate", "RUN", "--temperature", "1e-320"], "must be 0.001 or more"),
         ("denoiser", ["BUILD", "--colour", "red"], "unrecognized arguments: --colour red"),
         ("denoiser", [], "required: dataset"),
         ("denoiser", ["generate", "RUN", "--count", "0"], "--count 0: must be 1 or more"),
@@ -128,7 +134,7 @@ def test_what_is_wrong_is_said_in_one_line(
         ("language", ["BUILD", "--activation", "relu"], "--activation relu: must be one of tanh, sigmoid, linear"),
         ("language", ["generate", "RUN", "--top-p", "0"], "--top-p 0.0: must be above 0, and 1 at most"),
         ("language", ["generate", "RUN", "--show", "-1"], "--show -1: must be 0 or more"),
-        ("language", ["generate", "RUN", "--temperature", "0"], "--temperature 0.0: must be above 0"),
+        ("language", ["generate", "RUN", "--temperature", "0"], "--temperature 0.0: must be 0.001 or more"),
     ],
 )
 def test_a_setting_that_cannot_be_is_a_usage_error(
@@ -283,3 +289,14 @@ def test_the_same_command_trains_on_a_gpu(build: Path, tmp_path: Path) -> None:
         assert MAINS[model]([str(build), "--out", str(out), *TINY[model], "--device", "cuda"]) == 0
         generate = ["generate", str(out), "--device", "cuda"]
         assert MAINS[model](generate + (["--out", str(tmp_path / "trees.png")] if model == "denoiser" else [])) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems grant no memory that is not there")
+def test_a_batch_that_would_be_granted_and_is_not_there_is_said_in_one_line(
+    build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(devices, "memory_left", lambda: 300_000_000)
+    argv = [str(build), "--out", str(tmp_path / "run"), *TINY["denoiser"][2:], "--batch-size", "400000"]
+    assert MAINS["denoiser"](argv) == 1
+    assert capsys.readouterr().err.startswith("seedbed: --batch-size 400000: too large for the memory of")
+    assert resource.getrlimit(resource.RLIMIT_DATA)[0] == resource.RLIM_INFINITY

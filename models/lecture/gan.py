@@ -31,7 +31,7 @@ NUM_CHANCES = 64
 """Length of z."""
 
 WIDTH = 40
-"""Channels of the finest scale: at 32 × 32 both networks together have as many parameters as the denoiser."""
+"""Channels of the finest scale: at 32 × 32 both networks together have 1.21 M parameters, the denoiser 1.07 M."""
 
 BATCH_SIZE = 32
 JUDGE_RATE, DRAW_RATE = 4e-4, 1e-4

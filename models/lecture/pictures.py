@@ -120,7 +120,7 @@ def simple_ideas(material: Material) -> list[Idea]:
 
 
 def trained_ideas(material: Material) -> list[Idea]:
-    """Return the ideas that train a network, each with the same budget, the five-step denoiser last."""
+    """Return the ideas that train a network, each with its budget, the five-step denoiser last."""
     K = material.num_steps
     once, untold = ("--levels", "last", "--target", "clean"), ("--no-told", "--target", "clean")
     return [

@@ -4,7 +4,8 @@
     python -m models.lecture OUT --out RUN --head pipelines/heads/tree.json --seconds 900
 
 OUT is what a build wrote. Where it holds triplets, the ideas about pictures are replayed, and where it holds windows,
-those about text. Each trains as long as the others, with one seed; run again, what is finished is not made again.
+those about text. Each trains as long as the others, unless --idea-seconds says less, with one seed; the table tells
+how long, and how many steps. Run again, what is finished is not made again.
 
 RUN/pictures.json, .md    a row for each idea: Fréchet distance from pictures held out, and more
 RUN/pictures.png          a labelled row of pictures of each
@@ -95,7 +96,7 @@ def replay(settings: Settings) -> None:
     run = RunFolder(settings.out)
     has = {stage: stage_folder(settings.dataset, stage) != settings.dataset for stage in ("triplets", "windows")}
     if not any(has.values()):
-        raise RunError(f"{settings.dataset}: holds neither triplets nor windows; give what a build wrote")
+        raise RunError(f"{settings.dataset}: give the folder that a build wrote, in which triplets or windows lie")
     if has["triplets"]:
         _replay_pictures(settings, run)
     if has["windows"]:

@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from models.lecture.shelf import Entry, Facts
@@ -69,8 +68,7 @@ def save_labelled_sheet(entries: Sequence[Entry], path: Path) -> None:
     strips = []
     for entry in entries:
         assert entry.pictures is not None
-        shown = entry.pictures[np.arange(COLUMNS) % len(entry.pictures)]
-        strips.append((_label(entry), contact_sheet(shown, COLUMNS)))
+        strips.append((_label(entry), contact_sheet(entry.pictures[:COLUMNS], COLUMNS)))
     width, height = strips[0][1].size
     sheet = Image.new("RGB", (width, len(strips) * (height + LABEL_HEIGHT)), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(LABEL_SIZE)

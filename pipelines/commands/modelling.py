@@ -46,7 +46,7 @@ def generate_denoiser(context: typer.Context) -> None:
     """Grow pictures out of static: [RUN] --count 8 --seed 0 --out trees.png; RUN is the demo's if left out."""
     from models.denoiser import generate_main as run  # noqa: PLC0415
 
-    sys.exit(run(_with_run(context.args, "denoiser")))
+    sys.exit(run(_with_path(context.args, DEMO / "runs" / "denoiser")))
 
 
 @generate.command("language", context_settings=PASS_ON)
@@ -54,7 +54,7 @@ def generate_language(context: typer.Context) -> None:
     """Write on: [RUN] --prompt "the old oak"; RUN is the demo's if left out."""
     from models.language import generate_main as run  # noqa: PLC0415
 
-    sys.exit(run(_with_run(context.args, "language")))
+    sys.exit(run(_with_path(context.args, DEMO / "runs" / "language")))
 
 
 def scale(context: typer.Context) -> None:
@@ -75,13 +75,16 @@ def lecture(context: typer.Context) -> None:
     """Replay the lecture, each idea on the same shards: [OUT] --seconds 75; OUT is the demo's if left out."""
     from models.lecture.replay import main as run  # noqa: PLC0415
 
-    given = bool(context.args) and not context.args[0].startswith("-")
-    out, more = (context.args[0], context.args[1:]) if given else (str(DEMO), context.args)
+    out, *more = _with_path(context.args, DEMO)
     # What is told further behind counts.
     sys.exit(run([out, "--out", f"{out}/runs/lecture", "--head", str(TREES), *more]))
 
 
-def _with_run(arguments: list[str], model: str) -> list[str]:
-    """The arguments with a training run in front: the one given, or the demo's."""
-    given = bool(arguments) and not arguments[0].startswith("-")
-    return arguments if given else [str(DEMO / "runs" / model), *arguments]
+def _with_path(arguments: list[str], otherwise: Path) -> list[str]:
+    """The arguments with a path in front: the one given among options, each of which has a value, or `otherwise`."""
+    place = 0
+    while place < len(arguments) and arguments[place].startswith("-"):
+        place += 1 if "=" in arguments[place] else 2
+    if place >= len(arguments):
+        return [str(otherwise), *arguments]
+    return [arguments[place], *arguments[:place], *arguments[place + 1 :]]
