@@ -245,9 +245,7 @@ def train(
         "seconds": round(budget.elapsed_s(), 1),
         "num_parameters": num_parameters(training.model),
     }
-    draw_losses(
-        run, f"Denoiser told to predict {settings.target}", "squared error; held out: at the ladder's steps", {}
-    )
+    draw_losses(run, f"Denoiser told to predict {settings.target}", "squared error; held out at the ladder's steps", {})
     run.finish(results)
     return results
 
