@@ -36,6 +36,7 @@ for _command in (
 app.command(context_settings=modelling.PASS_ON)(modelling.scale)
 app.command(context_settings=modelling.PASS_ON)(modelling.nearest)
 app.command(context_settings=modelling.PASS_ON)(modelling.lecture)
+app.add_typer(keeping.export, name="export")
 app.add_typer(modelling.train, name="train")
 app.add_typer(modelling.generate, name="generate")
 

@@ -1,4 +1,4 @@
-"""Commands that keep a build in order: check it, check the machine, forget."""
+"""Commands that keep a build in order and hand it on: check it, check the machine, forget, export."""
 
 from pathlib import Path
 from typing import Annotated
@@ -57,3 +57,35 @@ def forget(
     if not pairs:
         raise typer.BadParameter("name what to forget: --url, --host or --sha256")
     forget_and_tell(out, pairs, Console(highlight=False))
+
+
+export = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Write what was built as Parquet, for whoever has no Seedbed."
+)
+_Exported = Annotated[
+    str, typer.Argument(metavar="OUT", help="a build, a stage of it, or a dataset; a folder or s3://BUCKET/PATH")
+]
+_Dest = Annotated[
+    Path, typer.Argument(metavar="DEST", parser=folder, help="folder to be made; an earlier export there is replaced")
+]
+
+
+@export.command("hf")
+def export_hf(out: _Exported, dest: _Dest) -> None:
+    """Lay out a folder ready for the Hugging Face hub: Parquet with pictures in it, a card, what licences say."""
+    _export(out, dest, is_for_hub=True)
+
+
+@export.command("parquet")
+def export_parquet(out: _Exported, dest: _Dest) -> None:
+    """Write the same tables without the hub's card."""
+    _export(out, dest, is_for_hub=False)
+
+
+def _export(out: str, dest: Path, *, is_for_hub: bool) -> None:
+    from pipelines.export import export as run_export  # noqa: PLC0415
+
+    for done in run_export(out, dest, "hf" if is_for_hub else "parquet"):
+        rows = ", ".join(f"{count:,} {split}" for split, count in sorted(done.rows.items()))
+        typer.echo(f"{done.name:<10} {rows or 'no rows'}; {sum(file.bytes for file in done.files) / 1e6:,.1f} MB")
+    typer.echo(dest)
