@@ -16,6 +16,7 @@ from pipelines.folders import RUN_NAME, is_committed, manifest_sha256
 from pipelines.inputs import check_files, check_inputs, committed_manifest
 from pipelines.ledger import count_fetched
 from pipelines.locks import locked
+from pipelines.metrics import committed_standing, write_metrics
 from pipelines.progress import StageResult, stage_line, stage_progress
 from pipelines.recipe import Recipe
 from pipelines.runners import EMBEDDED, Runner
@@ -90,10 +91,12 @@ def build_stage(job: Job, console: Console) -> StageResult:
         check_inputs(job)
         job.folder.mkdir(parents=True, exist_ok=True)
         with stage_progress(console, job.stage, job.folder, _expected(job)) as progress:
-            run_watched(job, progress.tick)
-        _write_run(job, started)
+            cpu_seconds = run_watched(job, progress.tick)
+        manifest, seconds = committed_manifest(job.folder), time.monotonic() - started
+        _write_run(job, seconds, cpu_seconds)
+        write_metrics(job.out / job.stage, committed_standing(manifest, seconds))
     _put_in_force(job)
-    return StageResult(committed_manifest(job.folder), time.monotonic() - started, up_to_date)
+    return StageResult(manifest, time.monotonic() - started, up_to_date)
 
 
 def _committed_input(needed: str, stage: str, out: AnyPath, recipe: Recipe, tombstones: Tombstones) -> Manifest:
@@ -154,11 +157,12 @@ def _suitable_workers(stage: str, inputs: Mapping[str, Manifest]) -> int:
     return 1 if records <= SMALL_STAGE else os.cpu_count() or 1
 
 
-def _write_run(job: Job, started: float) -> None:
+def _write_run(job: Job, seconds: float, cpu_seconds: float) -> None:
     """Notes when, where and how the stage ran: what the manifest must not say."""
     notes = {
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round(time.monotonic() - started, 1),
+        "seconds": round(seconds, 1),
+        "cpu_seconds": round(cpu_seconds, 2),
         "workers": job.workers,
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -66,7 +66,7 @@ def run_job(job: Job) -> None:
 
 
 def run_child(job: Job, reporter: Connection, lifeline: Connection, log: Connection) -> None:
-    """The main function of a stage's child process: runs `job` and reports `("done",)` or `("failed", message)`.
+    """The main function of a child process: runs `job`, reports `("done", CPU seconds)` or `("failed", message)`.
 
     It leads a process group of its own, with its workers, and ends with its parent however that ended.
     """
@@ -86,7 +86,8 @@ def run_child(job: Job, reporter: Connection, lifeline: Connection, log: Connect
         logger.exception("%s failed", job.stage)
         reporter.send(("failed", _told(error, job)))
     else:
-        reporter.send(("done",))
+        used = os.times()  # of this process, and of those below it that have ended
+        reporter.send(("done", used.user + used.system + used.children_user + used.children_system))
 
 
 def _told(error: BaseException, job: Job) -> str:

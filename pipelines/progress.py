@@ -15,12 +15,17 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.fates import Fates
-from pipelines.receipts import open_fates, read_receipt, receipt_names
+from pipelines.metrics import Standing, write_metrics
+from pipelines.receipts import WORK, open_fates, read_receipt, receipt_names
 from shards.manifest import Manifest
-from shards.object_path import AnyPath
+from shards.object_path import AnyPath, ObjectPath
 
 LINE_EVERY_S = 10.0
 """Between two lines of a stage where the output is not a terminal."""
+
+
+METRICS_EVERY_S = 5.0
+"""Between two writings of a running stage's metrics."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,8 @@ class StageProgress:
     counted: set[str] = field(default_factory=set)
     fates: Fates = field(default_factory=Fates)
     handled: int = 0
+    bytes: int = 0
+    last_metrics: float = 0.0
     open: dict[str, Fates] = field(default_factory=dict)
 
     def tick(self) -> None:
@@ -57,6 +64,9 @@ class StageProgress:
             return
         self.last_look = now
         self.look()
+        if now - self.last_metrics >= METRICS_EVERY_S and not isinstance(self.folder, ObjectPath):
+            self.last_metrics = now
+            write_metrics(self.folder.parent, self.standing(now - self.started))
         line = self.line(now - self.started)
         if self.live is not None:
             self.live.update(Text(line, no_wrap=True, overflow="ellipsis"))
@@ -66,7 +76,7 @@ class StageProgress:
 
     def line(self, seconds: float) -> str:
         """The line after `seconds`."""
-        fates = Fates().add_all([self.fates, *(fates for name, fates in self.open.items() if name not in self.counted)])
+        fates = self._settled()
         done = max(fates.total, self.handled)
         rate = done / seconds if seconds else 0.0
         of = f" of {self.expected}" if self.expected else ""
@@ -74,6 +84,14 @@ class StageProgress:
         rejected, failed = fates.rejected.total(), fates.failed.total()
         counts = f"{done}{of} done: {fates.kept} kept, {rejected} rejected, {failed} failed"
         return f"{self.stage:<9} {counts}; {rate:.1f}/s, {seconds:.0f} s{left}"
+
+    def standing(self, seconds: float) -> Standing:
+        """Where the stage stands after `seconds`, for its metrics."""
+        return Standing(self.stage, self.folder.name, self._settled(), seconds, self.bytes, self.expected, False)
+
+    def _settled(self) -> Fates:
+        """The fates of finished parts and of those under way."""
+        return Fates().add_all([self.fates, *(fates for name, fates in self.open.items() if name not in self.counted)])
 
     def look(self) -> None:
         """Counts what finished since the last look, and what is under way."""
@@ -84,6 +102,7 @@ class StageProgress:
                 self.counted.add(name)
                 self.fates.add_all([receipt.fates])
                 self.handled += receipt.handled
+                self.bytes += sum(file.bytes for file in receipt.files if not file.path.startswith(WORK))
 
 
 @contextmanager

@@ -52,10 +52,13 @@ class _Watched:
     in_pipeline: bool = False
     workers: dict[int, psutil.Process] = field(default_factory=dict)
     gone_since: float | None = None
+    cpu_seconds: float = 0.0
 
 
-def run_watched(job: Job, tick: Callable[[], None]) -> None:
+def run_watched(job: Job, tick: Callable[[], None]) -> float:
     """Runs `job` in a child process to its commit; calls `tick` a few times a second meanwhile.
+
+    Returns the CPU seconds that the child took, with those of its workers that had ended before it.
 
     Raises:
         StageError: the stage failed, or lost its workers `MAX_RESTARTS` times over.
@@ -69,7 +72,7 @@ def run_watched(job: Job, tick: Callable[[], None]) -> None:
         finally:
             _end(child, patience_s=2.0 if done else 0.0)
         if done:
-            return
+            return child.cpu_seconds
         logger.warning("%s: a worker process died; starting the stage again, finished parts are kept", job.stage)
     raise StageError(
         f"{job.stage}: a worker process died {MAX_RESTARTS + 1} times; see {job.folder / LOG} (out of memory?)"
@@ -127,6 +130,7 @@ def _watch(child: _Watched, job: Job, tick: Callable[[], None]) -> bool:
             except EOFError:
                 break
             if report[0] == "done":
+                child.cpu_seconds = report[1]
                 return True
             if report[0] == "failed":
                 raise StageError(report[1])

@@ -9,6 +9,7 @@ import pytest
 from crawl.demo.server import DemoServer
 from pipelines.leases import FOLDER
 from pipelines.locks import LOCK, LOCK_S
+from pipelines.metrics import METRICS_NAME
 from pipelines.receipts import receipt_names
 from shards import open_dataset
 from shards.object_path import AnyPath, ObjectPath, files_below
@@ -58,7 +59,8 @@ def test_two_workers_write_into_a_store_what_one_writes_to_disk(
     for stage in DATASETS:
         manifest = manifest_of(s3_folder, stage)
         names = {"manifest.json", "run.json", *(file.path for file in manifest.files)}
-        expected = {f"{stage}/current", *(f"{stage}/{manifest.fingerprint}/{name}" for name in names)}
+        expected = {f"{stage}/{manifest.fingerprint}/{name}" for name in names}
+        expected |= {f"{stage}/current", f"{stage}/{METRICS_NAME}"}
         assert {name for name in standing if name.startswith(f"{stage}/")} == expected
     again = seedbed(*arguments(server, "build", s3_folder))
     assert again.returncode == 0, again.stderr
