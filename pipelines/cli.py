@@ -20,6 +20,7 @@ app = typer.Typer(
 for _name, _help in building.STAGES.items():
     app.command(_name, help=_help)(building.stage_command(_name))
 for _command in (
+    building.plan,
     building.demo,
     looking.inspect,
     looking.report,

@@ -1,6 +1,7 @@
-"""Commands that build: all stages of a recipe, one of them, or the demo."""
+"""Commands that build: all stages of a recipe, one of them, or the demo; and what that would take."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +15,7 @@ from pipelines.commands.options import (
     RunnerOption,
     SetOption,
     WorkersOption,
+    folder,
     place,
     runner_of,
 )
@@ -61,6 +63,43 @@ def _run_stages(recipe: str, out: AnyPath, set_: list[str], workers: int, runner
     console = Console()
     stages = checked.stages() if only is None else (only,)
     console.print(closing_table(run_build(checked, out, stages, workers, console, runner)))
+
+
+def plan(
+    recipe: Annotated[
+        str | None, typer.Argument(metavar="[RECIPE]", help="a YAML file, or the name of a bundled recipe")
+    ] = None,
+    set_: SetOption = None,
+    profile: Annotated[
+        Path | None, typer.Option("--profile", help="measured costs; if none, those that come along")
+    ] = None,
+    cpu_price: Annotated[float, typer.Option("--cpu-price", min=0, help="US dollars an hour of one core")] = 0.05,
+    gigabyte_price: Annotated[float, typer.Option("--gb-price", min=0, help="US dollars a GB and month")] = 0.02,
+    as_json: Annotated[bool, typer.Option("--json", help="print a JSON value")] = False,
+    measure: Annotated[
+        Path | None,
+        typer.Option("--measure", metavar="OUT", parser=folder, help="print the profile of a build with --workers 1"),
+    ] = None,
+) -> None:
+    """Estimate requests, hours, bytes, CPU hours and cost of RECIPE; nothing is fetched."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from pipelines.load_recipe import load_recipe  # noqa: PLC0415
+    from pipelines.plan import Prices, make_plan  # noqa: PLC0415
+    from pipelines.plan.profile import measure_profile, profile_text, read_profile  # noqa: PLC0415
+    from pipelines.plan.table import plan_json, print_plan  # noqa: PLC0415
+
+    if (recipe is None) == (measure is None):
+        raise typer.BadParameter("name what to plan for, or --measure OUT and nothing else", param_hint="RECIPE")
+    if measure is not None:
+        typer.echo(profile_text(measure_profile(measure)), nl=False)
+    if recipe is not None:
+        prices = Prices(cpu_price, gigabyte_price)
+        planned = make_plan(load_recipe(recipe, set_ or []), read_profile(profile), prices)
+        if as_json:
+            typer.echo(plan_json(planned))
+        else:
+            print_plan(planned, Console(highlight=False))
 
 
 def demo(
