@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # uv reads find-links from its own variable only; honour pip's.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
-.PHONY: demo test slow lint bench clean
+.PHONY: demo test slow lint bench airflow clean
 
 demo: $(VENV)/.installed
 	$(BIN)/seedbed demo --out seedbed-demo
@@ -24,8 +24,11 @@ lint: $(VENV)/.installed
 bench: $(VENV)/.installed
 	$(BIN)/python -m tests.bench
 
+airflow: airflow/.venv/.installed airflow/home/arboretum
+	airflow/airflow.sh standalone
+
 clean:
-	rm -rf $(VENV) seedbed-demo build *.egg-info
+	rm -rf $(VENV) airflow/.venv airflow/home seedbed-demo build *.egg-info
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Seedbed needs Python 3.11 or newer: make PYTHON=python3.11 …")'
@@ -33,3 +36,13 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
 	VIRTUAL_ENV='$(CURDIR)/$(VENV)' $(BIN)/uv pip install --quiet --compile-bytecode --constraint constraints.txt --group test --editable '.[all]'
 	touch $@
+
+# Airflow has an environment of its own: it and Beam want other versions of the same packages.
+airflow/.venv/.installed: airflow/requirements.txt $(VENV)/.installed
+	$(PYTHON) -m venv --without-pip airflow/.venv
+	VIRTUAL_ENV='$(CURDIR)/airflow/.venv' $(BIN)/uv pip install --quiet --compile-bytecode --requirement $<
+	touch $@
+
+airflow/home/arboretum: | $(VENV)/.installed
+	$(BIN)/python -m crawl.demo.folder $@.part
+	mv $@.part $@

@@ -2,6 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -9,6 +11,7 @@ from rich.text import Text
 
 from pipelines.folders import committed_folders
 from shards.committed import Committed
+from shards.manifest import canonical_json
 from shards.stats import SplitStats, dataset_stats
 from shards.triplet import KIND, TripletSpec
 
@@ -28,6 +31,22 @@ def print_stats(path: str, console: Console) -> None:
         if "spec" in committed.manifest.configuration:
             for table in dataset_tables(committed):
                 _print(table, console)
+
+
+def stages_json(path: str) -> str:
+    """What stands committed in what `path` means, as a JSON list: an object a stage, as its manifest says.
+
+    Raises:
+        ManifestError: nothing is committed there.
+    """
+    return canonical_json([_as_json(committed) for committed in committed_folders(path)])
+
+
+def _as_json(committed: Committed) -> dict[str, Any]:
+    manifest = committed.manifest
+    sizes = {"files": len(manifest.files), "bytes": sum(file.bytes for file in manifest.files)}
+    named = {"stage": manifest.stage, "fingerprint": manifest.fingerprint, "manifest_sha256": committed.sha256}
+    return {**named, "path": committed.store.where, **asdict(manifest.counts), "splits": manifest.splits, **sizes}
 
 
 def _print(table: Table, console: Console) -> None:

@@ -97,12 +97,16 @@ def sheet(
 
 def stats(
     path: Annotated[str, typer.Argument(metavar="PATH", help="a build, a stage of it, a dataset, or a dataset's URL")],
+    as_json: Annotated[bool, typer.Option("--json", help="print a JSON list of the stages")] = False,
 ) -> None:
     """Count what is in a build or a dataset: fates, splits, sizes, levels of noise, lengths of windows."""
     from rich.console import Console  # noqa: PLC0415
 
-    from pipelines.stats import print_stats  # noqa: PLC0415
+    from pipelines.stats import print_stats, stages_json  # noqa: PLC0415
 
+    if as_json:
+        typer.echo(stages_json(path), nl=False)
+        return
     print_stats(path, Console(highlight=False))
 
 

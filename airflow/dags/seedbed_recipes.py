@@ -1,0 +1,111 @@
+"""The recipes that become DAGs, and what their DAGs have in common.
+
+Every `NAME.yaml` of the folder is one; beside it may stand `NAME.dag.yaml` with what a recipe does not know:
+
+    schedule: "0 3 * * 1"                       # cron or @daily; "@weekly" where nothing is said, null for by hand only
+    timeout_h: {crawl: 48}                      # hours for a stage or a training; 24 where nothing is said
+    train: {denoiser: ["--seconds", "3600"]}    # arguments of the trainings
+
+A recipe is judged by the command, which says what is wrong with it: here are only the names of its sections read.
+"""
+
+import os
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+from airflow.sdk import Asset, Variable
+
+MODELS = {"triplets": "denoiser", "windows": "language"}
+"""The model that learns from each kind of data set."""
+
+NEEDS = {
+    "crawl": (),
+    "images": ("crawl",),
+    "score": ("images",),
+    "text": ("crawl",),
+    "triplets": ("score", "images"),
+    "windows": ("text",),
+}
+"""Each stage, in order, and what it reads: the first of these that the recipe has."""
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+_SETTINGS = {"schedule", "timeout_h", "train"}
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True)
+class ScheduledRecipe:
+    """A recipe, as far as its DAGs know it.
+
+    Attributes:
+        path: of its YAML file.
+        stages: in order.
+        schedule: of its builds.
+        timeout_h: hours, by stage and by model.
+        train: arguments of a training, by model.
+    """
+
+    path: Path
+    stages: tuple[str, ...]
+    schedule: str | None = "@weekly"
+    timeout_h: dict[str, float] = field(default_factory=dict)
+    train: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What its DAGs are called by."""
+        return self.path.stem
+
+    @property
+    def datasets(self) -> list[str]:
+        """The stages that write data sets to learn from."""
+        return [stage for stage in self.stages if stage in MODELS]
+
+    def timeout(self, what: str) -> timedelta:
+        """How long a stage or a training may take."""
+        return timedelta(hours=self.timeout_h.get(what, 24))
+
+    def asset(self, dataset: str) -> Asset:
+        """The Asset of one of its data sets; each event tells its fingerprint, counts and manifest in `extra`."""
+        return Asset(name=f"{self.name}_{dataset}", uri=f"x-seedbed://{self.name}/{dataset}")
+
+    def out(self) -> str:
+        """The folder or URL of its build; asked by tasks, when they run."""
+        return f"{Variable.get('seedbed_builds', default=str(airflow_home() / 'builds')).rstrip('/')}/{self.name}"
+
+    def runs(self) -> str:
+        """The folder of its trainings, which is one of this machine."""
+        out = self.out()
+        return str(airflow_home() / "runs" / self.name) if "://" in out else f"{out}/runs"
+
+
+def airflow_home() -> Path:
+    """Where builds lie unless a Variable says otherwise."""
+    return Path(os.environ.get("AIRFLOW_HOME", Path.home() / "airflow")).resolve()
+
+
+def read_recipes() -> list[ScheduledRecipe]:
+    """The recipes of the folder that SEEDBED_RECIPES names, `airflow/recipes` where it names none."""
+    folder = Path(os.environ.get("SEEDBED_RECIPES", Path(__file__).resolve().parents[1] / "recipes"))
+    return [_read_recipe(path) for path in sorted(folder.glob("*.yaml")) if not path.name.endswith(".dag.yaml")]
+
+
+def _read_recipe(path: Path) -> ScheduledRecipe:
+    beside = path.with_suffix(".dag.yaml")
+    settings = (yaml.load(beside.read_text("utf-8"), _LOADER) or {}) if beside.exists() else {}
+    if unknown := settings.keys() - _SETTINGS:
+        raise ValueError(f"{beside}: {', '.join(sorted(unknown))}: may be one of {', '.join(sorted(_SETTINGS))}")
+    return ScheduledRecipe(path.resolve(), _stages(path), **settings)
+
+
+def _stages(path: Path) -> tuple[str, ...]:
+    """The stages that a recipe has sections for; of one that is no YAML the crawl, whose log will say so."""
+    try:
+        recipe: Any = yaml.load(path.read_text("utf-8"), _LOADER)
+    except (yaml.YAMLError, UnicodeDecodeError):
+        recipe = None
+    sections = recipe if isinstance(recipe, dict) else {}
+    return tuple(stage for stage in NEEDS if stage == "crawl" or sections.get(stage) is not None)
