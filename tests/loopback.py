@@ -150,3 +150,10 @@ def folder(root: Path) -> Callable[[str, str], Answer]:
         return Answer(200, {"Content-Type": media_type}, file.read_bytes())
 
     return answer
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens at."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])

@@ -5,7 +5,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
@@ -27,7 +26,7 @@ from tests.builds import (
     wait_for,
     workers_of,
 )
-from tests.loopback import Answer, Site, pages, serve
+from tests.loopback import Answer, Site, free_port, pages, serve
 
 RECIPE = """
 name: grove
@@ -140,13 +139,6 @@ def is_gone(process: psutil.Process) -> bool:
         return process.status() == psutil.STATUS_ZOMBIE or not process.is_running()
     except psutil.NoSuchProcess:
         return True
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -43,6 +43,7 @@ from tests.builds import (
     wait_for,
     workers_of,
 )
+from tests.loopback import free_port
 from tests.test_build import copy_of
 
 ROOT = Path(__file__).parents[1]
@@ -92,16 +93,10 @@ def test_more_workers_write_the_same_bytes(
     assert committed(job) == undisturbed
 
 
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
 @contextmanager
 def _service(module: str, option: str) -> Iterator[str]:
     """One of Beam's services on loopback; its workers start `python` from the PATH, which must be this one."""
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", f"apache_beam.runners.{module}", option, str(port)]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     process = subprocess.Popen(

@@ -5,7 +5,7 @@ idempotent: a task that is cleared, or a run that is filled in later, redoes wha
 task of a run works at a time, since a build's folder lets in one writer.
 """
 
-from datetime import UTC, timedelta
+from datetime import UTC
 from typing import Any
 
 from airflow.sdk import DAG, Param, XComArg, get_current_context, task
@@ -42,7 +42,7 @@ def build_dag(recipe: ScheduledRecipe) -> DAG:
         catchup=False,
         max_active_runs=1,
         max_active_tasks=1,
-        default_args={"retries": 2, "retry_delay": timedelta(minutes=5)},
+        default_args=recipe.retrying,
         params=PARAMS,
         doc_md=__doc__,
         tags=["seedbed", "build"],

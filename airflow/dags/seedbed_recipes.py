@@ -4,6 +4,7 @@ Every `NAME.yaml` of the folder is one; beside it may stand `NAME.dag.yaml` with
 
     schedule: "0 3 * * 1"                       # cron or @daily; "@weekly" where nothing is said, null for by hand only
     timeout_h: {crawl: 48}                      # hours for a stage or a training; 24 where nothing is said
+    retries: 0                                  # of a stage or a training, five minutes later; 2 where nothing is said
     train: {denoiser: ["--seconds", "3600"]}    # arguments of the trainings
 
 A recipe is judged by the command, which says what is wrong with it: here are only the names of its sections read.
@@ -32,7 +33,7 @@ NEEDS = {
 """Each stage, in order, and what it reads: the first of these that the recipe has."""
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-_SETTINGS = {"schedule", "timeout_h", "train"}
+_SETTINGS = {"schedule", "timeout_h", "retries", "train"}
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -45,6 +46,7 @@ class ScheduledRecipe:
         stages: in order.
         schedule: of its builds.
         timeout_h: hours, by stage and by model.
+        retries: of a stage or a training that failed; never of a recipe that cannot be used.
         train: arguments of a training, by model.
     """
 
@@ -52,6 +54,7 @@ class ScheduledRecipe:
     stages: tuple[str, ...]
     schedule: str | None = "@weekly"
     timeout_h: dict[str, float] = field(default_factory=dict)
+    retries: int = 2
     train: dict[str, list[str]] = field(default_factory=dict)
 
     @property
@@ -67,6 +70,11 @@ class ScheduledRecipe:
     def timeout(self, what: str) -> timedelta:
         """How long a stage or a training may take."""
         return timedelta(hours=self.timeout_h.get(what, 24))
+
+    @property
+    def retrying(self) -> dict[str, Any]:
+        """How its tasks are tried again."""
+        return {"retries": self.retries, "retry_delay": timedelta(minutes=5)}
 
     def asset(self, dataset: str) -> Asset:
         """The Asset of one of its data sets; each event tells its fingerprint, counts and manifest in `extra`."""

@@ -1,9 +1,8 @@
-"""DAGs `train_MODEL_NAME`: for each version of a data set that is published, a model learns from it and grows something.
+"""DAGs `train_MODEL_NAME`: from each version of a data set that is published a model learns, and grows something.
 
 A training has the folder of its data set's fingerprint, so that one that was stopped or cleared goes on where it was.
 """
 
-from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, Asset, Param, XComArg, get_current_context, task
@@ -25,7 +24,7 @@ def training_dag(recipe: ScheduledRecipe, dataset: str) -> DAG:
         start_date=START,
         catchup=False,
         max_active_runs=1,
-        default_args={"retries": 1, "retry_delay": timedelta(minutes=5), "execution_timeout": recipe.timeout(model)},
+        default_args={"execution_timeout": recipe.timeout(model), **recipe.retrying},
         params={"arguments": Param(arguments, type="array", items={"type": "string"}, description=about)},
         doc_md=__doc__,
         tags=["seedbed", "train"],

@@ -1,0 +1,261 @@
+"""The DAGs, in Airflow's own environment: what they are, whole runs of them, and one real Airflow."""
+
+import functools
+import json
+import signal
+import subprocess
+import time
+import urllib.error
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.airflow_home import AIRFLOW, PYTHON, AirflowHome, Api, make_home
+from tests.builds import manifest_of, wait_for
+from tests.loopback import free_port
+
+pytestmark = pytest.mark.skipif(
+    not PYTHON.exists(), reason="Airflow's environment is not installed: make airflow/.venv/.installed"
+)
+
+LIST = """
+import json, sys
+from pathlib import Path
+from airflow.dag_processing.dagbag import BundleDagBag
+folder, to = map(Path, sys.argv[1:])
+bag = BundleDagBag(dag_folder=folder, bundle_path=folder, bundle_name="dags-folder", load_op_links=False)
+to.write_text(json.dumps({
+    "errors": bag.import_errors,
+    "seconds": [file.duration.total_seconds() for file in bag.dagbag_stats],
+    "modules": sorted({name.partition(".")[0] for name in sys.modules}),
+    "dags": {
+        dag.dag_id: {
+            "tasks": {task.task_id: sorted(task.downstream_task_ids) for task in dag.tasks},
+            "minutes": {task.task_id: task.execution_timeout.total_seconds() / 60 for task in dag.tasks
+                        if task.execution_timeout},
+            "schedule": dag.schedule if isinstance(dag.schedule, str) or dag.schedule is None else
+                        [asset.name for asset in dag.schedule],
+            "params": dict(dag.params.dump()),
+        }
+        for dag in bag.dags.values()
+    },
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> AirflowHome:
+    return make_home(tmp_path_factory.mktemp("airflow"))
+
+
+@pytest.fixture(scope="module")
+def listed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What Airflow finds in the folder of DAGs, with three recipes: whole, of text alone, and broken."""
+    folder = tmp_path_factory.mktemp("listed")
+    home = AirflowHome(folder)
+    home.recipes.mkdir()
+    (home.recipes / "whole.yaml").write_text("images: {}\nscore: {}\ntext: {}\ntriplets: {}\nwindows: {}\n")
+    (home.recipes / "whole.dag.yaml").write_text("schedule: 0 3 * * 1\ntimeout_h: {crawl: 48}\n")
+    (home.recipes / "prose.yaml").write_text("text: {}\nwindows: {}\nimages: null\n")
+    (home.recipes / "prose.dag.yaml").write_text("schedule: null\ntrain: {language: [--seconds, '60']}\n")
+    (home.recipes / "broken.yaml").write_text("text: [\n")
+    (home.recipes / "notes.txt").write_text("no recipe")
+    to = folder / "listed.json"
+    command = [str(PYTHON), "-c", LIST, str(AIRFLOW / "dags"), str(to)]
+    subprocess.run(command, env=home.environment(), cwd=folder, check=True, capture_output=True)
+    found: dict[str, Any] = json.loads(to.read_text())
+    return found
+
+
+def test_the_dags_are_read_without_errors_in_under_a_second(listed: dict[str, Any]):
+    assert listed["errors"] == {}
+    assert len(listed["seconds"]) == 3
+    assert sum(listed["seconds"]) < 1
+
+
+def test_reading_the_dags_loads_nothing_of_ours_and_nothing_heavy(listed: dict[str, Any]):
+    ours_or_heavy = {"crawl", "shards", "models", "pipelines", "numpy", "pandas", "torch", "pyarrow", "apache_beam"}
+    assert not ours_or_heavy & set(listed["modules"])
+
+
+def test_each_recipe_has_dags_and_every_stage_a_task(listed: dict[str, Any]):
+    tasks = {name: dag["tasks"] for name, dag in listed["dags"].items()}
+    training = {"train": ["grow"], "grow": []}
+    assert tasks == {
+        "build_broken": {"crawl": ["verify"], "verify": []},
+        "build_prose": {
+            "crawl": ["text"],
+            "text": ["windows"],
+            "windows": ["publish_windows", "verify"],
+            "verify": ["publish_windows"],
+            "publish_windows": [],
+        },
+        "build_whole": {
+            "crawl": ["images", "text"],
+            "images": ["score"],
+            "score": ["triplets"],
+            "text": ["windows"],
+            "triplets": ["publish_triplets", "verify"],
+            "windows": ["publish_windows", "verify"],
+            "verify": ["publish_triplets", "publish_windows"],
+            "publish_triplets": [],
+            "publish_windows": [],
+        },
+        "train_denoiser_whole": training,
+        "train_language_prose": training,
+        "train_language_whole": training,
+        "verify_builds": {"broken": [], "prose": [], "whole": []},
+    }
+
+
+def test_schedules_timeouts_and_arguments_are_those_beside_the_recipe(listed: dict[str, Any]):
+    dags = listed["dags"]
+    assert {name: dag["schedule"] for name, dag in dags.items()} == {
+        "build_broken": "@weekly",
+        "build_prose": None,
+        "build_whole": "0 3 * * 1",
+        "train_denoiser_whole": ["whole_triplets"],
+        "train_language_prose": ["prose_windows"],
+        "train_language_whole": ["whole_windows"],
+        "verify_builds": "@weekly",
+    }
+    assert dags["train_language_prose"]["params"] == {"arguments": ["--seconds", "60"]}
+    whole = dags["build_whole"]
+    assert (whole["minutes"]["crawl"], whole["minutes"]["images"]) == (48 * 60, 24 * 60)
+    assert whole["tasks"].keys() - whole["minutes"].keys() == {"publish_triplets", "publish_windows"}
+    assert whole["params"].keys() == {"set", "snapshot", "workers", "runner", "worker_pool", "deep"}
+
+
+@pytest.mark.slow
+def test_a_run_builds_every_stage_of_its_snapshot_and_publishes_the_data_sets(home: AirflowHome):
+    log, states = home.run("build_garden", "2026-11-02", {"set": ["triplets.steps=3"]})
+    assert set(states.values()) == {"success"}, log
+    assert len(states) == 8
+    assert "triplets  12 in, 12 kept, 0 rejected, 0 failed" in log
+    out = home.folder / "builds/garden"
+    assert manifest_of(out, "crawl").configuration["snapshot"] == "20261102T000000Z"
+    assert (
+        manifest_of(out, "triplets").splits == {"train": 36} or sum(manifest_of(out, "triplets").splits.values()) == 36
+    )
+    query = "select task_id, value from xcom where dag_id = 'build_garden' and key = 'return_value'"
+    counts = {task: json.loads(value) for task, value in home.rows(query)}
+    for stage in ("crawl", "images", "text", "triplets", "windows"):
+        manifest = manifest_of(out, stage)
+        assert counts[stage]["fingerprint"] == manifest.fingerprint
+        assert (counts[stage]["records_in"], counts[stage]["kept"]) == (
+            manifest.counts.records_in,
+            manifest.counts.kept,
+        )
+    query = "select name, e.extra from asset_event e join asset a on a.id = e.asset_id order by name"
+    events = [(name, json.loads(extra)) for name, extra in home.rows(query)]
+    assert [(name, {**counts[name.removeprefix("garden_")], **extra}) for name, extra in events] == [
+        ("garden_triplets", counts["triplets"]),
+        ("garden_windows", counts["windows"]),
+    ]
+    assert len(events[0][1]["manifest_sha256"]) == 64
+
+
+def test_a_recipe_that_cannot_be_used_fails_at_once_with_the_commands_own_words(home: AirflowHome):
+    log, states = home.run("build_garden", "2026-11-03", {"set": ["images.size=huge"]})
+    assert (states["crawl"], states["images"], states["publish_triplets"]) == (
+        "failed",
+        "upstream_failed",
+        "upstream_failed",
+    )
+    told = log[log.index("seedbed crawl ended with status 2:") :]
+    assert "seedbed: " in told
+    assert "images.size: 'huge' will not do" in told
+
+
+def test_a_command_out_of_time_is_interrupted_and_can_put_its_things_in_order(home: AirflowHome, tmp_path: Path):
+    command = tmp_path / "seedbed"
+    command.write_text(
+        f"#!/bin/sh\ntrap 'echo interrupted > {tmp_path}/told; exit 130' INT\necho $$ > {tmp_path}/process\n"
+        "echo at work\nfor i in 1 2 3 4 5 6 7 8 9; do sleep 10 & wait $!; done\n"
+    )
+    command.chmod(0o755)
+    (home.recipes / "slow.yaml").write_text("name: slow\n")
+    (home.recipes / "slow.dag.yaml").write_text("retries: 0\ntimeout_h: {crawl: 0.0006}\n")
+    log, states = home.run("build_slow", "2026-11-04", {}, AIRFLOW_VAR_SEEDBED_COMMAND=str(command))
+    assert states == {"crawl": "failed", "verify": "upstream_failed"}, log
+    assert "at work" in log
+    assert "AirflowTaskTimeout" in log
+    assert (tmp_path / "told").read_text() == "interrupted\n"
+    assert not psutil.pid_exists(int((tmp_path / "process").read_text()))
+
+
+@pytest.mark.slow
+def test_in_a_real_airflow_a_published_data_set_starts_the_training(home: AirflowHome):
+    with standalone(home) as (api, process):
+        for dag in ("build_garden", "train_denoiser_garden"):
+            wait_for(functools.partial(_is_known, api, dag), f"{dag} to be read", 120)
+            api.ask(f"/api/v2/dags/{dag}", "PATCH", {"is_paused": False})
+        api.ask("/api/v2/dags/build_garden/dagRuns", "POST", {"logical_date": "2026-11-20T00:00:00Z"})
+        wait_for(lambda: _state(api, "train_denoiser_garden") in ("success", "failed"), "the training", 420)
+        (run,) = api.ask("/api/v2/dags/train_denoiser_garden/dagRuns")["dag_runs"]
+        assert (run["state"], run["run_type"]) == ("success", "asset_triggered")
+        places = {address for each in _family(process) for address in _listening(each)}
+        assert places == {"127.0.0.1"}
+    out = home.folder / "builds/garden"
+    trained = out / "runs" / f"denoiser-{manifest_of(out, 'triplets').fingerprint}"
+    assert (trained / "results.json").exists()
+    assert (trained / "trees.png").read_bytes().startswith(b"\x89PNG")
+
+
+@contextmanager
+def standalone(home: AirflowHome) -> Iterator[tuple[Api, psutil.Process]]:
+    """A real Airflow, from its first start until everything of it has ended."""
+    port = free_port()
+    environment = home.environment(AIRFLOW__API__PORT=str(port))
+    with (home.folder / "standalone.log").open("w") as log:
+        process = subprocess.Popen(
+            [str(AIRFLOW / "airflow.sh"), "standalone"], env=environment, cwd=home.folder, stdout=log, stderr=log
+        )
+    api = Api(f"http://127.0.0.1:{port}")
+    try:
+        wait_for(lambda: _is_healthy(api), "Airflow to start", 180)
+        api.log_in(home)
+        yield api, psutil.Process(process.pid)
+    finally:
+        family = _family(psutil.Process(process.pid))
+        process.send_signal(signal.SIGINT)
+        _, alive = psutil.wait_procs(family, timeout=60)
+        for each in alive:
+            each.kill()
+        process.wait()
+
+
+def _family(process: psutil.Process) -> list[psutil.Process]:
+    return [process, *process.children(recursive=True)]
+
+
+def _listening(process: psutil.Process) -> set[str]:
+    try:
+        return {c.laddr.ip for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN}
+    except psutil.NoSuchProcess:
+        return set()
+
+
+def _is_healthy(api: Api) -> bool:
+    try:
+        health = api.ask("/api/v2/monitor/health")
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        time.sleep(1)
+        return False
+    return all(health[part]["status"] == "healthy" for part in ("metadatabase", "scheduler", "dag_processor"))
+
+
+def _is_known(api: Api, dag: str) -> bool:
+    time.sleep(1)
+    return dag in {each["dag_id"] for each in api.ask("/api/v2/dags")["dags"]}
+
+
+def _state(api: Api, dag: str) -> str:
+    """The state of the DAG's last run, "" before there is one."""
+    time.sleep(2)
+    runs = api.ask(f"/api/v2/dags/{dag}/dagRuns")["dag_runs"]
+    return str(runs[-1]["state"]) if runs else ""
