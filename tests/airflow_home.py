@@ -72,7 +72,7 @@ def make_home(folder: Path) -> AirflowHome:
     home.recipes.mkdir()
     write_folder(folder / "drawn", count=12)
     (home.recipes / "garden.yaml").write_text(RECIPE.format(folder=folder / "drawn"))
-    settings = {"schedule": "0 3 * * 1", "retries": 0, "timeout_h": {"crawl": 0.5}, "train": {"denoiser": TRAINING}}
+    settings = {"schedule": None, "retries": 0, "timeout_h": {"crawl": 0.5}, "train": {"denoiser": TRAINING}}
     (home.recipes / "garden.dag.yaml").write_text(json.dumps(settings))
     done = home.airflow("db", "migrate")
     assert done.returncode == 0, done.stdout

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 import signal
 import subprocess
 import time
@@ -157,6 +158,18 @@ def test_a_run_builds_every_stage_of_its_snapshot_and_publishes_the_data_sets(ho
         ("garden_windows", counts["windows"]),
     ]
     assert len(events[0][1]["manifest_sha256"]) == 64
+
+
+@pytest.mark.slow
+def test_a_run_for_a_snapshot_that_stands_makes_nothing_twice(home: AirflowHome):
+    for day in ("2026-11-09", "2026-11-10"):
+        log, states = home.run("build_garden", day, {"snapshot": "autumn"})
+        assert set(states.values()) == {"success"}, log
+    for stage in ("crawl", "images", "text", "triplets", "windows"):
+        assert re.search(rf"{stage} +up to date \(\d+ kept\)", log)
+    log, states = home.run("verify_builds", "2026-11-10", {})
+    assert states["garden"] == "success", log
+    assert "no fault (every byte read)" in log
 
 
 def test_a_recipe_that_cannot_be_used_fails_at_once_with_the_commands_own_words(home: AirflowHome):

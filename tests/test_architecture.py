@@ -148,6 +148,15 @@ def test_looking_at_a_dataset_needs_the_base_installation_alone(module: str):
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_dags_import_airflow_and_each_other_alone_and_stand_in_no_package():
+    folder = ROOT / "airflow"
+    assert not [path for path in _tracked() if path.startswith("airflow/") and path.endswith("__init__.py")]
+    own = {path.stem for path in (folder / "dags").glob("*.py")}
+    for path in [*(folder / "dags").glob("*.py"), *folder.glob("*.py")]:
+        outside = {_top(name) for name in _imports(path)} - set(sys.stdlib_module_names)
+        assert outside <= own | {"airflow", "yaml"}, path
+
+
 def test_no_room_has_a_drawer_for_everything():
     for room in ROOMS:
         for path in _files(room):

@@ -17,6 +17,7 @@ from PIL import Image
 
 from crawl.damage import Damage
 from crawl.decoding import FORMATS
+from crawl.demo.folder import write_folder
 from crawl.local_folder import LocalFile, read_folder
 from crawl.pictures import READABLE_TYPES
 from crawl.signatures import sniff_picture
@@ -261,3 +262,15 @@ def test_a_real_folder_of_photos(tmp_path: Path):
     for item in pictures:
         with Image.open(tmp_path / item.path) as picture:
             assert Image.MIME[picture.format or ""] == item.media_type
+
+
+def test_the_arboretum_can_be_had_as_a_folder(tmp_path: Path):
+    write_folder(tmp_path, count=3)
+    found = _read(tmp_path)
+    assert all(isinstance(item, LocalFile) for item in found)
+    pictures = [file for file in found if file.kind == "image"]
+    assert [(file.media_type, file.licence, file.author) for file in pictures] == [
+        ("image/jpeg", licence, "The Seedbed Arboretum") for licence in ("CC0-1.0", "CC-BY-4.0", "CC-BY-4.0")
+    ]
+    assert all(len(file.caption) > 20 for file in pictures)
+    assert [file.kind for file in found].count("page") == 60

@@ -361,3 +361,14 @@ def test_statistics_are_printed_for_a_build(built: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     for told in ("triplets: splits", "levels: 32×32×3, materialised, interpolate, gaussian, seed 0", "windows of 65"):
         assert told in done.stdout
+
+
+def test_statistics_can_be_had_as_json(built: Path) -> None:
+    (stage,) = json.loads(seedbed("stats", built / "triplets", "--json").stdout)
+    manifest = manifest_of(built, "triplets")
+    folder = built / "triplets" / manifest.fingerprint
+    assert stage["manifest_sha256"] == hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
+    assert (stage["stage"], stage["fingerprint"], stage["path"]) == ("triplets", manifest.fingerprint, str(folder))
+    assert (stage["records_in"], stage["kept"], stage["splits"]) == (432, 432, manifest.splits)
+    everything = json.loads(seedbed("stats", built, "--json").stdout)
+    assert [each["stage"] for each in everything] == ["crawl", "images", "score", "text", "triplets", "windows"]
