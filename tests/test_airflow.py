@@ -3,7 +3,6 @@
 import functools
 import json
 import re
-import signal
 import subprocess
 import time
 import urllib.error
@@ -235,11 +234,12 @@ def standalone(home: AirflowHome) -> Iterator[tuple[Api, psutil.Process]]:
         yield api, psutil.Process(process.pid)
     finally:
         family = _family(psutil.Process(process.pid))
-        process.send_signal(signal.SIGINT)
+        process.terminate()
+        process.wait(60)
         _, alive = psutil.wait_procs(family, timeout=60)
         for each in alive:
             each.kill()
-        process.wait()
+        assert not alive, alive
 
 
 def _family(process: psutil.Process) -> list[psutil.Process]:
