@@ -155,6 +155,6 @@ def test_of_two_builds_that_race_one_commits_and_the_other_says_so(
 
 def test_what_takes_a_folder_of_this_machine_says_so(s3_folder: ObjectPath):
     told = f"{s3_folder} lies in a store; this command takes a folder of this machine: copy it here"
-    for command in ("show", "report"):
+    for command in ("report", "sheet"):
         refused = seedbed(command, s3_folder)
         assert (refused.returncode, told in refused.stderr) == (2, True), refused.stderr
