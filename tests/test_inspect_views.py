@@ -233,3 +233,15 @@ def test_trained_models_are_shown_at_work(client: TestClient, out: Path):
     assert windows.tokenizer.decode(tokens[:6].tolist()) in words
     wrong = client.get("/fragment/denoised?run=words")
     assert (wrong.status_code, "it is one of small" in wrong.text) == (400, True)
+
+
+def test_every_seed_of_64_bits_can_be_looked_at(client: TestClient):
+    assert f"seed {2**64 - 1}," in text_of(client, f"/trainer?seed={2**64 - 1}")
+    assert client.get(f"/trainer?seed={2**64}").status_code == 400
+
+
+@pytest.mark.parametrize("view", ["windows", "triplets", "pictures"])
+def test_behind_the_last_page_there_is_none(client: TestClient, view: str):
+    number = int(re.findall(r"1 to \d+ of ([\d,]+)", text_of(client, f"/{view}"))[-1].replace(",", ""))
+    assert f"none of {number:,}" in text_of(client, f"/{view}?first={number}")
+    assert f"{number:,} to {number:,} of {number:,}" in text_of(client, f"/{view}?first={number - 1}")

@@ -34,7 +34,7 @@ class Query:
         value = self.values.get(name, "")
         if not value:
             return default
-        if not (value.isascii() and value.isdigit() and len(value) < 20 and least <= int(value) <= most):
+        if not (value.isascii() and value.isdigit() and len(value) <= 20 and least <= int(value) <= most):
             raise QueryError(f"{name} is {value[:40]!r}: it must be a whole number from {least} to {most}")
         return int(value)
 
