@@ -4,6 +4,7 @@ import csv
 import html
 import io
 import re
+import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -148,3 +149,30 @@ def test_the_grid_of_a_sole_dataset_folder_opens_too(out: Path):
         assert len(keys_in(client_of(where), "/triplets")) == 24
         dataset = Source(where).triplets("train")
         assert isinstance(dataset, TripletDataset)
+
+
+def test_another_stage_is_compared_though_the_form_names_versions_of_the_former(out: Path, tmp_path: Path):
+    shutil.copytree(out, tmp_path / "out")
+    current = {stage: manifest_of(out, stage).fingerprint for stage in ("images", "text")}
+    for stage, fingerprint in current.items():
+        shutil.copytree(out / stage / fingerprint, tmp_path / "out" / stage / f"old{stage}")
+    client = client_of(tmp_path / "out")
+    told = text_of(client, f"/diff?stage=text&a=oldimages&b={current['images']}")
+    assert f"Before: oldtext , after: {current['text']}" in told
+    assert client.get("/diff?stage=text&a=nowhere").status_code == 400
+
+
+def test_the_overview_counts_virtual_samples_as_their_grid_does(client: TestClient):
+    of_train = re.search(r"1 to 24 of ([0-9,]+)", text_of(client, "/triplets"))
+    assert of_train is not None
+    assert f"triplets: samples train {of_train[1]} " in text_of(client, "/")
+
+
+def test_lengths_of_windows_that_were_drawn_are_said_to_be(out: Path, monkeypatch: pytest.MonkeyPatch):
+    windows = Source(out)
+    number = sum(len(windows.windows(split)) for split in windows.splits("windows"))
+    assert "Tokens a window" in (whole := text_of(client_of(out), "/fragment/charts"))
+    assert "drawn" not in whole
+    monkeypatch.setattr("pipelines.inspect.views.overview.NUM_DRAWN", 2)
+    drawn = 2 * len(windows.splits("windows"))
+    assert f"Tokens a window, {drawn} of {number} drawn" in text_of(client_of(out), "/fragment/charts")

@@ -12,7 +12,7 @@ from pipelines.inspect.runs import RunLine, run_lines
 from pipelines.inspect.sources import READING, Source, StageState, Trouble
 from pipelines.strips import level
 from shards.describe import SPLITS
-from shards.manifest import Counts
+from shards.manifest import Counts, Manifest
 from shards.triplet import TripletSpec
 
 NUM_DRAWN = 2_000
@@ -109,7 +109,7 @@ def _charts(source: Source) -> Charts:
         found["Hosts of the documents"] = counted(value_counts(hosts_of(table["url"])), "no host")
         found["Words a document"] = by_powers(bits_of(table["num_words"].to_numpy())) if len(table) else []
     try:
-        found["Tokens a window"] = _lengths(source)
+        found |= _lengths(source)
     except READING as error:
         troubles.append(Trouble("windows", str(error)))
     return Charts({title: bars for title, bars in found.items() if bars}, facts.num_drawn, troubles)
@@ -122,9 +122,19 @@ def _line(state: StageState) -> StageLine:
     size = sum(file.bytes for file in manifest.files)
     note = str(manifest.configuration.get("note", ""))
     order = (*SPLITS, *manifest.splits)
-    splits = {split: manifest.splits[split] for split in dict.fromkeys(order) if manifest.splits.get(split)}
+    each = _samples_of_each(manifest)
+    splits = {split: manifest.splits[split] * each for split in dict.fromkeys(order) if manifest.splits.get(split)}
     num_files = len(manifest.files)
     return StageLine(manifest.stage, state.folder.name, manifest.counts, num_files, size, splits, made_from, note)
+
+
+def _samples_of_each(manifest: Manifest) -> int:
+    """How many samples each of those that a manifest counts stands for: of virtual triplets it counts the pictures."""
+    spec = manifest.configuration.get("spec", {}) if manifest.stage == "triplets" else {}
+    try:
+        return TripletSpec.from_json(spec).samples_per_picture if spec.get("mode") == "virtual" else 1
+    except ValueError:  # of another version: the views of the triplets tell
+        return 1
 
 
 def _levels(source: Source) -> list[Bar]:
@@ -139,10 +149,12 @@ def _levels(source: Source) -> list[Bar]:
     return [Bar(f"step {step}: {level(spec, step)}", number, value=str(step)) for step in steps]
 
 
-def _lengths(source: Source) -> list[Bar]:
-    """How many windows hold how many tokens, by powers of two; of many windows, of some evenly spread."""
+def _lengths(source: Source) -> dict[str, list[Bar]]:
+    """How many windows hold how many tokens, by powers of two; of many windows, of some evenly spread, which is told."""
     lengths: list[int] = []
+    number = sum(len(source.windows(split)) for split in source.splits("windows"))
     for split in source.splits("windows"):
         records: list[dict[str, Any]] = drawn_records(source.windows(split), NUM_DRAWN)
         lengths += [record["length"] for record in records]
-    return by_powers(bits_of(np.array(lengths))) if lengths else []
+    drawn = f", {len(lengths):,} of {number:,} drawn" if len(lengths) < number else ""
+    return {f"Tokens a window{drawn}": by_powers(bits_of(np.array(lengths))) if lengths else []}
