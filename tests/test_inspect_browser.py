@@ -65,3 +65,13 @@ def test_planted_strings_do_nothing_wherever_they_stand(page: Page, out: Path):
         for view in ("item?name=", "record?url=", "search?q="):
             page.goto(f"/{view}{quote(url, safe='')}")
             assert page.evaluate(f"window.{TAINT} ?? null") is None
+
+
+def test_the_trainer_goes_from_one_kind_of_sample_to_the_other_and_back(page: Page):
+    page.goto("/trainer")
+    page.locator("select[name=stage]").select_option("windows")
+    page.wait_for_url("**stage=windows*")
+    expect(page.locator("select[name=run]")).to_have_value("words")
+    page.locator("select[name=stage]").select_option("triplets")
+    page.wait_for_url("**stage=triplets*")
+    expect(page.locator("select[name=run]")).to_have_value("trees")

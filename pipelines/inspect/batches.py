@@ -59,7 +59,7 @@ def stand_of(source: Source, query: Query) -> Stand:
     is_fresh = query.choice("noise", ("fresh", "stored")) == "fresh" and stage == "triplets"
     return Stand(
         stage,
-        query.choice("split", source.splits(stage)),
+        query.choice("split", source.splits(stage), elsewhere=[split for each in built for split in source.splits(each)]),
         query.whole("seed", 0, 0, 2**64 - 1),
         query.whole("epoch", 0, 0, 2**20),
         query.whole("position", 0, 0, 2**40),

@@ -1,6 +1,6 @@
 """What was asked of a view: the parameters of an address, each checked when it is read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 MAX_TEXT = 2_000
@@ -38,14 +38,22 @@ class Query:
             raise QueryError(f"{name} is {value[:40]!r}: it must be a whole number from {least} to {most}")
         return int(value)
 
-    def choice(self, name: str, known: Sequence[str], default: str | None = None) -> str:
+    def choice(
+        self, name: str, known: Sequence[str], default: str | None = None, elsewhere: Collection[str] = ()
+    ) -> str:
         """One of the values known; the default, or the first of them, where none is given; "" where none is known.
+
+        Args:
+            name: of the parameter.
+            known: values that it may have.
+            default: what stands for none.
+            elsewhere: values of other choices of the same form, which is sent as one: they stand for none too.
 
         Raises:
             QueryError: it is another.
         """
         value = self.values.get(name, "")
-        if not value:
+        if not value or (value not in known and value in elsewhere):
             return default if default is not None else next(iter(known), "")
         if value not in known:
             raise QueryError(f"{name} is {value[:40]!r}: it is one of {', '.join(known) or 'none'}")

@@ -88,8 +88,8 @@ def diff(source: Source, query: Query) -> Diff:
     if not choices:
         return Diff(None, {}, [], source.stages()[1])
     stage = query.choice("stage", list(choices))
-    known = choices[stage]
-    pair = Pair(stage, query.choice("a", known, known[1]), query.choice("b", known, known[0]))
+    known, every = choices[stage], [name for names in choices.values() for name in names]
+    pair = Pair(stage, query.choice("a", known, known[1], every), query.choice("b", known, known[0], every))
     folders = [_folder(source, stage, name) for name in (pair.before, pair.after)]
     return Diff(pair, choices, compare(*folders), [])
 

@@ -111,6 +111,7 @@ def trainer(source: Source, query: Query) -> Trainer:
     stand = stand_of(source, query)
     read = read_batch(source, stand)
     runs = runs_of(source, MODELS[stand.stage])
+    others = [run for model in MODELS.values() for run in runs_of(source, model)]
     step = stand.batch_size * stand.world_size
     rows = _triplets(source, stand, read.batch) if stand.stage == "triplets" else _windows(source, stand, read.batch)
     return Trainer(
@@ -123,7 +124,7 @@ def trainer(source: Source, query: Query) -> Trainer:
         read.num_replaced,
         stand.epoch * read.num_samples + stand.position,
         runs,
-        query.choice("run", ["", *runs], runs[0] if runs else ""),
+        query.choice("run", ["", *runs], runs[0] if runs else "", others),
         query.whole("row", 0, 0, stand.batch_size - 1),
         query.whole("at", 10**6, 0, 10**6),
         max(0, stand.position - step) if stand.position else None,
