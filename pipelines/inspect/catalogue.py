@@ -62,21 +62,30 @@ def value_counts(values: pa.ChunkedArray | pa.Array) -> dict[str, int]:
     return {str(row["values"]): int(row["counts"]) for row in pc.value_counts(values).to_pylist()}
 
 
-def picture_facts(source: Source) -> Facts:
-    """Licences and hosts of the clean pictures, or of the triplets drawn where there are no tables."""
-    state = source.stage("images")
+def learned_pictures(source: Source) -> StageState | None:
+    """The version of the clean pictures that the triplets were made from, which need not be the one in force."""
+    return source.input_of(source.stage("triplets"), "images")
+
+
+def learned_scores(source: Source) -> StageState | None:
+    """The scores by which pictures were chosen for the triplets; None where all became triplets."""
+    return source.input_of(source.stage("triplets"), "score")
+
+
+def picture_facts(source: Source, state: StageState | None) -> Facts:
+    """Licences and hosts of a version of the clean pictures, or of the triplets drawn where there are no tables."""
     if state is None:
         return source.kept.of((source.out, "drawn facts"), lambda: _drawn_facts(source))
     return source.kept.of((state.folder, "facts"), lambda: _table_facts(source, state))
 
 
 def chosen_keys(source: Source, split: str, wanted: Filter) -> list[str] | None:
-    """The keys of the pictures of a split that a filter lets through; None where there are no tables to ask."""
-    state = source.stage("images")
+    """The keys of the pictures of a split of triplets that a filter lets through; None where no tables tell."""
+    state, scored = learned_pictures(source), learned_scores(source)
     if state is None:
         return None
-    key = (state.folder, "chosen", split, wanted)
-    return source.kept.of(key, lambda: _chosen_keys(source, state, split, wanted))
+    key = (state.folder, scored and scored.folder, "chosen", split, wanted)
+    return source.kept.of(key, lambda: _chosen_keys(source, state, scored, split, wanted))
 
 
 def has_words(column: pa.ChunkedArray | pa.Array, word: str) -> pa.ChunkedArray | pa.Array:
@@ -90,7 +99,7 @@ def _table_facts(source: Source, state: StageState) -> Facts:
     return Facts(*counts, 0, columns.troubles)
 
 
-def _chosen_keys(source: Source, state: StageState, split: str, wanted: Filter) -> list[str]:
+def _chosen_keys(source: Source, state: StageState, scored: StageState | None, split: str, wanted: Filter) -> list[str]:
     names = ("key", "split", "licence", "url", *(("caption",) if wanted.word else ()))
     table = source.columns(state, "images-", names).table
     mask = pc.equal(table["split"], split)
@@ -100,7 +109,6 @@ def _chosen_keys(source: Source, state: StageState, split: str, wanted: Filter) 
         mask = pc.and_(mask, pc.equal(hosts_of(table["url"]), wanted.host))
     if wanted.word:
         mask = pc.and_(mask, has_words(table["caption"], wanted.word))
-    scored = source.stage("score")
     if scored is not None:
         scores = source.columns(scored, "scores-", ("key",)).table["key"]
         mask = pc.and_(mask, pc.is_in(table["key"], value_set=scores.combine_chunks()))

@@ -34,9 +34,7 @@ class Record(NamedTuple):
 
 def crawl_of(source: Source, state: StageState | None) -> StageState | None:
     """The crawl that a stage was made from, or else the one in force."""
-    inputs = state.manifest.inputs if state and state.manifest else ()
-    wanted = next((entry.fingerprint for entry in inputs if entry.stage == "crawl"), "")
-    return (source.version("crawl", wanted) if wanted else None) or source.stage("crawl")
+    return source.input_of(state, "crawl") or source.stage("crawl")
 
 
 def place_of(source: Source, crawl: StageState | None, url: str) -> Place | None:

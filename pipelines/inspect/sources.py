@@ -141,6 +141,12 @@ class Source:
         others = (self._state(stage, folder)[0] for folder in folders if folder.name != current.folder.name)
         return [current, *(state for state in others if state is not None and state.manifest)]
 
+    def input_of(self, state: StageState | None, stage: str) -> StageState | None:
+        """The version of a stage that another one was made from; None where it was made from none, or it is gone."""
+        inputs = state.manifest.inputs if state and state.manifest else ()
+        wanted = next((entry.fingerprint for entry in inputs if entry.stage == stage), "")
+        return self.version(stage, wanted) if wanted else None
+
     def columns(self, state: StageState, prefix: str, names: tuple[str, ...]) -> Columns:
         """Some columns of a stage's tables; a table that cannot be read is told of and left out."""
         return self.kept.of((state.folder, prefix, names), lambda: _read_columns(state, prefix, names))

@@ -92,7 +92,7 @@ def charts(source: Source, query: Query) -> Charts:
 
 
 def _charts(source: Source) -> Charts:
-    facts = picture_facts(source)
+    facts = picture_facts(source, source.stage("images"))
     troubles = list(facts.troubles)
     found = {
         "Licences of the pictures": counted(facts.licences, "unknown"),
@@ -150,7 +150,7 @@ def _levels(source: Source) -> list[Bar]:
 
 
 def _lengths(source: Source) -> dict[str, list[Bar]]:
-    """How many windows hold how many tokens, by powers of two; of many windows, of some evenly spread, which is told."""
+    """How many windows hold how many tokens, by powers of two; of many windows, of some evenly spread, as is told."""
     lengths: list[int] = []
     number = sum(len(source.windows(split)) for split in source.splits("windows"))
     for split in source.splits("windows"):

@@ -50,7 +50,7 @@ def pictures(source: Source, query: Query) -> Pictures:
         table = table.filter(has_words(table["caption"], wanted.word))
     first = query.whole("first", 0, 0, max(1, len(table)))
     last = first + ON_A_PAGE
-    facts = picture_facts(source)
+    facts = picture_facts(source, state)
     return Pictures(
         wanted,
         [bar.value for bar in counted(facts.licences, most=NUM_OFFERED) if bar.value],

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.inspect.catalogue import Filter, picture_facts
+from pipelines.inspect.catalogue import Filter, learned_pictures, picture_facts
 from pipelines.inspect.charts import Curve, counted, noise_curve
 from pipelines.inspect.ladders import PERCENT, is_recomputed, percent_of
 from pipelines.inspect.places import find_sample, in_what_can_be_read, key_of
@@ -124,7 +124,7 @@ def triplets(source: Source, query: Query) -> Grid:
     wanted = Filter(query.text("licence"), query.text("host"), query.text("word"))
     first = query.whole("first", 0, 0, len(dataset))
     chosen = choose(source, split, step, wanted._replace(host=wanted.host.lower()), first, ON_A_PAGE)
-    facts = picture_facts(source)
+    facts = picture_facts(source, learned_pictures(source))
     steps = [(each, level(dataset.spec, each)) for each in range(1, dataset.spec.steps + 1)]
     return Grid(
         split,
