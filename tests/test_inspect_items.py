@@ -5,18 +5,25 @@ import html
 import io
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
 
+from pipelines.fates import Fates
+from pipelines.folders import manifest_sha256
 from pipelines.inspect.sources import Source
+from pipelines.segments import file_entry
 from shards import open_dataset
 from shards.dataset import TripletDataset
+from shards.manifest import InputEntry, write_manifest
 from tests.builds import manifest_of, table_rows, wait_for
 from tests.inspected import LOOPBACK, client_of, keys_in, picture_at, text_of
 from tests.virtual_samples import write_virtual_build
+from tests.virtual_stage import Stage
 
 
 @pytest.fixture(scope="module")
@@ -176,3 +183,61 @@ def test_lengths_of_windows_that_were_drawn_are_said_to_be(out: Path, monkeypatc
     monkeypatch.setattr("pipelines.inspect.views.overview.NUM_DRAWN", 2)
     drawn = 2 * len(windows.splits("windows"))
     assert f"Tokens a window, {drawn} of {number} drawn" in text_of(client_of(out), "/fragment/charts")
+
+
+def test_triplets_are_filtered_by_the_pictures_they_were_made_from_though_others_are_in_force(
+    out: Path, tmp_path: Path
+):
+    shutil.copytree(out, tmp_path / "out")
+    images = tmp_path / "out" / "images"
+    old = manifest_of(out, "images").fingerprint
+    shutil.copytree(images / old, images / "newer")
+    table = images / "newer" / "images-000000.parquet"
+    pq.write_table(pq.read_table(table).slice(0, 5), table)
+    (images / "current").write_text("newer\n")
+    paths = ("/triplets?licence=unknown&step=1", "/export?of=triplets&format=csv&licence=unknown&split=train")
+    clients = (client_of(out), client_of(images.parent))
+    grids = [each.get(paths[0]).text.partition("<main")[2] for each in clients]
+    tables = [each.get(paths[1]).text for each in clients]
+    assert (grids[0], tables[0]) == (grids[1], tables[1])
+    assert len(keys_in(client_of(out), paths[0])) > 5
+    shutil.rmtree(images / old)
+    client = client_of(images.parent)
+    shown = set(keys_in(client, paths[0]))
+    assert shown
+    assert shown <= {f"{r['key']}-k1-d0" for r in table_rows(out, "images", "images-") if r["licence"] == "unknown"}
+    assert client.get(paths[1]).text == "the tables of the pictures that these triplets were made from are not here\n"
+
+
+def test_what_the_scores_turned_away_is_not_taken_along_with_the_triplets(out: Path, tmp_path: Path):
+    shutil.copytree(out, folder := tmp_path / "out")
+    keys = [row["key"] for row in table_rows(out, "images", "images-") if row["split"] == "train"]
+    score = Stage(folder, "score")
+    path = score.folder / "scores-000000.parquet"
+    pq.write_table(pa.table({"key": keys[1:]}), path)
+    with path.open("rb") as file:
+        score.commit([file_entry(file, path.name, len(keys) - 1)], Fates(kept=len(keys) - 1))
+    triplets = manifest_of(out, "triplets")
+    inputs = (*triplets.inputs, InputEntry("score", score.fingerprint, manifest_sha256(score.folder)))
+    write_manifest(folder / "triplets" / triplets.fingerprint, replace(triplets, inputs=inputs))
+    address = "/export?of=triplets&format=parquet&split=train"
+    rows = _rows(client_of(folder).get(address).content, "parquet")
+    assert sorted(row["key"] for row in rows) == sorted(keys[1:])
+    path.write_bytes(b"PAR1 and no more")
+    _refused(folder, address, path.name)
+
+
+@pytest.mark.parametrize("of", ["pictures", "triplets", "documents", "rejects"])
+def test_no_part_is_taken_along_for_the_whole(out: Path, tmp_path: Path, of: str):
+    shutil.copytree(out, folder := tmp_path / "out")
+    names = {"documents": ("text", "documents-"), "rejects": ("images", "rejects-")}
+    stage, prefix = names.get(of, ("images", "images-"))
+    path = next((folder / stage).glob(f"*/{prefix}*.parquet"))
+    path.write_bytes(b"PAR1 and no more")
+    _refused(folder, f"/export?of={of}&format=csv&stage=images", path.name)
+
+
+def _refused(out: Path, address: str, name: str) -> None:
+    answer = client_of(out).get(address)
+    assert answer.status_code == 400
+    assert f"{name} cannot be read" in answer.text

@@ -55,11 +55,12 @@ def stand_of(source: Source, query: Query) -> Stand:
     """
     built = [stage for stage in ("triplets", "windows") if source.splits(stage)]
     stage = query.choice("stage", built)
+    splits = [split for each in built for split in source.splits(each)]
     world_size = query.whole("world", 1, 1, MAX_RANKS)
     is_fresh = query.choice("noise", ("fresh", "stored")) == "fresh" and stage == "triplets"
     return Stand(
         stage,
-        query.choice("split", source.splits(stage), elsewhere=[split for each in built for split in source.splits(each)]),
+        query.choice("split", source.splits(stage), elsewhere=splits),
         query.whole("seed", 0, 0, 2**64 - 1),
         query.whole("epoch", 0, 0, 2**20),
         query.whole("position", 0, 0, 2**40),

@@ -8,7 +8,8 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from pipelines.inspect.catalogue import hosts_of
+from pipelines.errors import StageError
+from pipelines.inspect.catalogue import Filter, chosen_keys, hosts_of, learned_pictures, learned_scores
 from pipelines.inspect.query import Query, QueryError
 from pipelines.inspect.sources import Source, StageState
 
@@ -29,7 +30,7 @@ _FORMULA = r"^[=+\-@\t\r]"
 
 def pictures(source: Source, query: Query) -> pa.Table:
     """The clean pictures that a filter lets through."""
-    table = source.columns(_stage(source, "images"), "images-", PICTURE_COLUMNS).table
+    table = _whole(source, _stage(source, "images"), "images-", PICTURE_COLUMNS)
     for name in ("split", "licence"):
         if value := query.text(name):
             table = table.filter(pc.equal(table[name], value))
@@ -40,9 +41,22 @@ def pictures(source: Source, query: Query) -> pa.Table:
     return table
 
 
+def triplets(source: Source, query: Query) -> pa.Table:
+    """The clean pictures whose triplets stand in a split, as far as a filter lets them through."""
+    state, scored = learned_pictures(source), learned_scores(source)
+    if state is None:
+        raise QueryError("the tables of the pictures that these triplets were made from are not here")
+    table = _whole(source, state, "images-", PICTURE_COLUMNS)
+    if scored is not None:
+        _whole(source, scored, "scores-", ("key",))
+    wanted = Filter(query.text("licence"), query.text("host").lower(), query.text("word"))
+    keys = chosen_keys(source, query.choice("split", source.splits("triplets")), wanted)
+    return table.filter(pc.is_in(table["key"], value_set=pa.array(keys, pa.string())))
+
+
 def documents(source: Source, query: Query) -> pa.Table:
     """The documents, without their texts."""
-    return source.columns(_stage(source, "text"), "documents-", DOCUMENT_COLUMNS).table
+    return _whole(source, _stage(source, "text"), "documents-", DOCUMENT_COLUMNS)
 
 
 def rejects(source: Source, query: Query) -> pa.Table:
@@ -50,7 +64,7 @@ def rejects(source: Source, query: Query) -> pa.Table:
     stage = query.choice("stage", ("images", "score", "text", "crawl"))
     fate, _, reason = query.text("reason").partition(":")
     prefix, key = ("ledger-", "url") if stage == "crawl" else ("rejects-", "key")
-    table = source.columns(_stage(source, stage), prefix, (key, "fate", "reason", "detail")).table
+    table = _whole(source, _stage(source, stage), prefix, (key, "fate", "reason", "detail"))
     if not fate:
         return table.filter(pc.not_equal(table["fate"], "kept"))
     return table.filter(pc.and_(pc.equal(table["fate"], fate), pc.equal(table["reason"], reason)))
@@ -58,6 +72,7 @@ def rejects(source: Source, query: Query) -> pa.Table:
 
 EXPORTS: Mapping[str, Callable[[Source, Query], pa.Table]] = {
     "pictures": pictures,
+    "triplets": triplets,
     "documents": documents,
     "rejects": rejects,
 }
@@ -89,6 +104,18 @@ def harmless(table: pa.Table) -> pa.Table:
                 number, field.name, pc.if_else(pc.match_substring_regex(column, _FORMULA), quoted, column)
             )
     return table
+
+
+def _whole(source: Source, state: StageState, prefix: str, names: tuple[str, ...]) -> pa.Table:
+    """Columns of all tables of a stage: nobody takes along a part for the whole.
+
+    Raises:
+        StageError: a table cannot be read.
+    """
+    columns = source.columns(state, prefix, names)
+    for where, what in columns.troubles:
+        raise StageError(f"{state.stage}: {where} {what}")
+    return columns.table
 
 
 def _stage(source: Source, name: str) -> StageState:
