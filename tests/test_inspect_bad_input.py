@@ -4,8 +4,10 @@ import html
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
@@ -208,3 +210,40 @@ def test_without_the_crawl_the_rest_is_shown(out: Path):
     assert answer.status_code == 200
     assert "nothing was crawled there" in _wrong(client, f"/item?name={row['key']}")
     assert row["licence"] in answer.text
+
+
+def _change_column(out: Path, stage: str, prefix: str, name: str, change: Callable[[pa.Array], pa.Array]) -> None:
+    for path in _folder(out, stage).glob(f"{prefix}*.parquet"):
+        table = pq.read_table(path)
+        place = table.column_names.index(name)
+        pq.write_table(table.set_column(place, name, change(table[name])), path)
+
+
+def test_tables_with_gaps_or_another_type_are_told_and_left_out(out: Path):
+    (documents,) = _folder(out, "text").glob("documents-*.parquet")
+    row = pq.read_table(documents, columns=["url", "key"]).to_pylist()[0]
+    client = client_of(out)
+    key = re.findall(r'href="/window\?key=([^"&]*)', client.get("/windows").text)[0]
+    _change_column(out, "crawl", "ledger-", "warc_offset", lambda column: pa.nulls(len(column), pa.int64()))
+    _change_column(out, "text", "documents-", "text", lambda column: pa.array(range(len(column))))
+    _change_column(out, "text", "documents-", "num_words", lambda column: pa.nulls(len(column), pa.int64()))
+    client = client_of(out)
+    assert "its column num_words has gaps" in _wrong(client, "/prose")
+    assert "its column text is int64" in _wrong(client, f"/window?key={key}")
+    assert "not what a build writes" in _wrong(client, f"/item?name={row['url']}")
+    assert client.get(f"/record?url={row['url']}").status_code == 400
+    assert "its column text is int64" in _wrong(client, "/search?q=oak")
+    assert client.get("/rejects?stage=text").status_code == 200
+    _open_all(client)
+
+
+@pytest.mark.parametrize("results", [{"steps": [{}]}, {"steps": 7}, {"losses": {"model": "low"}}, [1]])
+def test_results_that_no_trainer_wrote_are_told_and_the_overview_stands(whole: Path, tmp_path: Path, results):
+    (tmp_path / "triplets").symlink_to(whole / "triplets")
+    run = tmp_path / "runs" / "odd"
+    run.mkdir(parents=True)
+    (run / "config.json").write_text('{"model": "odd"}')
+    (run / "results.json").write_text(json.dumps(results))
+    assert "runs/odd cannot be read (results.json" in _wrong(client_of(tmp_path))
+    (run / "results.json").write_text('{"model": "odd", "losses": {"model": 1000.0}}')
+    assert '<td class="number">inf</td>' in client_of(tmp_path).get("/").text

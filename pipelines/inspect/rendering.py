@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -147,7 +148,7 @@ def new_environment(links: Links) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "exp": math.exp,
+        "exp": _exp,
         "thousands": "{:,}".format,
         "zip": lambda *lists: list(zip(*lists, strict=True)),
     }
@@ -174,6 +175,11 @@ def given(params: Mapping[str, object]) -> dict[str, str]:
 _FROM_0 = frozenset({"first", "step", "seed", "epoch", "position", "rank", "row"})
 
 
+def _exp(number: float) -> float:
+    """E to a power, infinite where that is beyond a float."""
+    return math.exp(number) if number < math.log(sys.float_info.max) else math.inf
+
+
 def _length_of(bar: Bar) -> int:
     return bar.number + bar.away
 
@@ -185,29 +191,30 @@ def render_page(source: Source, environment: jinja2.Environment, name: str, quer
         return Rendered(_problem(source, environment, page, Trouble(page.needs, "not built here")), not_there=True)
     try:
         view = page.view(source, query)
+        text = environment.get_template(f"{name}.html").render(
+            _context(source, page, query), view=view, troubles=view.troubles
+        )
     except QueryError as error:
         return Rendered(_problem(source, environment, page, Trouble("asked", str(error))), asked_wrongly=True)
     except FAILURES as error:
         return Rendered(_problem(source, environment, page, Trouble(page.title, told(error))))
-    return Rendered(
-        environment.get_template(f"{name}.html").render(
-            _context(source, page, query), view=view, troubles=view.troubles
-        )
-    )
+    return Rendered(text)
 
 
 def render_fragment(source: Source, environment: jinja2.Environment, name: str, query: Query) -> Rendered:
     """A part of a page, or what is wrong with it."""
     try:
-        view = FRAGMENTS[name](source, query)
+        view, has_triplets = FRAGMENTS[name](source, query), bool(source.splits("triplets"))
+        return Rendered(environment.get_template(f"{name}.html").render(view=view, has_triplets=has_triplets))
     except (QueryError, *FAILURES) as error:
         text = environment.from_string('<p class="wrong">{{ told }}</p>').render(told=told(error))
         return Rendered(text, asked_wrongly=isinstance(error, QueryError))
-    has_triplets = bool(source.splits("triplets"))
-    return Rendered(environment.get_template(f"{name}.html").render(view=view, has_triplets=has_triplets))
 
 
-FAILURES = (SeedbedError, ModuleNotFoundError, RuntimeError, *READING)
+WRONG_KIND = (TypeError, AttributeError, ArithmeticError, jinja2.UndefinedError)
+"""What a view or a template raises that is given values of another kind than a build writes."""
+
+FAILURES = (SeedbedError, ModuleNotFoundError, RuntimeError, *WRONG_KIND, *READING)
 """What a view of a damaged or partial build raises; `RunError` of `models` is told by its message too."""
 
 
@@ -217,6 +224,8 @@ def told(error: Exception) -> str:
         return f"this needs {error.name}, which is not installed: pip install '.[all]'"
     if isinstance(error, LookupError):
         return f"{error} is missing from what a build writes: built by another version; build again"
+    if isinstance(error, WRONG_KIND):
+        return f"what lies there is not what a build writes ({error}); build again"
     return str(error) or type(error).__name__
 
 

@@ -9,6 +9,9 @@ from typing import Any
 from pipelines.inspect.sources import Source, Trouble
 from pipelines.verdicts import verdict
 
+OF_A_STEP = ("step", "noise_share", "model", "noisy", "mean")
+"""What the results of a denoiser say of each step."""
+
 
 @dataclass(frozen=True)
 class RunLine:
@@ -39,7 +42,7 @@ def run_lines(source: Source) -> tuple[list[RunLine], list[Trouble]]:
     for folder in source.runs():
         try:
             lines.append(_run_line(folder))
-        except (OSError, ValueError, LookupError, TypeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             told = f"cannot be read ({error}); train again, or remove {folder}"
             troubles.append(Trouble(f"runs/{folder.name}", told))
     return lines, troubles
@@ -84,6 +87,13 @@ def _read_results(path: Path) -> dict[str, Any] | None:
         found: dict[str, Any] = json.loads(path.read_bytes())
     except ValueError as error:
         raise ValueError(f"{path.name}: not JSON: {error}") from error
+    try:
+        numbers = [row[name] for row in found.get("steps", ()) for name in OF_A_STEP]
+        numbers += found.get("losses", {}).values()
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path.name}: not what a trainer writes") from error
+    if not all(isinstance(number, int | float) for number in numbers):
+        raise ValueError(f"{path.name}: a step or a loss is no number")
     return found
 
 

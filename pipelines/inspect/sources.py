@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from pipelines.facts import Row
 from pipelines.folders import STAGE_NAMES
-from pipelines.tables import read_table
+from pipelines.inspect.columns import read_columns
 from shards.base_dataset import Dataset
 from shards.dataset import TripletDataset, WindowDataset, open_dataset
 from shards.describe import SPLITS
@@ -163,7 +163,7 @@ class Source:
             try:
                 held = self.kept.of((path, column), partial(_column, path, column))
                 if pc.any(pc.is_in(held, value_set=wanted)).as_py():
-                    table = self._tables.of((path, names), partial(read_table, str(path), names))
+                    table = self._tables.of((path, names), partial(read_columns, path, names))
                     rows += table.filter(pc.is_in(held, value_set=wanted)).to_pylist()
             except READING as error:
                 troubles.append(_unreadable(name, error))
@@ -262,7 +262,7 @@ def _read_columns(state: StageState, prefix: str, names: tuple[str, ...]) -> Col
     tables, troubles = [], []
     for name in state.tables(prefix):
         try:
-            tables.append(read_table(str(state.folder / name), names))
+            tables.append(read_columns(state.folder / name, names))
         except READING as error:
             troubles.append(_unreadable(name, error))
     if not tables:
@@ -271,7 +271,7 @@ def _read_columns(state: StageState, prefix: str, names: tuple[str, ...]) -> Col
 
 
 def _column(path: Path, column: str) -> pa.ChunkedArray:
-    return read_table(str(path), (column,))[column]
+    return read_columns(path, (column,))[column]
 
 
 def _unreadable(name: str, error: Exception) -> Trouble:

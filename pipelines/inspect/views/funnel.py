@@ -9,10 +9,10 @@ import pyarrow.compute as pc
 from pipelines.drawn import GONE, draw
 from pipelines.facts import Row
 from pipelines.inspect.charts import Bar
+from pipelines.inspect.columns import read_columns
 from pipelines.inspect.query import Query
 from pipelines.inspect.records import crawl_of, place_of
 from pipelines.inspect.sources import READING, Source, StageState, Trouble
-from pipelines.tables import read_table
 from shards.manifest import Counts
 
 if TYPE_CHECKING:
@@ -150,11 +150,11 @@ def _rows(
     for name in state.tables("ledger-" if is_crawl else "rejects-"):
         try:
             path = str(state.folder / name)
-            held = source.kept.of((path, "fates"), lambda path=path: read_table(path, ("fate", "reason")))  # type: ignore[misc]
+            held = source.kept.of((path, "fates"), lambda path=path: read_columns(path, ("fate", "reason")))  # type: ignore[misc]
             mask = pc.and_(pc.equal(held["fate"], fate), pc.equal(held["reason"], reason))
             here = pc.sum(mask).as_py() or 0
             if first < here and count:
-                rows = read_table(path, names).filter(mask).slice(first, count).to_pylist()
+                rows = read_columns(path, names).filter(mask).slice(first, count).to_pylist()
                 count -= len(rows)
                 yield from ({**row, "key": row.get("key", row.get("url"))} for row in rows)
             first = max(0, first - here)

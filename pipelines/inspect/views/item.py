@@ -183,6 +183,8 @@ def _story(source: Source, name: str, is_key: bool, troubles: list[Trouble]) -> 
         return list(told(source.out, name[:PICTURE_KEY_LETTERS] if is_key else name, windows=windows))
     except (StageError, *READING) as error:
         troubles.append(Trouble("story", str(error)))
+    except TypeError as error:  # a story takes its tables as they are
+        troubles.append(Trouble("story", f"a table is not what a build writes ({error}); build again"))
     return []
 
 

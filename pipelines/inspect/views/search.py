@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.inspect.catalogue import has_words
+from pipelines.inspect.columns import check_columns
 from pipelines.inspect.places import find_sample
 from pipelines.inspect.query import Query
 from pipelines.inspect.sources import READING, Source, StageState, Trouble
@@ -123,6 +124,7 @@ def _in_document_table(state: StageState, name: str, q: str, most: int) -> Itera
     with pq.ParquetFile(state.folder / name) as file:
         for batch in file.iter_batches(2_000, columns=["key", "url", "title", "text"]):
             table = pa.table(batch)
+            check_columns(table)
             for row in _first(table, _any(table, q, ("key", "url", "title", "text")), most):
                 most -= 1
                 yield Hit(row["url"], row["title"] or around(row["text"], q), row["key"])
