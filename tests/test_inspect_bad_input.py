@@ -13,6 +13,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from pipelines.inspect.rendering import PAGES
+from shards import open_dataset
 from shards.triplet import TripletSpec
 from tests.builds import manifest_of, wait_for
 from tests.inspected import LOOPBACK, client_of
@@ -247,3 +248,14 @@ def test_results_that_no_trainer_wrote_are_told_and_the_overview_stands(whole: P
     assert "runs/odd cannot be read (results.json" in _wrong(client_of(tmp_path))
     (run / "results.json").write_text('{"model": "odd", "losses": {"model": 1000.0}}')
     assert '<td class="number">inf</td>' in client_of(tmp_path).get("/").text
+
+
+def test_a_damaged_neighbour_does_not_hide_a_window(tmp_path: Path):
+    texts = [f"The oak number {number} stands in the park. The elm stands by the river." for number in range(9)]
+    write_windows(tmp_path / "windows", 8, {"train": texts}, samples_per_shard=4)
+    dataset = open_dataset(tmp_path / "windows")
+    key = dataset[dataset.sizes[0] - 1]["key"]
+    next((tmp_path / "windows").glob("*/train-000001.idx")).write_bytes(b"no index")
+    client = client_of(tmp_path)
+    assert "damaged" not in _wrong(client, f"/window?key={key}")
+    assert 'class="chip' in client.get(f"/window?key={key}").text

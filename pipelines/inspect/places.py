@@ -77,6 +77,14 @@ def key_of(dataset: Dataset, number: int) -> str:
     return key
 
 
+def key_or_none(dataset: Dataset, number: int) -> str:
+    """The key of a sample, "" where there is none or its shard cannot be opened."""
+    try:
+        return key_of(dataset, number) if 0 <= number < len(dataset) else ""
+    except DamageError:
+        return ""
+
+
 def record_of(dataset: Dataset, number: int) -> dict[str, Any]:
     """The JSON of a sample, without its arrays.
 

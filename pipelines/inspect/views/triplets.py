@@ -7,7 +7,7 @@ from typing import Any
 from pipelines.inspect.catalogue import Filter, learned_pictures, picture_facts
 from pipelines.inspect.charts import Curve, counted, noise_curve
 from pipelines.inspect.ladders import PERCENT, is_recomputed, percent_of
-from pipelines.inspect.places import find_sample, in_what_can_be_read, key_of
+from pipelines.inspect.places import find_sample, in_what_can_be_read, key_or_none
 from pipelines.inspect.query import Query, QueryError
 from pipelines.inspect.selection import choose
 from pipelines.inspect.sources import READING, Source, Trouble
@@ -175,8 +175,8 @@ def triplet(source: Source, query: Query) -> Single:
         dataset.is_virtual,
         is_recomputed(spec, sample),
         spec.size,
-        _key_or_none(dataset, number - 1),
-        _key_or_none(dataset, number + 1),
+        key_or_none(dataset, number - 1),
+        key_or_none(dataset, number + 1),
         [],
     )
 
@@ -200,14 +200,6 @@ def _tile(dataset: TripletDataset, number: int) -> Tile:
     try:
         sample = dataset[number]
     except READING as error:
-        return Tile(_key_or_none(dataset, number), "", "", "", str(error))
+        return Tile(key_or_none(dataset, number), "", "", "", str(error))
     told = level(dataset.spec, sample["step"])
     return Tile(sample["key"], sample["caption"], told, str(sample["meta"]["licence"]))
-
-
-def _key_or_none(dataset: TripletDataset, number: int) -> str:
-    """The key of a sample, "" where there is none or its shard cannot be opened."""
-    try:
-        return key_of(dataset, number) if 0 <= number < len(dataset) else ""
-    except READING:
-        return ""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.inspect.places import find_sample, in_what_can_be_read, key_of
+from pipelines.inspect.places import find_sample, in_what_can_be_read, key_or_none
 from pipelines.inspect.query import Query, QueryError
 from pipelines.inspect.sources import READING, Source, Trouble
 from shards.dataset import WindowDataset
@@ -140,8 +140,8 @@ def window(source: Source, query: Query) -> Window:
         dataset.spec.context,
         sample["meta"]["position"],
         str(getattr(dataset.tokenizer, "kind", "bpe")),
-        key_of(dataset, number - 1) if number else "",
-        key_of(dataset, number + 1) if number + 1 < len(dataset) else "",
+        key_or_none(dataset, number - 1),
+        key_or_none(dataset, number + 1),
         troubles,
     )
 
