@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
 
+from crawl import warc
 from pipelines.fates import Fates
 from pipelines.folders import manifest_sha256
 from pipelines.inspect.sources import Source
@@ -63,6 +64,19 @@ def test_an_item_tells_its_story_from_where_it_was_found_to_its_samples(client: 
     )
 
 
+@pytest.mark.parametrize("charset", ["idna", "undefined", "no-such-charset"])
+def test_a_record_is_shown_whatever_its_charset_and_says_what_is_left_out(
+    client: TestClient, out: Path, monkeypatch: pytest.MonkeyPatch, charset: str
+):
+    path = f"/record?url={table_rows(out, 'text', 'documents-')[0]['url']}"
+    page = (("content-type", f"text/html; charset={charset}"),)
+    monkeypatch.setattr(warc, "read_record", lambda *_: warc.StoredResponse("", "The oak stands — äöü.".encode(), page))
+    assert "The oak stands — äöü." in text_of(client, path)
+    binary = (("content-type", "application/octet-stream"),)
+    monkeypatch.setattr(warc, "read_record", lambda *_: warc.StoredResponse("", bytes(10_000), binary))
+    assert "… 5,904 more bytes" in text_of(client, path)
+
+
 def test_search_finds_by_address_key_and_word(client: TestClient, out: Path):
     row = table_rows(out, "images", "images-")[9]
     for q in (row["url"], row["url"].partition("//")[2], row["key"], row["key"][:12], row["caption"]):
@@ -72,6 +86,20 @@ def test_search_finds_by_address_key_and_word(client: TestClient, out: Path):
     document = table_rows(out, "text", "documents-")[4]
     assert document["url"] in text_of(client, f"/search?q={document['title']}")
     assert "Nothing here has “zzzz”" in text_of(client, "/search?q=zzzz")
+
+
+def test_a_dataset_that_came_alone_is_told_of_and_searched_as_one(out: Path, tmp_path: Path):
+    (tmp_path / "triplets").symlink_to(out / "triplets")
+    client, sample = client_of(tmp_path), open_dataset(out / "triplets")[3]
+    page = text_of(client, f"/item?name={sample['key']}")
+    assert "never met" not in page
+    assert f"url {sample['meta']['url']}" in page.partition("Its record")[2]
+    assert "never met" in text_of(client, f"/item?name={'0' * 32}")
+    word = sample["caption"].split()[0]
+    page = text_of(client, f"/search?q={word}")
+    assert "Nothing here has" not in page
+    assert "only the keys of its samples are looked for" in page
+    assert f'href="/triplets?word={word}"' in client.get(f"/search?q={word}").text
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])

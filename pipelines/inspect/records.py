@@ -11,6 +11,9 @@ from pipelines.inspect.sources import Source, StageState
 MAX_PAGE = 60_000
 """Bytes of a page's source that are shown."""
 
+MAX_BINARY = 4_096
+"""Bytes of anything else that are shown, in hexadecimal digits."""
+
 SHOWN_SIDE = 192
 """Longer side of a fetched picture as it is shown, in pixels."""
 
@@ -71,16 +74,16 @@ def read_page(source: Source, url: str) -> Record:
     if place is None:
         raise StageError(f"{url}: this crawl stored nothing of it")
     stored = read_record(place.warc, place.offset)
-    text = stored.payload[:MAX_PAGE]
     is_text = stored.media_type.startswith("text/") or stored.media_type.endswith(("html+xml", "/xml", "/json"))
-    shown = _as_text(text, stored.charset) if is_text else text[:4096].hex(" ", 2)
+    data = stored.payload[: MAX_PAGE if is_text else MAX_BINARY]
+    shown = _as_text(data, stored.charset) if is_text else data.hex(" ", 2)
     return Record(
-        url, f"{place.warc.name}, offset {place.offset:,}", stored.headers, shown, len(stored.payload) - len(text)
+        url, f"{place.warc.name}, offset {place.offset:,}", stored.headers, shown, len(stored.payload) - len(data)
     )
 
 
 def _as_text(data: bytes, charset: str | None) -> str:
     try:
         return data.decode(charset or "utf-8", errors="replace")
-    except LookupError:  # a server names its charset as it likes
+    except (LookupError, UnicodeError):  # a server names its charset as it likes, even "idna" or "undefined"
         return data.decode("utf-8", errors="replace")

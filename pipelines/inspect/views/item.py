@@ -111,6 +111,9 @@ def item(source: Source, query: Query) -> Item:
     facts = _story(source, name, is_key, troubles)
     picture, document = _kept_rows(source, name, is_key, troubles)
     row = picture or document or {}
+    sample = {} if row or not is_key else _sample(source, name)
+    if sample:  # the story knows of no dataset that came without tables
+        facts = [fact for fact in facts if fact.about != "never met"]
     url = str(row.get("url", "")) or next((fact.said for fact in facts if fact.about in ("URL", "known as")), "")
     return Item(
         name,
@@ -122,7 +125,7 @@ def item(source: Source, query: Query) -> Item:
         str(row.get("split", "")),
         [(field.replace("_", " "), str(row[field])) for field in LICENCE if row.get(field)],
         _cluster(source, picture) if picture else [],
-        {} if row or not is_key else _sample(source, name),
+        sample,
         document is not None and _num_windows(source) > MOST_LOOKED_THROUGH,
         troubles,
     )

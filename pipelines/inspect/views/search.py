@@ -47,12 +47,13 @@ class Sample:
 
 @dataclass(frozen=True)
 class Search:
-    """What was found, by kind."""
+    """What was found, by kind; without tables only the keys of samples are looked for."""
 
     q: str
     samples: list[Sample]
     kinds: dict[str, list[Hit]]
     troubles: list[Trouble]
+    has_tables: bool = True
 
     @property
     def num_found(self) -> int:
@@ -64,7 +65,7 @@ def search(source: Source, query: Query) -> Search:
     """What a text is found in."""
     q = query.text("q").strip()
     if not q:
-        return Search("", [], {}, [])
+        return Search("", [], {}, [], _has_tables(source))
     troubles: list[Trouble] = []
     kinds = {
         "Pictures": list(_pictures(source, q, troubles)),
@@ -72,7 +73,11 @@ def search(source: Source, query: Query) -> Search:
         "Addresses asked for": list(_addresses(source, q, troubles)),
     }
     samples = list(_samples(source, q)) if _HEX.fullmatch(q) else []
-    return Search(q, samples, {title: hits for title, hits in kinds.items() if hits}, troubles)
+    return Search(q, samples, {title: hits for title, hits in kinds.items() if hits}, troubles, _has_tables(source))
+
+
+def _has_tables(source: Source) -> bool:
+    return any(source.stage(stage) is not None for stage in ("crawl", "images", "text"))
 
 
 def _samples(source: Source, q: str) -> Iterator[Sample]:
