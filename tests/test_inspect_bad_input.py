@@ -243,6 +243,8 @@ def test_results_that_no_trainer_wrote_are_told_and_the_overview_stands(whole: P
     (tmp_path / "triplets").symlink_to(whole / "triplets")
     run = tmp_path / "runs" / "odd"
     run.mkdir(parents=True)
+    (tmp_path / "runs" / "lecture").mkdir()
+    assert "lecture" not in client_of(tmp_path).get("/").text
     (run / "config.json").write_text('{"model": "odd"}')
     (run / "results.json").write_text(json.dumps(results))
     assert "runs/odd cannot be read (results.json" in _wrong(client_of(tmp_path))

@@ -194,8 +194,8 @@ class Source:
         return dataset
 
     def runs(self) -> list[Path]:
-        """The folders of training runs."""
-        return sorted(path for path in (self.out / "runs").glob("*") if path.is_dir())
+        """The folders of training runs; what lies beside them, as lectures do, has no configuration."""
+        return sorted(path for path in (self.out / "runs").glob("*") if (path / "config.json").exists())
 
     def _dataset(self, stage: str, split: str) -> Dataset:
         state = self.stage(stage)
