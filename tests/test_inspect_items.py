@@ -53,6 +53,10 @@ def test_an_item_tells_its_story_from_where_it_was_found_to_its_samples(client: 
     away = next(r for r in table_rows(out, "images", "rejects-") if r["reason"] == "near_duplicate")
     twin = away["detail"].partition(",")[0]
     assert f"Like it {away['key']} near duplicate" in text_of(client, f"/item?name={twin}")
+    row = next(r for r in table_rows(out, "images", "images-") if twin in (r["key"], r["url"]))
+    page = client.get("/item", params={"name": away["key"]}).text.partition("Like it")[2]
+    assert f'src="/picture/clean?key={row["key"]}"' in page
+    assert "kept in its place" in page
     assert "never met" in text_of(client, "/item?name=https://nowhere.example/none")
     document = table_rows(out, "text", "documents-")[0]
     page = text_of(client, f"/item?name={document['url']}")

@@ -163,7 +163,7 @@ def _rows(
 
 
 def _away(stage: str, row: Row) -> Away:
-    return Away(row["key"], row["detail"], None, None, _twin(row), stage in ("images", "score"))
+    return Away(row["key"], row["detail"], None, None, twin_of(row), stage in ("images", "score"))
 
 
 def _texts(source: Source, state: StageState, rows: list[Row], first: int) -> list[Away]:
@@ -172,14 +172,14 @@ def _texts(source: Source, state: StageState, rows: list[Row], first: int) -> li
 
     assert state.manifest is not None
     crawl = crawl_of(source, state)
-    named = _documents(source, state, "key", {_twin(row) for row in rows if _twin(row)})
-    named |= _documents(source, state, "url", {_twin(row) for row in rows if "://" in _twin(row)})
+    named = _documents(source, state, "key", {twin_of(row) for row in rows if twin_of(row)})
+    named |= _documents(source, state, "url", {twin_of(row) for row in rows if "://" in twin_of(row)})
     drawn = source.kept.of((state.folder, "drawn"), lambda: _drawn_keys(source, state))
     others = _documents(source, state, "key", {*drawn[first : first + len(rows)], *drawn[: len(rows)]})
     found = []
     for place, row in enumerate(rows):
         other = others.get(drawn[(first + place) % len(drawn)]) if drawn else None
-        twin = _twin(row)
+        twin = twin_of(row)
         found.append(
             Away(
                 row["key"],
@@ -207,6 +207,6 @@ def _documents(source: Source, state: StageState, column: str, names: set[str]) 
     return {row[column]: cut(row["url"], row["text"], f"{row['num_words']:,} words, {row['language']}") for row in rows}
 
 
-def _twin(row: Row) -> str:
+def twin_of(row: Row) -> str:
     """The URL or the key of what was kept in the place of a duplicate, "" for what is none."""
     return str(row["detail"]).partition(",")[0] if row["reason"] in DUPLICATES else ""

@@ -15,6 +15,7 @@ from pipelines.inspect.places import find_sample, record_of
 from pipelines.inspect.query import Query, QueryError
 from pipelines.inspect.records import Record, read_page
 from pipelines.inspect.sources import READING, Source, StageState, Trouble
+from pipelines.inspect.views.funnel import COLUMNS, twin_of
 from shards.triplet import PICTURE_KEY_LETTERS
 
 MOST_IN_A_CLUSTER = 12
@@ -124,7 +125,7 @@ def item(source: Source, query: Query) -> Item:
         _is_picture(source, url),
         str(row.get("split", "")),
         [(field.replace("_", " "), str(row[field])) for field in LICENCE if row.get(field)],
-        _cluster(source, picture) if picture else [],
+        _cluster(source, picture) if picture else _instead(source, url),
         sample,
         document is not None and _num_windows(source) > MOST_LOOKED_THROUGH,
         troubles,
@@ -242,6 +243,20 @@ def _cluster(source: Source, picture: Row) -> list[Twin]:
     rows, _ = source.rows(state, "images-", "cluster", {str(picture["cluster"])}, ("key", "url"))
     twins = [Twin(row["key"], row["url"], "kept too") for row in rows if row["key"] != picture["key"]]
     return (twins + _turned_away(source, state, str(picture["key"]), str(picture["url"])))[:MOST_IN_A_CLUSTER]
+
+
+def _instead(source: Source, url: str) -> list[Twin]:
+    """The picture that was kept in the place of one turned away as its like, and the others of its cluster."""
+    state = source.stage("images")
+    rows, _ = source.rows(state, "rejects-", "key", {url}, COLUMNS) if state and url else ([], [])
+    name = next((twin_of(row) for row in rows if twin_of(row)), "")
+    if not name:
+        return []
+    kept, _ = _kept_rows(source, name, _KEY.fullmatch(name) is not None, [])
+    if kept is None:
+        return []
+    others = [twin for twin in _cluster(source, kept) if twin.url != url]
+    return [Twin(str(kept["key"]), str(kept["url"]), "kept in its place"), *others]
 
 
 def _turned_away(source: Source, state: StageState, key: str, url: str) -> list[Twin]:
