@@ -69,12 +69,14 @@ def level(spec: TripletSpec, step: int) -> str:
 
     >>> level(TripletSpec(8), 3), level(TripletSpec(8, corruption="sparse"), 3)
     ('60 % static', '59 % of pixels')
+    >>> level(TripletSpec(8, steps=8), 5), level(TripletSpec(8, steps=300), 1)
+    ('62.5 % static', '0.3 % static')
     """
     if spec.corruption != "gaussian":
         hit = int(num_corrupted(np.array(step), spec.steps, spec.size**2))
         return f"{_percent(hit / spec.size**2)} {'white' if spec.corruption == 'whiteout' else 'of pixels'}"
     variance = float(spec.factors[1][step - 1]) ** 2
-    return f"{_percent(variance)} static" if spec.schedule == "interpolate" else f"variance {variance:.3g}"
+    return f"{round(100 * variance, 1):.3g} % static" if spec.schedule == "interpolate" else f"variance {variance:.3g}"
 
 
 def triptych(sample: Mapping[str, Any], spec: TripletSpec) -> Strip:

@@ -2,6 +2,7 @@
 
 import html
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ from pipelines.inspect.ladders import is_recomputed, noisy_at, percent_of
 from pipelines.inspect.pixels import values_to_pixels
 from pipelines.inspect.places import find_sample, key_of
 from pipelines.inspect.sources import Source
-from pipelines.inspect.views.windows import shown_token
+from pipelines.inspect.views.windows import _piece, shown_token
 from shards import open_dataset
 from shards.npy import npy_bytes
+from shards.tokenizer import WordTokenizer, build_vocabulary, split_words
 from shards.triplet import TripletSpec, encode_triplet, parse_triplet_key
 from tests.builds import manifest_of, table_rows
 from tests.inspected import client_of, keys_in, picture_at, text_of
-from tests.tiny_datasets import draw_tree, write_triplets
+from tests.tiny_datasets import draw_tree, write_triplets, write_windows
 from tests.virtual_samples import LICENCES, write_virtual_build
 
 TINY_RUN = ("--num-steps", "1", "--batch-size", "2", "--width", "16", "--report-steps", "1")
@@ -245,3 +247,28 @@ def test_behind_the_last_page_there_is_none(client: TestClient, view: str):
     number = int(re.findall(r"1 to \d+ of ([\d,]+)", text_of(client, f"/{view}"))[-1].replace(",", ""))
     assert f"none of {number:,}" in text_of(client, f"/{view}?first={number}")
     assert f"{number:,} to {number:,} of {number:,}" in text_of(client, f"/{view}?first={number - 1}")
+
+
+def test_a_rung_that_no_whole_per_cent_is_is_told_as_it_is(tmp_path: Path):
+    write_triplets(tmp_path / "triplets", TripletSpec(8, steps=8), {"train": [draw_tree(3, 8)]})
+    dataset = open_dataset(tmp_path / "triplets")
+    (key,) = [dataset[n]["key"] for n in range(8) if dataset[n]["step"] == 5]
+    client = client_of(tmp_path)
+    page = text_of(client, f"/triplet?key={key}")
+    assert "noisy 62.5 %" in page
+    assert "62.5 % static" in page
+    assert "noisy 63 %" in text_of(client, f"/triplet?key={key}&percent=63")
+
+
+def test_the_source_of_a_window_in_small_letters_is_marked_to_the_letter(tmp_path: Path):
+    text = "İİİ İzmir has oaks. The elm stands by the river. " * 3
+    words = Counter(split_words(text, True))
+    tokenizer = WordTokenizer(build_vocabulary(words, 100), lower_case=True)
+    dataset = open_dataset(write_windows(tmp_path / "windows", 8, {"train": [text]}, tokenizer))
+    page, row = tokenizer.encode(text).tolist(), {"key": "k", "url": "u"}
+    dots = tokenizer.encode("İ").tolist()[1:]
+    whole = [start for start in range(len(page) - 8) if not {page[start], page[start + 8]} & set(dots)]
+    assert len(whole) > 20
+    for start in whole:
+        piece = _piece(dataset, page, row | {"start": start, "length": 8, "offset": start}, text)
+        assert tokenizer.encode(piece.within).tolist() == page[start : start + 8]

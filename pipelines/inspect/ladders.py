@@ -42,9 +42,18 @@ def percent_of(spec: TripletSpec, step: int) -> int:
     >>> percent_of(TripletSpec(8), 3), percent_of(TripletSpec(8, steps=3, schedule="list", variances=(1, 2, 4)), 1)
     (60, 25)
     """
+    return round(exact_percent(spec, step))
+
+
+def exact_percent(spec: TripletSpec, step: int) -> float:
+    """Returns the level of a rung.
+
+    >>> exact_percent(TripletSpec(8, steps=8), 5)
+    62.5
+    """
     if spec.schedule == "list" and spec.corruption == "gaussian":
-        return round(PERCENT * spec.variances[step - 1] / spec.variances[-1])
-    return round(PERCENT * step / spec.steps)
+        return PERCENT * spec.variances[step - 1] / spec.variances[-1]
+    return PERCENT * step / spec.steps
 
 
 def is_recomputed(spec: TripletSpec, sample: dict[str, Any]) -> bool:

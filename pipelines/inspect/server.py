@@ -4,6 +4,7 @@ Nothing of a request reaches the file system: views, pictures and files of style
 among those there are. Everything crawled is text in autoescaped templates, or a picture encoded anew.
 """
 
+import contextlib
 import hashlib
 import ipaddress
 import platform
@@ -238,7 +239,7 @@ def serve(source: Source, host: str, port: int, announce: Callable[[str], None])
         listening = config.bind_socket()
     except SystemExit as error:  # uvicorn has said what the machine says
         raise StageError(f"cannot listen on {host}, port {port}; give another --port, or 0 for a free one") from error
-    with listening:
+    with listening, contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
         name = platform.node() if host in EVERYWHERE else host
         shown = f"[{name}]" if ":" in name else name
         announce(f"http://{shown}:{listening.getsockname()[1]}/{f'?token={token}' if token else ''}")

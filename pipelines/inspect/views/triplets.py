@@ -6,7 +6,7 @@ from typing import Any
 
 from pipelines.inspect.catalogue import Filter, learned_pictures, picture_facts
 from pipelines.inspect.charts import Curve, counted, noise_curve
-from pipelines.inspect.ladders import PERCENT, is_recomputed, percent_of
+from pipelines.inspect.ladders import PERCENT, exact_percent, is_recomputed, percent_of
 from pipelines.inspect.places import find_sample, in_what_can_be_read, key_or_none
 from pipelines.inspect.query import Query, QueryError
 from pipelines.inspect.selection import choose
@@ -79,6 +79,7 @@ class Single:
         steps: all rungs: step, name, level in per cent and key.
         percent: level of this rung.
         shown_percent: level that the ladder stands at.
+        told_percent: the same as it is told: of a rung that no whole per cent is, with its fraction.
         zoom: screen pixels to one of the picture.
         caption: of the picture.
         facts: what its record says.
@@ -98,6 +99,7 @@ class Single:
     steps: list[tuple[int, str, int, str]]
     percent: int
     shown_percent: int
+    told_percent: str
     zoom: int
     caption: str
     facts: Mapping[str, Any]
@@ -159,6 +161,8 @@ def triplet(source: Source, query: Query) -> Single:
         (step, level(spec, step), percent_of(spec, step), triplet_key(picture, step, draw))
         for step in range(1, spec.steps + 1)
     ]
+    percent = percent_of(spec, sample["step"])
+    shown_percent = query.whole("percent", percent, 0, PERCENT)
     return Single(
         split,
         sample["key"],
@@ -166,8 +170,9 @@ def triplet(source: Source, query: Query) -> Single:
         draw,
         sample["step"],
         steps,
-        percent_of(spec, sample["step"]),
-        query.whole("percent", percent_of(spec, sample["step"]), 0, PERCENT),
+        percent,
+        shown_percent,
+        f"{exact_percent(spec, sample['step']):.3g}" if shown_percent == percent else str(shown_percent),
         int(query.choice("zoom", ZOOMS, "4")),
         sample["caption"],
         sample["meta"],

@@ -1,5 +1,7 @@
 """Windows: a list of them, and one with its words as chips, its documents and the text that they were made from."""
 
+import bisect
+import itertools
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -220,8 +222,10 @@ def _parted(dataset: WindowDataset, text: str, start: int, length: int) -> tuple
     if isinstance(tokenizer, WordTokenizer):
         shown = unicodedata.normalize("NFC", text)
         words = split_words(text, tokenizer.lower_case, tokenizer.spaced)
-        begin = _reach(shown, words[:start], tokenizer.lower_case, 0)
-        end = _reach(shown, words[start : start + length], tokenizer.lower_case, begin)
+        searched = shown.lower() if tokenizer.lower_case else shown
+        reached = _reach(searched, words[:start], 0)
+        places = (reached, _reach(searched, words[start : start + length], reached))
+        begin, end = places if len(searched) == len(shown) else (_place_of_capitals(shown, place) for place in places)
         return shown[:begin], shown[begin:end], shown[end:]
     ids = tokenizer.encode(text).tolist()
     parts = (ids[:start], ids[start : start + length], ids[start + length :])
@@ -229,11 +233,16 @@ def _parted(dataset: WindowDataset, text: str, start: int, length: int) -> tuple
     return before, within, behind
 
 
-def _reach(text: str, words: list[str], lower_case: bool, begin: int) -> int:
+def _reach(searched: str, words: list[str], begin: int) -> int:
     """Where in a text its next words end; breaks between words are passed over."""
-    searched = text.lower() if lower_case else text
     place = begin
     for word in words:
         found = -1 if word.isspace() else searched.find(word, place)
         place = found + len(word) if found >= 0 else place
     return place
+
+
+def _place_of_capitals(text: str, place: int) -> int:
+    """Where in a text a place in its small letters lies, which may be more: those of "İ" are two."""
+    ends = list(itertools.accumulate(len(letter.lower()) for letter in text))
+    return bisect.bisect_left(ends, place) + 1 if place else 0
