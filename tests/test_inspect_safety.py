@@ -5,6 +5,8 @@ import re
 import signal
 import subprocess
 from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
 
 import pytest
 from starlette.testclient import TestClient
@@ -12,7 +14,7 @@ from starlette.testclient import TestClient
 from pipelines.inspect.server import COOKIE, HEADERS, new_app
 from pipelines.inspect.sources import Source
 from shards.triplet import TripletSpec
-from tests.builds import SEEDBED
+from tests.builds import SEEDBED, wait_for
 from tests.inspected import LOOPBACK, client_of
 from tests.parsed_page import Page
 from tests.planted import PLANTED
@@ -199,9 +201,18 @@ def test_the_command_serves_until_it_is_interrupted(out: Path):
         line = process.stdout.readline()
         address = line.partition(" ")[0]
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address), line
+        wait_for(lambda: _is_served(address), "the page")
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=30)
     assert (errors, process.returncode) == ("", 0)
+
+
+def _is_served(address: str) -> bool:
+    try:
+        with urlopen(address) as answer:
+            return bool(answer.status == 200)
+    except URLError:
+        return False
 
 
 def test_files_of_style_are_kept_until_they_change(client: TestClient):
