@@ -17,6 +17,7 @@ from pipelines.inspect.places import find_sample, key_of
 from pipelines.inspect.sources import Source
 from pipelines.inspect.views.windows import _piece, shown_token
 from shards import open_dataset
+from shards.dataset import WindowDataset
 from shards.npy import npy_bytes
 from shards.tokenizer import WordTokenizer, build_vocabulary, split_words
 from shards.triplet import TripletSpec, encode_triplet, parse_triplet_key
@@ -265,6 +266,7 @@ def test_the_source_of_a_window_in_small_letters_is_marked_to_the_letter(tmp_pat
     words = Counter(split_words(text, True))
     tokenizer = WordTokenizer(build_vocabulary(words, 100), lower_case=True)
     dataset = open_dataset(write_windows(tmp_path / "windows", 8, {"train": [text]}, tokenizer))
+    assert isinstance(dataset, WindowDataset)
     page, row = tokenizer.encode(text).tolist(), {"key": "k", "url": "u"}
     dots = tokenizer.encode("İ").tolist()[1:]
     whole = [start for start in range(len(page) - 8) if not {page[start], page[start + 8]} & set(dots)]
