@@ -41,7 +41,7 @@ class GenerateSettings:
     def __post_init__(self) -> None:
         refuse_below(1, self, ("words",))
         refuse_below(0, self, ("seed", "top_k", "show"))
-        refuse_below(0.001, self, ("temperature",))
+        refuse_below(0.0001, self, ("temperature",))
         if not 0 < self.top_p <= 1:
             raise ValueError(f"--top-p {self.top_p}: must be above 0, and 1 at most")
 

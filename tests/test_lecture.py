@@ -156,7 +156,7 @@ def test_what_is_missing_is_said_in_one_line(tmp_path: Path, capsys: pytest.Capt
     (tmp_path / "empty").mkdir()
     assert replay.main([str(tmp_path / "empty")]) == 1
     assert capsys.readouterr().err == (
-        f"seedbed: {tmp_path / 'empty'}: holds neither triplets nor windows; give what a build wrote\n"
+        f"seedbed: {tmp_path / 'empty'}: give the folder that a build wrote, in which triplets or windows lie\n"
     )
     write_triplets(tmp_path / "few" / "triplets", TripletSpec(SIZE), {"train": trees(0, 4), "test": trees(9, 2)})
     assert replay.main([str(tmp_path / "few"), "--out", str(tmp_path / "run")]) == 1

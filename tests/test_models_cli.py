@@ -121,7 +121,7 @@ def test_what_is_wrong_is_said_in_one_line(
         ("denoiser", ["BUILD", "--learning-rate", "inf"], "argument --learning-rate: inf: must be a finite number"),
         ("denoiser", ["BUILD", "--weight-decay", "-1"], "--weight-decay -1.0: must be 0 or more"),
         ("denoiser", ["generate", "RUN", "--seed", "99999999999999999999"], "must be below 2⁶³"),
-        ("language", ["generate", "RUN", "--temperature", "1e-320"], "must be 0.001 or more"),
+        ("language", ["generate", "RUN", "--temperature", "1e-320"], "must be 0.0001 or more"),
         ("denoiser", ["BUILD", "--colour", "red"], "unrecognized arguments: --colour red"),
         ("denoiser", [], "required: dataset"),
         ("denoiser", ["generate", "RUN", "--count", "0"], "--count 0: must be 1 or more"),
@@ -134,7 +134,7 @@ def test_what_is_wrong_is_said_in_one_line(
         ("language", ["BUILD", "--activation", "relu"], "--activation relu: must be one of tanh, sigmoid, linear"),
         ("language", ["generate", "RUN", "--top-p", "0"], "--top-p 0.0: must be above 0, and 1 at most"),
         ("language", ["generate", "RUN", "--show", "-1"], "--show -1: must be 0 or more"),
-        ("language", ["generate", "RUN", "--temperature", "0"], "--temperature 0.0: must be 0.001 or more"),
+        ("language", ["generate", "RUN", "--temperature", "0"], "--temperature 0.0: must be 0.0001 or more"),
     ],
 )
 def test_a_setting_that_cannot_be_is_a_usage_error(

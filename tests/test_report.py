@@ -236,6 +236,7 @@ def test_the_report_escapes_what_the_web_said_and_tells_a_run_that_has_not_finis
         shutil.copytree(built / stage, out / stage)
     run = out / "runs" / "<b>bold"
     run.mkdir(parents=True)
+    (run / "config.json").write_text("{}")
     page = (_report(out) / "index.html").read_text()
     assert "<b>bold" not in page
     assert "&lt;b&gt;bold" in page

@@ -131,7 +131,7 @@ def test_the_portable_runner_with_workers_of_its_own_writes_the_same_bytes(
         options = PipelineOptions(flags=[], job_endpoint=jobs, environment_type="EXTERNAL", environment_config=pool)
         states = []
 
-        def run_portably(build: functools.partial[None], workers: int) -> None:
+        def run_portably(build: functools.partial[None], *_: object) -> None:
             pipeline = beam.Pipeline(runner=PortableRunner(), options=options)
             build(pipeline)
             states.append(pipeline.run().wait_until_finish())
