@@ -41,9 +41,10 @@ def run_pipeline(build: Callable[[beam.Pipeline], object], workers: int, where: 
     """
     pipeline = _embedded(workers) if where.is_embedded else _portable(where)
     build(pipeline)
-    _report("pipeline", True)
+    nursery = forked_workers.nursery if where.is_embedded else None
+    _report("pipeline", nursery.pid if nursery else 0)
     pipeline.run().wait_until_finish()
-    _report("pipeline", False)
+    _report("pipeline", 0)
 
 
 def _embedded(workers: int) -> beam.Pipeline:

@@ -26,11 +26,16 @@ END_WAIT_S = 30.0
 
 
 class Nursery:
-    """A process from which workers are forked; it must be started before Beam has run anything here."""
+    """A process from which workers are forked; it must be started before Beam has run anything here.
+
+    Attributes:
+        pid: its process id; its children are the workers.
+    """
 
     def __init__(self) -> None:
         ours, theirs = Pipe()
-        if os.fork() == 0:
+        self.pid = os.fork()
+        if self.pid == 0:
             ours.close()
             _fork_workers(theirs)
         theirs.close()

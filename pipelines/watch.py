@@ -20,7 +20,7 @@ from multiprocessing.process import BaseProcess
 
 import psutil
 
-from pipelines.descendants import descendants
+from pipelines.children import children
 from pipelines.errors import StageError
 from pipelines.explain import LOG
 from pipelines.log import keep_log
@@ -49,7 +49,8 @@ class _Watched:
     reports: Connection
     lifeline: Connection
     log: threading.Thread
-    in_pipeline: bool = False
+    nursery: int = 0
+    """Process id of whoever starts the workers of the pipeline that runs; 0 where none runs, or has no workers."""
     workers: dict[int, psutil.Process] = field(default_factory=dict)
     gone_since: float | None = None
     cpu_seconds: float = 0.0
@@ -134,7 +135,7 @@ def _watch(child: _Watched, job: Job, tick: Callable[[], None]) -> bool:
                 return True
             if report[0] == "failed":
                 raise StageError(report[1])
-            _note_pipeline(child, begins=report[1])
+            _note_pipeline(child, nursery=report[1])
         tick()
         if not alive and (child.process.exitcode or 0) > 0:  # it ended by itself; a killed one has a negative status
             raise StageError(f"{job.stage}: its process ended before it could say why; see {job.folder / LOG}")
@@ -142,19 +143,21 @@ def _watch(child: _Watched, job: Job, tick: Callable[[], None]) -> bool:
             return False
 
 
-def _note_pipeline(child: _Watched, *, begins: bool) -> None:
+def _note_pipeline(child: _Watched, nursery: int) -> None:
     """Notes that Beam begins or has ended a pipeline, whose workers are its own."""
-    child.in_pipeline = begins
+    child.nursery = nursery
     child.workers.clear()
     child.gone_since = None
 
 
 def _lost_a_worker(child: _Watched) -> bool:
-    """Whether a worker has been gone for longer than a pipeline that is ending would take."""
-    if not child.in_pipeline:
+    """Whether a worker has been gone for longer than a pipeline that is ending would take.
+
+    What a worker has started itself is none: it may end before the pipeline does.
+    """
+    if not child.nursery:
         return False
-    assert child.process.pid is not None, "the child was started"
-    for pid in descendants(child.process.pid):
+    for pid in (child.nursery, *children(child.nursery)):
         if pid not in child.workers:
             with suppress(psutil.NoSuchProcess):
                 child.workers[pid] = psutil.Process(pid)
