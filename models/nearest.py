@@ -31,7 +31,7 @@ from models.runs import RunError, RunFolder, exit_status
 from models.settings import parse_settings, refuse_below
 from models.training_pictures import open_triplets
 from models.training_windows import open_windows
-from models.writing import continue_words, load_writer
+from models.writing import LEAST_TEMPERATURE, continue_words, load_writer
 from shards.dataset import TripletDataset, WindowDataset
 from shards.manifest import canonical_json
 from shards.tokenizer import WordTokenizer
@@ -55,8 +55,7 @@ class Settings:
     def __post_init__(self) -> None:
         refuse_below(1, self, ("count", "words"))
         refuse_below(0, self, ("seed",))
-        if self.temperature <= 0:
-            raise ValueError(f"--temperature {self.temperature}: must be above 0")
+        refuse_below(LEAST_TEMPERATURE, self, ("temperature",))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -20,6 +20,9 @@ from shards.manifest import atomic_write
 from shards.tokenizer import WordTokenizer, from_json, split_words
 from shards.tokens import Tokenizer
 
+LEAST_TEMPERATURE = 0.0001
+"""Logits over less would pass what a number can hold; to take the likeliest word, be greedy."""
+
 
 @dataclass(frozen=True)
 class GenerateSettings:
@@ -41,7 +44,7 @@ class GenerateSettings:
     def __post_init__(self) -> None:
         refuse_below(1, self, ("words",))
         refuse_below(0, self, ("seed", "top_k", "show"))
-        refuse_below(0.0001, self, ("temperature",))
+        refuse_below(LEAST_TEMPERATURE, self, ("temperature",))
         if not 0 < self.top_p <= 1:
             raise ValueError(f"--top-p {self.top_p}: must be above 0, and 1 at most")
 

@@ -1,6 +1,7 @@
 """Builds whose folder is in an object store: the manifests of builds on disk, whatever happens on the way."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import psutil
@@ -46,6 +47,17 @@ def undisturbed(built: Path, server: DemoServer, out: Path) -> Path:
     return out
 
 
+def begun(
+    built: Path, server: DemoServer, s3: ObjectStore, out: ObjectPath, whole: Path, workers: int = 1
+) -> tuple[list[str], subprocess.Popen[str]]:
+    """A build of many shards in the store, some of which are finished: its command line, and its process."""
+    copied(built, s3, out, "crawl", "images", "score")
+    command = arguments(server, "triplets", out, *MANY_SHARDS, workers=workers)
+    process = start_seedbed(*command)
+    wait_for(lambda: len(receipts(out, whole)) >= 3, "some shards")
+    return command, process
+
+
 def receipts(out: AnyPath, undisturbed: Path) -> list[str]:
     return receipt_names(out / "triplets" / manifest_of(undisturbed, "triplets").fingerprint)
 
@@ -87,11 +99,8 @@ def test_a_crawl_into_a_store_settles_the_same_urls(built: Path, server: DemoSer
 def test_a_build_killed_in_a_store_finishes_with_the_same_bytes(
     built: Path, server: DemoServer, s3: ObjectStore, s3_folder: ObjectPath, tmp_path: Path
 ):
-    whole = undisturbed(built, server, tmp_path)
-    out = copied(built, s3, s3_folder, "crawl", "images", "score")
-    command = arguments(server, "triplets", out, *MANY_SHARDS)
-    process = start_seedbed(*command)
-    wait_for(lambda: len(receipts(out, whole)) >= 3, "some shards")
+    whole, out = undisturbed(built, server, tmp_path), s3_folder
+    command, process = begun(built, server, s3, out, whole)
     kill_all(process)
     assert not [name for name in files_below(out / "triplets") if name.endswith(("manifest.json", "current"))]
     again = seedbed(*command)
@@ -103,10 +112,8 @@ def test_a_build_killed_in_a_store_finishes_with_the_same_bytes(
 def test_a_worker_killed_over_a_store_costs_a_restart_and_not_a_byte(
     built: Path, server: DemoServer, s3: ObjectStore, s3_folder: ObjectPath, tmp_path: Path
 ):
-    whole = undisturbed(built, server, tmp_path)
-    out = copied(built, s3, s3_folder, "crawl", "images", "score")
-    process = start_seedbed(*arguments(server, "triplets", out, *MANY_SHARDS, workers=2))
-    wait_for(lambda: len(receipts(out, whole)) >= 3, "some shards")
+    whole, out = undisturbed(built, server, tmp_path), s3_folder
+    _, process = begun(built, server, s3, out, whole, workers=2)
     next(workers_of(process)).kill()
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
@@ -130,11 +137,8 @@ def test_of_two_builds_that_race_one_commits_and_the_other_says_so(
     built: Path, server: DemoServer, s3: ObjectStore, s3_folder: ObjectPath, tmp_path: Path
 ):
     """The first is stopped in the middle, for so long that its lock ends; it wakes when the second has committed."""
-    whole = undisturbed(built, server, tmp_path)
-    out = copied(built, s3, s3_folder, "crawl", "images", "score")
-    command = arguments(server, "triplets", out, *MANY_SHARDS)
-    process = start_seedbed(*command)
-    wait_for(lambda: len(receipts(out, whole)) >= 3, "some shards")
+    whole, out = undisturbed(built, server, tmp_path), s3_folder
+    command, process = begun(built, server, s3, out, whole)
     parent = psutil.Process(process.pid)
     everybody = [parent, *parent.children(recursive=True)]
     for each in everybody:

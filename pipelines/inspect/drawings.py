@@ -10,8 +10,8 @@ from pipelines.inspect.ladders import PERCENT, pixels_at
 from pipelines.inspect.pixels import Pixels, image_png, noise_to_pixels, side_by_side, to_png, values_to_pixels
 from pipelines.inspect.query import Query, QueryError
 from pipelines.inspect.records import crawl_of, draw_fetched, place_of
+from pipelines.inspect.selection import sample_number
 from pipelines.inspect.sources import Source, StageState
-from pipelines.inspect.views.triplets import sample_number
 from pipelines.open_files import OpenFiles
 from shards.triplet import parse_triplet_key
 

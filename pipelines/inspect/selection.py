@@ -1,4 +1,4 @@
-"""Which triplets a page of the grid shows: all, those of one step, or those that a filter lets through."""
+"""Which samples are shown: the one with a key; a page of all triplets, of one step, or of what a filter lets through."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,8 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.inspect.catalogue import Filter, chosen_keys, hosts_of
-from pipelines.inspect.places import find_sample, record_of, rungs_of
+from pipelines.inspect.places import find_sample, in_what_can_be_read, record_of, rungs_of
+from pipelines.inspect.query import QueryError
 from pipelines.inspect.sources import READING, Source
+from shards.base_dataset import Dataset
 from shards.dataset import TripletDataset
 from shards.shard import DamageError
 from shards.triplet import PICTURE_KEY_LETTERS, rungs, triplet_key
@@ -30,6 +32,22 @@ class Selection:
     numbers: list[int]
     total: int | None
     after: int | None
+
+
+def sample_number(dataset: Dataset, key: str) -> int:
+    """The number of a sample, the first where no key is given.
+
+    Raises:
+        QueryError: there is none with that key.
+    """
+    try:
+        number = find_sample(dataset, key) if key else 0
+    except ValueError:
+        number = None
+    if number is None:
+        what = "triplet" if isinstance(dataset, TripletDataset) else "window"
+        raise QueryError(f"no {what} of {dataset.split} has the key {key[:60]!r}{in_what_can_be_read(dataset)}")
+    return number
 
 
 def choose(source: Source, split: str, step: int, wanted: Filter, first: int, count: int) -> Selection:

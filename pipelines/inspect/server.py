@@ -152,71 +152,84 @@ class Guard:
         return Response("open the address with the token that seedbed inspect printed\n", 403)
 
 
-def new_app(source: Source, host: str = LOOPBACK[0], token: str = "") -> ASGIApp:
-    """The application; see `Guard` for the arguments."""
-    assets, verifier = read_assets(), Verifier(source)
-    environment = new_environment(Served(assets))
+class Answers:
+    """What is answered to each kind of request.
 
-    def page(request: Request) -> Response:
+    Args:
+        source: what is looked at.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source, self._assets, self._verifier = source, read_assets(), Verifier(source)
+        self._environment = new_environment(Served(self._assets))
+
+    def page(self, request: Request) -> Response:
+        """A view."""
         name = request.path_params.get("name", "overview")
         if name not in PAGES:
-            rendered = environment.get_template("missing.html").render(name=source.name)
+            rendered = self._environment.get_template("missing.html").render(name=self._source.name)
             return Response(rendered, 404, media_type="text/html")
-        found = render_page(source, environment, name, Query(dict(request.query_params)))
+        found = render_page(self._source, self._environment, name, _asked(request))
         status = 400 if found.asked_wrongly else 404 if found.not_there else 200
         return Response(found.text, status, media_type="text/html")
 
-    def fragment(request: Request) -> Response:
+    def fragment(self, request: Request) -> Response:
+        """A part of a view that comes later."""
         name = request.path_params["name"]
         if name not in FRAGMENTS:
             return Response("no such part\n", 404)
-        found = render_fragment(source, environment, name, Query(dict(request.query_params)))
+        found = render_fragment(self._source, self._environment, name, _asked(request))
         return Response(found.text, 400 if found.asked_wrongly else 200, media_type="text/html")
 
-    def picture(request: Request) -> Response:
+    def picture(self, request: Request) -> Response:
+        """A drawing."""
         draw = DRAWINGS.get(request.path_params["kind"])
         if draw is None:
             return Response("no such picture\n", 404)
         try:
-            return Response(draw(source, Query(dict(request.query_params))), media_type="image/png")
+            return Response(draw(self._source, _asked(request)), media_type="image/png")
         except QueryError as error:
             return Response(f"{error}\n", 400)
         except FAILURES:
             return Response(cannot_be_drawn(), media_type="image/png")
 
-    def table(request: Request) -> Response:
+    def table(self, request: Request) -> Response:
+        """A table to take along."""
         try:
-            data, media_type, name = export(source, Query(dict(request.query_params)))
+            data, media_type, name = export(self._source, _asked(request))
         except (QueryError, *FAILURES) as error:
             return Response(f"{error}\n", 400)
         return Response(data, media_type=media_type, headers={"content-disposition": f'attachment; filename="{name}"'})
 
-    def asset(request: Request) -> Response:
+    def asset(self, request: Request) -> Response:
+        """A file of style or script."""
         name = request.path_params["name"]
-        if name not in assets:
+        if name not in self._assets:
             return Response("no such file\n", 404)
-        return Response(
-            assets[name], media_type=TYPES.get(Path(name).suffix, "text/plain"), headers={"cache-control": KEPT}
-        )
+        media_type = TYPES.get(Path(name).suffix, "text/plain")
+        return Response(self._assets[name], media_type=media_type, headers={"cache-control": KEPT})
 
-    def verification(request: Request) -> Response:
+    def verification(self, request: Request) -> Response:
+        """How far the verification is, which a POST begins."""
         if request.method == "POST":
-            verifier.start(deep=request.query_params.get("deep") == "1")
-        text = environment.get_template("verification.html").render(view=verifier.latest)
+            self._verifier.start(deep=request.query_params.get("deep") == "1")
+        text = self._environment.get_template("verification.html").render(view=self._verifier.latest)
         return Response(text, media_type="text/html")
 
-    app = Starlette(
-        routes=[
-            Route("/", page),
-            Route("/static/{name}", asset),
-            Route("/picture/{kind}", picture),
-            Route("/fragment/{name}", fragment),
-            Route("/export", table),
-            Route("/verification", verification, methods=["GET", "POST"]),
-            Route("/{name}", page),
-        ]
-    )
-    return Guard(app, host, token)
+
+def new_app(source: Source, host: str = LOOPBACK[0], token: str = "") -> ASGIApp:
+    """The application; see `Guard` for the arguments."""
+    answers = Answers(source)
+    routes = [
+        Route("/", answers.page),
+        Route("/static/{name}", answers.asset),
+        Route("/picture/{kind}", answers.picture),
+        Route("/fragment/{name}", answers.fragment),
+        Route("/export", answers.table),
+        Route("/verification", answers.verification, methods=["GET", "POST"]),
+        Route("/{name}", answers.page),
+    ]
+    return Guard(Starlette(routes=routes), host, token)
 
 
 def serve(source: Source, host: str, port: int, announce: Callable[[str], None]) -> None:
@@ -244,6 +257,10 @@ def serve(source: Source, host: str, port: int, announce: Callable[[str], None])
         shown = f"[{name}]" if ":" in name else name
         announce(f"http://{shown}:{listening.getsockname()[1]}/{f'?token={token}' if token else ''}")
         uvicorn.Server(config).run(sockets=[listening])
+
+
+def _asked(request: Request) -> Query:
+    return Query(dict(request.query_params))
 
 
 def _host_of(header: str) -> str:

@@ -7,9 +7,9 @@ from typing import Any
 from pipelines.inspect.catalogue import Filter, learned_pictures, picture_facts
 from pipelines.inspect.charts import Curve, counted, noise_curve
 from pipelines.inspect.ladders import PERCENT, exact_percent, is_recomputed, percent_of
-from pipelines.inspect.places import find_sample, in_what_can_be_read, key_or_none
-from pipelines.inspect.query import Query, QueryError
-from pipelines.inspect.selection import choose
+from pipelines.inspect.places import key_or_none
+from pipelines.inspect.query import Query
+from pipelines.inspect.selection import choose, sample_number
 from pipelines.inspect.sources import READING, Source, Trouble
 from pipelines.strips import level
 from shards.dataset import TripletDataset
@@ -184,21 +184,6 @@ def triplet(source: Source, query: Query) -> Single:
         key_or_none(dataset, number + 1),
         [],
     )
-
-
-def sample_number(dataset: TripletDataset, key: str) -> int:
-    """The number of a sample, the first where no key is given.
-
-    Raises:
-        QueryError: there is none with that key.
-    """
-    try:
-        number = find_sample(dataset, key) if key else 0
-    except ValueError:
-        number = None
-    if number is None:
-        raise QueryError(f"no triplet of {dataset.split} has the key {key[:60]!r}{in_what_can_be_read(dataset)}")
-    return number
 
 
 def _tile(dataset: TripletDataset, number: int) -> Tile:

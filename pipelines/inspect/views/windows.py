@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.inspect.places import find_sample, in_what_can_be_read, key_or_none
-from pipelines.inspect.query import Query, QueryError
+from pipelines.inspect.places import key_or_none
+from pipelines.inspect.query import Query
+from pipelines.inspect.selection import sample_number
 from pipelines.inspect.sources import READING, Source, Trouble
 from shards.dataset import WindowDataset
 from shards.tokenizer import WordTokenizer, split_words
@@ -126,7 +127,7 @@ def window(source: Source, query: Query) -> Window:
     """
     split = query.choice("split", source.splits("windows"))
     dataset = source.windows(split)
-    number = _number(dataset, query.text("key"))
+    number = sample_number(dataset, query.text("key"))
     sample = dataset[number]
     tokens = sample["tokens"][: sample["length"]].tolist()
     documents = sample["meta"]["documents"]
@@ -146,13 +147,6 @@ def window(source: Source, query: Query) -> Window:
         key_or_none(dataset, number + 1),
         troubles,
     )
-
-
-def _number(dataset: WindowDataset, key: str) -> int:
-    number = find_sample(dataset, key) if key else 0
-    if number is None:
-        raise QueryError(f"no window of {dataset.split} has the key {key[:60]!r}{in_what_can_be_read(dataset)}")
-    return number
 
 
 def shown_token(text: str) -> str:
