@@ -1,4 +1,4 @@
-"""Which samples are shown: the one with a key; a page of all triplets, of one step, or of what a filter lets through."""
+"""Which samples are shown: the one with a key; of triplets, a page of all, of one step, or of what a filter passes."""
 
 from dataclasses import dataclass
 from typing import Any
