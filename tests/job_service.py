@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pipelines.runners import Runner
+from tests.loopback import free_port
 
 ROOT = Path(__file__).parents[1]
 START_S = 60.0
@@ -23,7 +24,7 @@ START_S = 60.0
 @contextmanager
 def job_service(folder: Path, num_workers: int, environment: Mapping[str, str] | None = None) -> Iterator[Runner]:
     """Run both, logging into `folder`; workers live in some more environment variables."""
-    service, pool = _free_port(), _free_port()
+    service, pool = free_port(), free_port()
     programs = {
         "service": ["-m", "tests.job_service", str(num_workers), f"--port={service}"],
         "pool": ["-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={pool}"],
@@ -62,12 +63,6 @@ def _wait_for(port: int, folder: Path) -> None:
                 return
         assert time.monotonic() < end, "".join(path.read_text()[-2000:] for path in folder.glob("*.log"))
         time.sleep(0.1)
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("localhost", 0))
-        return int(one.getsockname()[1])
 
 
 def _serve(num_workers: int, arguments: list[str]) -> None:

@@ -25,7 +25,7 @@ from models.training_pictures import open_triplets
 from shards.triplet import TripletSpec
 from tests.builds import wait_for
 from tests.tiny_datasets import draw_tree, write_triplets
-from tests.trainers import end_with_two_what_one_began
+from tests.trainers import end_with_two_what_one_began, has_reached
 
 SIZE = 10  # no multiple of what the U-Net's scales divide by
 TINY = ["--width", "16", "--batch-size", "8", "--report-steps", "1", "--num-directions", "8", "--precision", "float32"]
@@ -72,10 +72,6 @@ def test_same_seed_gives_the_same_losses_and_another_seed_others(dataset: Path, 
 def states(out: Path) -> dict[str, Any]:
     state = RunFolder(out).load()
     return {**state["model"], **{f"average {name}": value for name, value in state["average"].items()}}
-
-
-def has_reached(latest: Path, step: int) -> bool:
-    return latest.exists() and int(latest.read_text()[5:13]) >= step
 
 
 def test_a_run_killed_at_any_step_ends_as_if_it_had_never_been(dataset: Path, tmp_path: Path) -> None:

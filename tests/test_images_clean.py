@@ -14,15 +14,10 @@ from crawl.images import CleanImage, clean_image
 from crawl.picture_files import sha256_key
 from crawl.picture_filters.settings import NO_FILTERS
 from crawl.verdict import Verdict
+from tests.hostile_pictures import encode
 
 SETTINGS = ImageSettings(size=32, min_side=32, filters=NO_FILTERS)
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
-
-
-def encode(image: Image.Image, media_format: str, **options: Any) -> bytes:
-    file = BytesIO()
-    image.save(file, media_format, **options)
-    return file.getvalue()
 
 
 def gradient(width: int = 96, height: int = 96) -> Image.Image:

@@ -30,7 +30,7 @@ from models.writing import Writer, load_writer
 from shards.tokenizer import ByteTokenizer, WordTokenizer, split_words
 from tests.builds import wait_for
 from tests.tiny_datasets import write_windows
-from tests.trainers import end_with_two_what_one_began
+from tests.trainers import end_with_two_what_one_began, has_reached
 
 TINY = [
     *("--width", "32", "--num-heads", "2", "--num-layers", "2", "--batch-size", "8", "--report-steps", "1"),
@@ -114,10 +114,6 @@ def test_same_seed_gives_the_same_losses_and_another_seed_others(dataset: Path, 
         train(dataset, tmp_path / name, "--num-steps", "4", "--seed", seed)
     assert losses(tmp_path / "one") == losses(tmp_path / "two")
     assert losses(tmp_path / "one") != losses(tmp_path / "three")
-
-
-def has_reached(latest: Path, step: int) -> bool:
-    return latest.exists() and int(latest.read_text()[5:13]) >= step
 
 
 @pytest.mark.parametrize("model", ["gpt", "attention"])

@@ -21,6 +21,11 @@ class Trainer(Protocol):
         """Train, and return the exit status."""
 
 
+def has_reached(latest: Path, step: int) -> bool:
+    """Whether the newest checkpoint, which `latest` names, was left at a step or behind it."""
+    return latest.exists() and int(latest.read_text()[5:13]) >= step
+
+
 def end_with_two_what_one_began(
     trainer: Trainer, dataset: Path, folder: Path, settings: Sequence[str], monkeypatch: pytest.MonkeyPatch
 ) -> str:
