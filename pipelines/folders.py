@@ -4,7 +4,7 @@ import hashlib
 
 from shards.committed import Committed, open_committed
 from shards.manifest import CURRENT_NAME, MANIFEST_NAME, Manifest, read_manifest
-from shards.object_path import AnyPath
+from shards.object_path import AnyPath, ObjectPath
 from shards.remote_store import open_store
 from shards.store import Store
 
@@ -23,6 +23,12 @@ def manifest_sha256(folder: AnyPath) -> str:
 def is_committed(folder: AnyPath) -> bool:
     """Whether the stage in `folder` is whole."""
     return (folder / MANIFEST_NAME).exists()
+
+
+def committed_versions(stage: AnyPath) -> list[AnyPath]:
+    """The folders of a stage's committed versions, sorted by fingerprint."""
+    folders = stage.folders() if isinstance(stage, ObjectPath) else sorted(stage.glob("*/"))
+    return [folder for folder in folders if is_committed(folder)]
 
 
 def current_manifest(out: AnyPath, stage: str) -> Manifest | None:

@@ -193,6 +193,12 @@ class ObjectPath:
             if name.startswith(f"{root}/") and entry["type"] == "file"
         }
 
+    def folders(self) -> list["ObjectPath"]:
+        """Return the folders in this one, sorted: what stands before a slash in names of objects."""
+        found = self._ask(lambda files, path: files.find(path, maxdepth=1, withdirs=True, detail=True))
+        names = {posixpath.basename(name) for name, entry in found.items() if entry["type"] == "directory"}
+        return [self / name for name in sorted(names - {self.name})]
+
     def read_each(self, names: Iterable[str]) -> dict[str, bytes]:
         """Return objects in this folder, many asked for at once, as far as they are there."""
         wanted = list(names)

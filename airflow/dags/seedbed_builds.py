@@ -1,16 +1,23 @@
 """DAGs `build_NAME`: a recipe's stages on a schedule, then `verify`, then an event of each data set's Asset.
 
 The logical date is the snapshot of the crawl, so that each run asks the web again, conditionally. Stages are
-idempotent: a task that is cleared, or a run that is filled in later, redoes what is not committed and nothing else. One
-task of a run works at a time, since a build's folder lets in one writer.
+idempotent: a task that is cleared, or a run that is filled in later, redoes what is not committed and nothing else.
+A build's folder lets in one writer: one task of a run works at a time, and runs that a backfill starts at once take
+turns, task by task, each with the versions of its own snapshot.
 """
 
+import fcntl
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC
 from typing import Any
 
 from airflow.sdk import DAG, Param, XComArg, get_current_context, task
 from seedbed_command import committed, run_seedbed
-from seedbed_recipes import NEEDS, START, ScheduledRecipe, read_recipes
+from seedbed_recipes import NEEDS, START, ScheduledRecipe, airflow_home, read_recipes
+
+logger = logging.getLogger(__name__)
 
 PARAMS = {
     "set": Param(
@@ -69,10 +76,23 @@ def stage_task(recipe: ScheduledRecipe, stage: str) -> XComArg:
         overrides = [part for override in overrides_of_run() for part in ("--set", override)]
         where = ["--workers", str(params["workers"]), "--runner", params["runner"]]
         where += ["--worker-pool", params["worker_pool"]] if params["worker_pool"] else []
-        run_seedbed(stage, str(recipe.path), "--out", out, *where, *overrides)
-        return committed(f"{out}/{stage}")
+        with turn(recipe):
+            run_seedbed(stage, str(recipe.path), "--out", out, *where, *overrides)
+            return committed(f"{out}/{stage}")
 
     return build_stage()
+
+
+@contextmanager
+def turn(recipe: ScheduledRecipe) -> Iterator[None]:
+    """Waits until no other run's task builds the recipe on this machine, then keeps others waiting."""
+    with (airflow_home() / f"{recipe.name}.turn").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            logger.info("another run is building %s: waiting for its task to end", recipe.name)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def overrides_of_run() -> list[str]:

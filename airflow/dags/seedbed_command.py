@@ -83,12 +83,15 @@ def _start(arguments: tuple[str, ...], stderr: int) -> subprocess.Popen[str]:
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
-    """Interrupts the command, as Ctrl-C would, and kills it where that does not end it."""
+    """Interrupts the command, as Ctrl-C would, logs what it says to that, and kills it where that does not end it."""
     process.send_signal(signal.SIGINT)
     try:
-        process.communicate(timeout=GRACE_S)
+        said, _ = process.communicate(timeout=GRACE_S)
     except subprocess.TimeoutExpired:
         process.kill()
+        return
+    for line in said.splitlines():
+        logger.info("%s", line)
 
 
 def _check(arguments: tuple[str, ...], status: int, last: "deque[str] | list[str]") -> None:
