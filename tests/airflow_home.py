@@ -4,17 +4,26 @@ import json
 import os
 import sqlite3
 import subprocess
+import time
+import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from crawl.demo.folder import write_folder
 from tests.builds import SEEDBED
 
 AIRFLOW = Path(__file__).parents[1] / "airflow"
 PYTHON = AIRFLOW / ".venv/bin/python"
+needs_airflow = pytest.mark.skipif(
+    not (AIRFLOW / ".venv/.installed").exists(),
+    reason="Airflow's environment is not installed: make airflow/.venv/.installed",
+)
 
 RECIPE = """
 name: garden
@@ -87,14 +96,21 @@ class Api:
     token: str = ""
 
     def ask(self, path: str, method: str = "GET", body: object = None) -> Any:
-        """Asks, and gives the answer's JSON."""
+        """Asks, and gives the answer's JSON; asks again where the database was locked, as SQLite at times is."""
         headers = {"Content-Type": "application/json"} | (
             {"Authorization": f"Bearer {self.token}"} if self.token else {}
         )
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.address + path, data, headers, method=method)
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
+        end = time.monotonic() + 60
+        while True:
+            try:
+                with urllib.request.urlopen(request, timeout=30) as answer:
+                    return json.load(answer)
+            except urllib.error.HTTPError as error:
+                if error.code != HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() > end:
+                    raise
+            time.sleep(1)
 
     def log_in(self, home: AirflowHome) -> None:
         """Takes the token of the administrator, whose password stands in the home."""

@@ -9,12 +9,10 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.airflow_home import AIRFLOW, PYTHON, AirflowHome, make_home
+from tests.airflow_home import AIRFLOW, PYTHON, AirflowHome, make_home, needs_airflow
 from tests.builds import manifest_of
 
-pytestmark = pytest.mark.skipif(
-    not PYTHON.exists(), reason="Airflow's environment is not installed: make airflow/.venv/.installed"
-)
+pytestmark = needs_airflow
 
 LIST = """
 import json, sys

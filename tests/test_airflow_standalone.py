@@ -14,16 +14,11 @@ import pytest
 
 from pipelines.folders import committed_versions
 from shards.manifest import read_manifest
-from tests.airflow_home import AIRFLOW, PYTHON, AirflowHome, Api, make_home
+from tests.airflow_home import AIRFLOW, AirflowHome, Api, make_home, needs_airflow
 from tests.builds import manifest_of, wait_for
 from tests.loopback import free_port
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not PYTHON.exists(), reason="Airflow's environment is not installed: make airflow/.venv/.installed"
-    ),
-]
+pytestmark = [pytest.mark.slow, needs_airflow]
 
 MEADOW = """
 name: meadow
