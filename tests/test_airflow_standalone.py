@@ -47,10 +47,10 @@ def process(home: AirflowHome) -> Iterator[psutil.Process]:
     yield psutil.Process(started.pid)
     family = _family(psutil.Process(started.pid))
     started.terminate()
-    started.wait(60)
-    _, alive = psutil.wait_procs(family, timeout=60)
+    _, alive = psutil.wait_procs(family, timeout=120)
     for each in alive:
         each.kill()
+    started.wait()
     assert not alive, alive
 
 

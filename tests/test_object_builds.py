@@ -54,7 +54,11 @@ def begun(
     copied(built, s3, out, "crawl", "images", "score")
     command = arguments(server, "triplets", out, *MANY_SHARDS, workers=workers)
     process = start_seedbed(*command)
-    wait_for(lambda: len(receipts(out, whole)) >= 3, "some shards")
+    try:
+        wait_for(lambda: len(receipts(out, whole)) >= 3, "some shards")
+    except AssertionError:
+        kill_all(process)
+        raise
     return command, process
 
 

@@ -37,7 +37,7 @@ def test_two_external_workers_build_into_a_store_what_one_builds_on_disk(
     with job_service(tmp_path, num_workers=2) as runner:
         where = ("--runner", runner.job_service, "--worker-pool", runner.worker_pool)
         for stage in DATASETS:
-            done = seedbed(*arguments(server, stage, s3_folder, *where, workers=2))
+            done = seedbed(*arguments(server, stage, s3_folder, workers=2), *where)
             assert done.returncode == 0, done.stderr
     assert manifest_bytes(s3_folder) == manifest_bytes(built)
     assert len(worker_ids(tmp_path)) >= 2 * len(DATASETS)
