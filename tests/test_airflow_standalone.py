@@ -39,7 +39,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> AirflowHome:
 @pytest.fixture(scope="module")
 def process(home: AirflowHome) -> Iterator[psutil.Process]:
     """A real Airflow, from its first start until everything of it has ended."""
-    environment = home.environment(AIRFLOW__API__PORT=str(free_port()))
+    seldom = {"AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300"}  # to read the DAGs again is a fifth of a core
+    environment = home.environment(AIRFLOW__API__PORT=str(free_port()), **seldom)
     with (home.folder / "standalone.log").open("w") as log:
         started = subprocess.Popen(
             [str(AIRFLOW / "airflow.sh"), "standalone"], env=environment, cwd=home.folder, stdout=log, stderr=log
@@ -58,7 +59,7 @@ def process(home: AirflowHome) -> Iterator[psutil.Process]:
 def api(home: AirflowHome, process: psutil.Process) -> Api:
     """Its interface, once it has read the DAGs."""
     api = Api(f"http://127.0.0.1:{process.environ()['AIRFLOW__API__PORT']}")
-    wait_for(lambda: _is_healthy(api), "Airflow to start", 180)
+    wait_for(lambda: _is_healthy(api), "Airflow to start", 300)
     api.log_in(home)
     for dag in ("build_garden", "train_denoiser_garden", "build_meadow"):
         wait_for(functools.partial(_is_known, api, dag), f"{dag} to be read", 120)
