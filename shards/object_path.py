@@ -87,6 +87,10 @@ class ObjectPath:
         """Return what has the same name but for its suffix."""
         return self.with_name(f"{self.stem}{suffix}")
 
+    def resolve(self) -> "ObjectPath":
+        """Return this path: a store has no links."""
+        return self
+
     def mkdir(self, *, parents: bool = False, exist_ok: bool = False) -> None:
         """Do nothing: a store has no folders."""
 
