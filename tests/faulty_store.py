@@ -22,18 +22,24 @@ class Faults:
     Attributes:
         endpoint: The proxy's URL.
         share: Of the requests that go wrong in each of the three ways.
+        lost: How many answers to what is put are lost, of the next ones.
         is_gone: Whether every connection ends without an answer.
         seen: How often each fault has come.
     """
 
     endpoint: str = ""
     share: float = 0.0
+    lost: int = 0
     is_gone: bool = False
     seen: Counter[str] = field(default_factory=Counter)
     chance: random.Random = field(default_factory=lambda: random.Random(7))
 
-    def draw(self) -> str:
+    def draw(self, method: str) -> str:
         """Return the fault of the next request, "" for none."""
+        if method == "PUT" and self.lost:
+            self.lost -= 1
+            self.seen[UNANSWERED] += 1
+            return UNANSWERED
         drawn = self.chance.random()
         for number, fault in enumerate((BUSY, UNASKED, UNANSWERED), 1):
             if drawn < number * self.share:
@@ -59,7 +65,7 @@ def faulty_store(endpoint: str) -> Iterator[Faults]:
 
         def _pass_on(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            fault = UNASKED if faults.is_gone else faults.draw()
+            fault = UNASKED if faults.is_gone else faults.draw(self.command)
             if fault == UNASKED:
                 self.close_connection = True
                 return

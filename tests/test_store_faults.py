@@ -75,6 +75,18 @@ def test_of_many_who_create_an_object_over_a_bad_line_one_succeeds(s3_folder: Ob
         assert len(told) == 1
 
 
+def test_whoever_heard_no_answer_knows_what_he_put(s3_folder: ObjectPath, faults: Faults) -> None:
+    """The store's library tries again by itself, and is refused by what it has put already."""
+    faults.lost = 1
+    (s3_folder / "new").write_bytes(b"", is_new=True)
+    seen = (s3_folder / "new").look()
+    faults.lost = 1
+    (s3_folder / "new").replace_seen(b"two", seen)
+    assert faults.seen[UNANSWERED] == 2
+    with pytest.raises(FileExistsError):
+        (s3_folder / "new").write_bytes(b"two", is_new=True)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["silent", "gone"])
 def test_a_crawl_goes_on_where_the_store_is_away_for_ten_seconds(
@@ -101,6 +113,7 @@ def test_a_crawl_goes_on_where_the_store_is_away_for_ten_seconds(
     assert manifest_of(s3_folder, "crawl").counts == manifest_of(built, "crawl").counts
 
 
+@pytest.mark.slow
 def test_a_store_that_stays_away_ends_a_stage_in_one_line(
     built: Path, server: DemoServer, s3_folder: ObjectPath, faults: Faults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
