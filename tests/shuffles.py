@@ -18,8 +18,6 @@ _side_inputs: Counter[int] = Counter()
 
 def _measure(element: Any) -> Any:
     _sizes.append(len(pickle.dumps(element)))
-    if _sizes[-1] > 700 and isinstance(element, tuple):
-        print("BIG", element)
     return element
 
 
