@@ -3,7 +3,6 @@
 import struct
 import zlib
 from collections.abc import Collection
-from pathlib import Path
 from typing import BinaryIO
 
 from crawl.archive_stream import GZIP_WINDOW
@@ -14,29 +13,29 @@ _GZIP_COMMENTED = bytes([0x1F, 0x8B, 8, 0x10, 0, 0, 0, 0, 0, 255])
 """The head of a gzip member with a comment: deflate, flag FCOMMENT, no time, unknown system. Source: RFC 1952."""
 
 
-def copy_without(source: Path, target: BinaryIO, offsets: Collection[int]) -> None:
+def copy_without(source: BinaryIO, target: BinaryIO, offsets: Collection[int], where: str) -> None:
     """Copy a WARC file with some of its records blotted out: an empty record as long stands in the place of each.
 
     All other records stay where they are, so that every reference to one of them holds.
 
     Args:
-        source: the file.
+        source: the file, open for binary reading at its begin.
         target: open for binary writing.
         offsets: where the gzip members of the records begin that are to go.
+        where: the file, as it is named to people.
 
     Raises:
         WarcError: no whole member begins at an offset.
     """
-    with source.open("rb") as file:
-        for offset in sorted(offsets):
-            _copy(file, target, offset - file.tell())
-            try:
-                length = _member_length(file)
-            except zlib.error as error:
-                raise WarcError(f"{source} at offset {offset}: {error}") from error
-            target.write(_blot(offset, length))
-            file.seek(offset + length)
-        _copy(file, target, None)
+    for offset in sorted(offsets):
+        _copy(source, target, offset - source.tell())
+        try:
+            length = _member_length(source)
+        except zlib.error as error:
+            raise WarcError(f"{where} at offset {offset}: {error}") from error
+        target.write(_blot(offset, length))
+        source.seek(offset + length)
+    _copy(source, target, None)
 
 
 def _copy(source: BinaryIO, target: BinaryIO, num_bytes: int | None) -> None:

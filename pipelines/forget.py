@@ -28,7 +28,16 @@ from pipelines.redaction import Forgotten
 from pipelines.stages import STAGES, fingerprint, tidy
 from pipelines.tombstones import FILE as TOMBSTONES
 from pipelines.tombstones import add_tombstones, read_tombstones
-from shards.manifest import CURRENT_NAME, InputEntry, Manifest, atomic_write, write_current, write_manifest
+from shards.manifest import (
+    CURRENT_NAME,
+    MANIFEST_NAME,
+    InputEntry,
+    Manifest,
+    atomic_write,
+    write_current,
+    write_manifest,
+)
+from shards.object_path import AnyPath, ObjectPath, remove_tree
 
 RECEIPTS = "forgotten"
 """Folder of the receipts: what each call took out, and which folder followed which."""
@@ -62,7 +71,7 @@ class Successor:
     num_kept: int
 
 
-def forget_and_tell(out: Path, wanted: Sequence[tuple[str, str]], console: Console) -> None:
+def forget_and_tell(out: AnyPath, wanted: Sequence[tuple[str, str]], console: Console) -> None:
     """Forgets, and prints what came of it; errors as `forget`."""
     successors = forget(out, wanted)
     table = Table(title="What was forgotten", title_justify="left")
@@ -81,7 +90,7 @@ def forget_and_tell(out: Path, wanted: Sequence[tuple[str, str]], console: Conso
     console.print(f"{out / TOMBSTONES} keeps it out of later builds.", soft_wrap=True)
 
 
-def forget(out: Path, wanted: Sequence[tuple[str, str]]) -> list[Successor]:
+def forget(out: AnyPath, wanted: Sequence[tuple[str, str]]) -> list[Successor]:
     """Takes what `wanted` names out of all that was built in `out`; returns what followed each committed folder.
 
     Args:
@@ -92,7 +101,7 @@ def forget(out: Path, wanted: Sequence[tuple[str, str]]) -> list[Successor]:
         StageError: another build is at work there, or nothing was ever built there.
         TombstoneError: a value is none of its kind.
     """
-    if not any((out / stage).is_dir() for stage in STAGE_NAMES):
+    if not any(_folders(out, stage) for stage in STAGE_NAMES):
         raise StageError(f"{out}: nothing was built there; give the folder of a build")
     with locked(out):
         add_tombstones(out, [*wanted, *_known_as(out, wanted)])
@@ -107,7 +116,7 @@ def forget(out: Path, wanted: Sequence[tuple[str, str]]) -> list[Successor]:
         return successors
 
 
-def _known_as(out: Path, wanted: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+def _known_as(out: AnyPath, wanted: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """The URLs under which the crawls in `out` know those that are wanted, where parameters are dropped there."""
     crawls = [committed_manifest(folder) for folder in _committed(out, "crawl")]
     dropped = {tuple(crawl.configuration.get("drop_parameters", ())) for crawl in crawls}
@@ -117,29 +126,46 @@ def _known_as(out: Path, wanted: Sequence[tuple[str, str]]) -> Iterator[tuple[st
             yield from (("url", without_parameters(url, patterns)) for patterns in sorted(dropped))
 
 
-def trained_on(out: Path, successors: Sequence[Successor]) -> list[Path]:
+def trained_on(out: AnyPath, successors: Sequence[Successor]) -> list[Path]:
     """The training runs in `out` that learnt from what has lost samples: they cannot forget."""
     changed = {successor.before_sha256 for successor in successors if successor.num_removed or successor.num_emptied}
-    configs = sorted(out.glob("runs/*/config.json"))
+    configs = sorted(out.glob("runs/*/config.json")) if isinstance(out, Path) else []  # models are trained on disk
     return [path.parent for path in configs if json.loads(path.read_bytes()).get("manifest_sha256") in changed]
 
 
-def _committed(out: Path, stage: str) -> list[Path]:
+def _committed(out: AnyPath, stage: str) -> list[AnyPath]:
     """The committed folders of a stage, each behind the one it began from.
 
     Raises:
         StageError: a manifest of one cannot be read.
     """
-    waiting = {folder.name: folder for folder in sorted((out / stage).glob("*")) if is_committed(folder)}
+    waiting = {folder.name: folder for folder in _folders(out, stage) if is_committed(folder)}
     before = {name: [entry.fingerprint for entry in committed_manifest(waiting[name]).inputs] for name in waiting}
-    found: list[Path] = []
+    found: list[AnyPath] = []
     while waiting:
         ready = [name for name in waiting if not any(needed in waiting for needed in before[name])]
         found += [waiting.pop(name) for name in ready]
     return found
 
 
-def _succeed(out: Path, stage: str, folder: Path, forgotten: Forgotten, before: Sequence[Successor]) -> list[Successor]:
+def _folders(out: AnyPath, stage: str) -> list[AnyPath]:
+    """The folders of a stage, committed or not."""
+    if isinstance(out, ObjectPath):
+        names = {name.partition("/")[0] for name in (out / stage).listing() if "/" in name}
+        return [out / stage / name for name in sorted(names)]
+    return sorted(path for path in (out / stage).glob("*") if path.is_dir())
+
+
+def _remove_folder(folder: AnyPath) -> None:
+    if isinstance(folder, ObjectPath):
+        remove_tree(folder)
+    else:
+        shutil.rmtree(folder)  # what cannot be removed is not passed over
+
+
+def _succeed(
+    out: AnyPath, stage: str, folder: AnyPath, forgotten: Forgotten, before: Sequence[Successor]
+) -> list[Successor]:
     """Gives a committed folder its successor, unless it was made after the tombstones.
 
     Raises:
@@ -165,9 +191,10 @@ def _succeed(out: Path, stage: str, folder: Path, forgotten: Forgotten, before: 
     target = out / stage / after
     if stage == "crawl":
         forgotten.crawls[manifest.fingerprint] = after
+    (target / MANIFEST_NAME).unlink(missing_ok=True)  # of a run that was killed: it is made again
     redacted = redact_folder(manifest, folder, target, forgotten)
     if is_orphan and not redacted.rewritten:  # it was made after the tombstones, or holds nothing of what they cover
-        shutil.rmtree(target)
+        _remove_folder(target)
         return []
     successor = Manifest(
         stage=stage,
@@ -192,7 +219,7 @@ def _succeed(out: Path, stage: str, folder: Path, forgotten: Forgotten, before: 
     ]
 
 
-def _input(out: Path, entry: InputEntry, successors: Sequence[Successor]) -> InputEntry:
+def _input(out: AnyPath, entry: InputEntry, successors: Sequence[Successor]) -> InputEntry:
     """What an input is now: itself, or its successor."""
     for successor in successors:
         if (successor.stage, successor.before_sha256) == (entry.stage, entry.manifest_sha256):
@@ -201,11 +228,12 @@ def _input(out: Path, entry: InputEntry, successors: Sequence[Successor]) -> Inp
     return entry
 
 
-def _last_receipt(out: Path) -> Path:
-    return max((out / RECEIPTS).glob("*.json"))
+def _last_receipt(out: AnyPath) -> AnyPath:
+    receipts: list[AnyPath] = sorted((out / RECEIPTS).glob("*.json"))
+    return receipts[-1]
 
 
-def _write_receipt(out: Path, wanted: Sequence[tuple[str, str]], successors: Sequence[Successor]) -> None:
+def _write_receipt(out: AnyPath, wanted: Sequence[tuple[str, str]], successors: Sequence[Successor]) -> None:
     """Notes what was done, under the next number."""
     folder = out / RECEIPTS
     folder.mkdir(exist_ok=True)
@@ -214,13 +242,13 @@ def _write_receipt(out: Path, wanted: Sequence[tuple[str, str]], successors: Seq
     atomic_write(folder / f"{max(numbers, default=0) + 1:06d}.json", json.dumps(receipt, indent=1).encode() + b"\n")
 
 
-def _remove(out: Path, successors: Sequence[Successor]) -> None:
+def _remove(out: AnyPath, successors: Sequence[Successor]) -> None:
     """Removes the folders that have a successor, the crawl's last, what was not committed, and copies to look at."""
     for successor in reversed(successors):
-        shutil.rmtree(out / successor.stage / successor.before)
+        _remove_folder(out / successor.stage / successor.before)
     for stage in STAGE_NAMES:
-        for folder in (out / stage).glob("*/"):
+        for folder in _folders(out, stage):
             if not is_committed(folder):
-                shutil.rmtree(folder)
+                _remove_folder(folder)
     for copies in COPIES:
-        shutil.rmtree(out / copies, ignore_errors=True)
+        remove_tree(out / copies)

@@ -6,7 +6,7 @@ A host stays in one lane of a round, and the lane holds the leases of its slots,
 import asyncio
 import functools
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from crawl.host import HostWork, Surroundings
 from crawl.lane import visit_lane
@@ -16,7 +16,7 @@ from crawl.warc import StoredResponse
 from pipelines.attempts import begin_attempt, committed, finish_attempt
 from pipelines.fetching import fetch_settings
 from pipelines.frontier import SLOTS, Tables, Totals, host_works, slot_of, split_tables
-from pipelines.leases import LEASE_S, LeaseLostError, SlotLeases
+from pipelines.leases import LEASE_S, SlotLeases
 from pipelines.ledger import stored_record
 from pipelines.pauses import PausesFile
 from pipelines.receipts import STAGING, WORK, Receipt, finish_part
@@ -124,10 +124,8 @@ async def _leased(folder: AnyPath, slots: Iterable[int]) -> AsyncIterator[SlotLe
     """The leases of some slots, renewed for as long as the block takes."""
 
     async def renew() -> None:
-        with suppress(LeaseLostError):  # whoever asks or commits next sees that it is lost
-            while True:
-                await asyncio.sleep(LEASE_S / 4)
-                leases.renew()
+        while leases.renew_if_answered():  # else whoever asks or commits next sees that it is lost
+            await asyncio.sleep(LEASE_S / 4)
 
     with SlotLeases(folder, slots) as leases:
         renewing = asyncio.create_task(renew())

@@ -16,6 +16,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +25,7 @@ from typing import NamedTuple, Self
 import psutil
 
 from pipelines.receipts import WORK
+from shards.asking import StoreError
 from shards.manifest import atomic_write
 from shards.object_path import AnyPath, ObjectPath
 
@@ -161,10 +163,19 @@ class SlotLeases:
             return
         began, newest = self._clock(), _newest(self._folder)
         for slot, path in self._held.items():
-            if self.seconds_left() <= 0 or newest[slot].path != path:
+            if self.seconds_left() <= 0 or slot not in newest or newest[slot].path != path:
                 raise LeaseLostError(f"slot {slot} is another's: this process was away for too long")
         _at_once(_touch, self._held.values())
         self._renewed = began
+
+    def renew_if_answered(self) -> bool:
+        """Renews as `renew`, as far as the store answers: there is time to ask again. Returns whether they are ours."""
+        with suppress(StoreError):
+            try:
+                self.renew()
+            except LeaseLostError:
+                return False
+        return True
 
     def _watch(self, waiting: Iterable[int]) -> None:
         """Looks at the leases of all slots that are waited for, so that those of one holder end at one time."""
@@ -211,8 +222,11 @@ def _touch(path: AnyPath) -> None:
 
 
 def holder_of(path: AnyPath) -> Holder | None:
-    """Who holds a lease; None where it was let go."""
-    holder = path.read_text().partition("\n")[0]
+    """Who holds a lease; None where it was let go, or is gone itself."""
+    try:
+        holder = path.read_text().partition("\n")[0]
+    except FileNotFoundError:
+        return None
     return Holder(**json.loads(holder)) if holder else None
 
 

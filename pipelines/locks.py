@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pipelines.errors import StageError
-from pipelines.leases import Lease, LeaseLostError, SlotLeases, holder_of
+from pipelines.leases import Lease, SlotLeases, holder_of
 from shards.object_path import AnyPath, ObjectPath
 
 LOCK = ".lock"
@@ -73,9 +73,7 @@ def _leased(out: ObjectPath, held: str) -> Iterator[None]:
 
     def renew() -> None:
         while not is_over.wait(LOCK_S / 6):
-            try:
-                leases.renew()
-            except LeaseLostError:
+            if not leases.renew_if_answered():
                 return  # what is committed under the same name after that is committed once
 
     leases = _Lock(out)

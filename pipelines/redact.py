@@ -7,13 +7,13 @@ every window with words of it. What was found on a forgotten page stays, but los
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 
 from crawl.blots import copy_without
 from crawl.records import LedgerRow, LinkRow, target_of
 from crawl.visit import Asked, unasked
+from pipelines.copies import open_file
 from pipelines.fates import Fates
 from pipelines.redact_dataset import redact_dataset
 from pipelines.redaction import Forgotten, Redacted, Redaction, Row, redact_attribution, unsaid
@@ -22,11 +22,12 @@ from pipelines.tables import read_table
 from pipelines.tombstones import FILE as TOMBSTONES
 from shards.index import decode_index
 from shards.manifest import Counts, Manifest, atomic_open
+from shards.object_path import AnyPath
 from shards.tar import BLOCK_BYTES, sample_bytes
 from shards.writer import INDEX_SUFFIX, TAR_SUFFIX
 
 
-def redact_folder(manifest: Manifest, source: Path, target: Path, forgotten: Forgotten) -> Redacted:
+def redact_folder(manifest: Manifest, source: AnyPath, target: AnyPath, forgotten: Forgotten) -> Redacted:
     """Writes what `source` holds into `target`, without what is forgotten, and notes what that was in `forgotten`.
 
     Raises:
@@ -82,8 +83,9 @@ def _redact_crawl(work: Redaction) -> None:
         if entry.path not in blots:
             work.link(entry)
             continue
-        with atomic_open(work.target / entry.path) as file:
-            copy_without(work.source / entry.path, file, blots[entry.path])
+        path = work.source / entry.path
+        with open_file(path, is_final=True) as source, atomic_open(work.target / entry.path) as file:
+            copy_without(source, file, blots[entry.path], str(path))
             written = file_entry(file, entry.path, entry.records - len(blots[entry.path]))
         work.write(written)
     work.redacted.counts = Counts(fates.total, **fates.to_json())
@@ -120,7 +122,7 @@ def _moved(work: Redaction, places: Mapping[str, tuple[int, int]], row: Row) -> 
     return row | said | {"offset": offset, "length": length}
 
 
-def _places(index: Path) -> dict[str, tuple[int, int]]:
+def _places(index: AnyPath) -> dict[str, tuple[int, int]]:
     """Where each sample of a shard begins, its first header included, and how many bytes it takes."""
     found = decode_index(index.read_bytes())
     firsts = (found.offsets[:, 0] - BLOCK_BYTES).tolist()

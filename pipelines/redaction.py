@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from crawl.records import UNKNOWN
@@ -14,6 +13,7 @@ from pipelines.tombstones import Tombstones
 from shards.attribution import NAME as ATTRIBUTION
 from shards.forget import RedactedShard, link_file, redact_shard
 from shards.manifest import Counts, FileEntry, Manifest
+from shards.object_path import AnyPath
 from shards.shard import ShardFiles
 from shards.writer import INDEX_SUFFIX, TAR_SUFFIX
 
@@ -89,8 +89,8 @@ class Redaction:
     """
 
     manifest: Manifest
-    source: Path
-    target: Path
+    source: AnyPath
+    target: AnyPath
     forgotten: Forgotten
     redacted: Redacted
     items: set[str] = field(default_factory=set)

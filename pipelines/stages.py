@@ -9,7 +9,7 @@ import importlib.metadata
 import json
 import unicodedata
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,7 @@ from shards.manifest import (
     FileEntry,
     InputEntry,
     Manifest,
+    read_manifest,
     write_manifest,
 )
 from shards.object_path import AnyPath
@@ -65,9 +66,33 @@ def inputs_of(stage: str, recipe: Recipe) -> tuple[str, ...]:
     return tuple(name for name in STAGES[stage].inputs if getattr(recipe, name) is not None)
 
 
+class CommittedInputs(Mapping[str, Manifest]):
+    """The manifests of a job's inputs, each read where it is wanted: it lists every file, and most workers want none.
+
+    Args:
+        out: the build's folder.
+        fingerprints: of each input stage.
+    """
+
+    def __init__(self, out: AnyPath, fingerprints: Mapping[str, str]) -> None:
+        self._out, self.fingerprints = out, dict(fingerprints)
+
+    def __getitem__(self, stage: str) -> Manifest:
+        return read_manifest(self._out / stage / self.fingerprints[stage])
+
+    def __contains__(self, stage: object) -> bool:
+        return stage in self.fingerprints
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.fingerprints)
+
+    def __len__(self) -> int:
+        return len(self.fingerprints)
+
+
 @dataclass(frozen=True)
 class Job:
-    """One stage to be run: everything `run` may depend on. It crosses into worker processes.
+    """One stage to be run: everything `run` may depend on. It crosses into worker processes, without its manifests.
 
     Attributes:
         stage: which stage.
@@ -105,7 +130,17 @@ class Job:
 
     def input_folder(self, stage: str) -> AnyPath:
         """Where the files of input `stage` lie."""
-        return self.out / stage / self.inputs[stage].fingerprint
+        return self.out / stage / self._fingerprints[stage]
+
+    @property
+    def _fingerprints(self) -> Mapping[str, str]:
+        if isinstance(self.inputs, CommittedInputs):
+            return self.inputs.fingerprints
+        return {stage: manifest.fingerprint for stage, manifest in self.inputs.items()}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What crosses into another process: a graph holds it in each of its steps."""
+        return {**self.__dict__, "inputs": CommittedInputs(self.out, self._fingerprints)}
 
 
 @dataclass(frozen=True)
@@ -194,4 +229,5 @@ def tidy(folder: AnyPath, manifest: Manifest) -> None:
 
 
 def _stage_input(job: Job, stage: str) -> InputEntry:
-    return InputEntry(stage, job.inputs[stage].fingerprint, manifest_sha256(job.input_folder(stage)))
+    folder = job.input_folder(stage)
+    return InputEntry(stage, folder.name, manifest_sha256(folder))

@@ -5,7 +5,6 @@ What has a key is followed back to its URL: a window by its documents, a documen
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
@@ -19,6 +18,7 @@ from pipelines.inspect.places import find_sample, locate, open_split
 from pipelines.window_story import window_told, windows_told
 from shards.committed import Committed
 from shards.dataset import TripletDataset
+from shards.object_path import AnyPath
 from shards.triplet import rungs, triplet_key
 
 MAX_TOLD = 5
@@ -32,7 +32,7 @@ _ELSEWHERE = ("file:", "list:", "archive:")
 """Begins of what the ledger calls things that are not on the web."""
 
 
-def tell(out: Path, name: str, console: Console, is_whole: bool = False) -> bool:
+def tell(out: AnyPath, name: str, console: Console, is_whole: bool = False) -> bool:
     """Prints the story of a URL, or of what has a key, in the build in `out`; returns whether there is one.
 
     Args:
@@ -54,7 +54,7 @@ def tell(out: Path, name: str, console: Console, is_whole: bool = False) -> bool
 
 
 def key_story(
-    out: Path, key: str, most: int | None = MAX_TOLD, windows: Callable[..., Iterator[Fact]] = windows_told
+    out: AnyPath, key: str, most: int | None = MAX_TOLD, windows: Callable[..., Iterator[Fact]] = windows_told
 ) -> Iterator[Fact]:
     """Yields what is in the window with a key, or else the story of the page or picture that was kept under it.
 
@@ -82,7 +82,7 @@ def key_story(
 
 
 def story(
-    out: Path, url: str, most: int | None = MAX_TOLD, windows: Callable[..., Iterator[Fact]] = windows_told
+    out: AnyPath, url: str, most: int | None = MAX_TOLD, windows: Callable[..., Iterator[Fact]] = windows_told
 ) -> Iterator[Fact]:
     """Yields what is known of `url`, in the order in which it happened; arguments as `key_story`.
 
@@ -134,7 +134,7 @@ def _redirects_told(rows: Iterable[Row], address: str) -> Iterator[Fact]:
             yield Fact("redirect", f"from {row['url']}")
 
 
-def _ledger_told(row: Row, folder: Path) -> Iterator[Fact]:
+def _ledger_told(row: Row, folder: AnyPath) -> Iterator[Fact]:
     yield Fact("robots.txt", _robots_told(row["robots_rule"]))
     if row["fetched_at"]:
         again = f" in {row['attempts']} requests" if row["attempts"] > 1 else ""
@@ -167,7 +167,9 @@ def _fate_told(row: Row) -> str:
     return f"{row['fate']}{reason}"
 
 
-def _downstream_told(out: Path, row: Row, most: int | None, windows: Callable[..., Iterator[Fact]]) -> Iterator[Fact]:
+def _downstream_told(
+    out: AnyPath, row: Row, most: int | None, windows: Callable[..., Iterator[Fact]]
+) -> Iterator[Fact]:
     """What the later stages made of a URL that was kept."""
     stage, prefix = ("images", "images-") if row["kind"] == "image" else ("text", "documents-")
     manifest = current_manifest(out, stage)
@@ -192,7 +194,7 @@ def _downstream_told(out: Path, row: Row, most: int | None, windows: Callable[..
             yield from windows(out, record["key"], most)
 
 
-def _score_told(out: Path, url: str) -> Iterator[Fact]:
+def _score_told(out: AnyPath, url: str) -> Iterator[Fact]:
     manifest = current_manifest(out, "score")
     if manifest is None:
         return
@@ -203,7 +205,7 @@ def _score_told(out: Path, url: str) -> Iterator[Fact]:
         yield Fact("score", f"kept: {manifest.configuration['topic']} {scored['score']:.4f}, model {scored['model']}")
 
 
-def _samples_told(out: Path, picture: str, most: int | None) -> Iterator[Fact]:
+def _samples_told(out: AnyPath, picture: str, most: int | None) -> Iterator[Fact]:
     if current_manifest(out, "triplets") is None:
         yield Fact("triplets", "not built")
         return

@@ -7,7 +7,6 @@ pictures and the documents.
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 from rich.console import Console
@@ -22,7 +21,8 @@ from pipelines.tables import read_table
 from pipelines.words import word_faults
 from shards.committed import Committed, open_committed
 from shards.manifest import MANIFEST_NAME, BrokenManifestError, ManifestError
-from shards.store import LocalStore
+from shards.object_path import AnyPath, ObjectPath, files_below
+from shards.store import LocalStore, Store
 from shards.verify import Fault, verify
 
 MAX_TOLD = 10_000
@@ -89,35 +89,41 @@ def verify_folder(committed: Committed, deep: bool, advance: Callable[[int], Non
     """Every fault of a committed folder; see `shards.verify.verify`."""
     for fault in verify(committed, deep=deep, advance=advance):
         yield Found(committed.store.where, fault)
-    if isinstance(committed.store, LocalStore):
-        folder = committed.store.folder
+    folder = _folder_of(committed.store)
+    if folder is not None:
         for fault in (*_folder_faults(committed, folder), *(_deep_faults(committed, folder) if deep else ())):
             yield Found(committed.store.where, fault)
 
 
-def _deep_faults(committed: Committed, folder: Path) -> Iterator[Fault]:
+def _folder_of(store: Store) -> AnyPath | None:
+    """The folder of a store, where what lies in it and beside it can be listed."""
+    if isinstance(store, LocalStore):
+        return store.folder
+    return ObjectPath(store.where) if store.where.startswith("s3://") else None
+
+
+def _deep_faults(committed: Committed, folder: AnyPath) -> Iterator[Fault]:
     """What is wrong with what a stage's files say of one another, and with what they were made from."""
     yield from _record_faults(committed, folder)
     yield from word_faults(committed, folder)
 
 
-def _folder_faults(committed: Committed, folder: Path) -> Iterator[Fault]:
+def _folder_faults(committed: Committed, folder: AnyPath) -> Iterator[Fault]:
     """What is wrong around a committed folder: leftovers in it, its name, and the outputs it was made from."""
     manifest = committed.manifest
     known = {MANIFEST_NAME, RUN_NAME, *(file.path for file in manifest.files)}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_file() and name not in known:
+    for name in sorted(files_below(folder)):
+        if name not in known:
             yield Fault(name, "is not in the manifest: a leftover, which no reader believes")
     if folder.resolve().name != manifest.fingerprint:
         yield Fault(MANIFEST_NAME, f"is that of {manifest.fingerprint}, but lies in {folder.resolve().name}")
     for source in manifest.inputs:
-        path = folder.resolve().parents[1] / source.stage / source.fingerprint / MANIFEST_NAME
+        path = folder.resolve().parent.parent / source.stage / source.fingerprint / MANIFEST_NAME
         if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() != source.manifest_sha256:
             yield Fault(MANIFEST_NAME, f"it was made from another {path} than the one there is")
 
 
-def _record_faults(committed: Committed, folder: Path) -> Iterator[Fault]:
+def _record_faults(committed: Committed, folder: AnyPath) -> Iterator[Fault]:
     """What is wrong with the records of a stage that is no dataset: each is looked up by its reference."""
     looks = {"ledger-": _ledger_faults, "images-": _picture_faults, "documents-": _document_faults}
     for file in committed.manifest.files:
@@ -129,14 +135,15 @@ def _record_faults(committed: Committed, folder: Path) -> Iterator[Fault]:
                 yield Fault(file.path, f"cannot be read ({type(error).__name__}: {error})")
 
 
-def _ledger_faults(folder: Path, table: str) -> Iterator[str]:
-    from crawl.warc import WarcError, read_record  # noqa: PLC0415 - whoever has datasets alone needs no crawler
+def _ledger_faults(folder: AnyPath, table: str) -> Iterator[str]:
+    from crawl.warc import WarcError  # noqa: PLC0415 - whoever has datasets alone needs no crawler
+    from pipelines.ledger import stored_record  # noqa: PLC0415 - likewise
 
     for row in read_table(f"{folder}/{table}", ("url", "sha256", "warc_file", "warc_offset")).to_pylist():
         if row["warc_offset"] < 0:
             continue
         try:
-            stored = read_record(folder / row["warc_file"], row["warc_offset"])
+            stored = stored_record(folder, row["warc_file"], row["warc_offset"])
         except (WarcError, OSError) as error:
             yield f"{row['url']}: {error}"
             continue
@@ -144,7 +151,7 @@ def _ledger_faults(folder: Path, table: str) -> Iterator[str]:
             yield f"{row['url']}: another record stands at {row['warc_file']} {row['warc_offset']}"
 
 
-def _picture_faults(folder: Path, table: str) -> Iterator[str]:
+def _picture_faults(folder: AnyPath, table: str) -> Iterator[str]:
     with OpenFiles() as files:
         for row in read_table(f"{folder}/{table}", ("key", "part", "offset", "length")).to_pylist():
             try:
@@ -154,7 +161,7 @@ def _picture_faults(folder: Path, table: str) -> Iterator[str]:
                 yield f"picture {row['key']}: {error}"
 
 
-def _document_faults(folder: Path, table: str) -> Iterator[str]:
+def _document_faults(folder: AnyPath, table: str) -> Iterator[str]:
     for row in read_table(f"{folder}/{table}", ("key", "text")).to_pylist():
         if hashlib.sha256(row["text"].encode()).hexdigest()[:32] != row["key"]:
             yield f"document {row['key']} has another text than its key says"

@@ -11,6 +11,7 @@ from pipelines.inspect.places import find_sample, locate, open_split
 from shards.base_dataset import Dataset
 from shards.committed import Committed
 from shards.manifest import Manifest, read_manifest
+from shards.object_path import AnyPath
 from shards.shard import Shard, list_shards
 from shards.window import RECORD, TOKENS
 
@@ -33,7 +34,7 @@ class Place(NamedTuple):
     shard: str
 
 
-def windows_told(out: Path, document: str, most: int | None) -> Iterator[Fact]:
+def windows_told(out: AnyPath, document: str, most: int | None) -> Iterator[Fact]:
     """Which windows hold a document, in the order of its tokens: a summary, then the first `most`, or all of them."""
     if current_manifest(out, "windows") is None:
         yield Fact("windows", "not built")
@@ -51,7 +52,7 @@ def windows_told(out: Path, document: str, most: int | None) -> Iterator[Fact]:
         yield Fact("", f"and {len(places[most:]):,} more; --all tells them")
 
 
-def window_told(out: Path, key: str) -> Iterator[Fact]:
+def window_told(out: AnyPath, key: str) -> Iterator[Fact]:
     """What is in a window, back to the WARC record of each of its documents; nothing where no window has that key."""
     if current_manifest(out, "windows") is None:
         return
@@ -94,7 +95,7 @@ def _shards(committed: Committed) -> Iterator[Shard]:
             yield Shard(committed.store, files)
 
 
-def _piece_told(out: Path, windows: Manifest, piece: dict[str, Any]) -> Iterator[Fact]:
+def _piece_told(out: AnyPath, windows: Manifest, piece: dict[str, Any]) -> Iterator[Fact]:
     """A document in a window, its page, and where that page was stored as it came."""
     yield Fact("document", f"{piece['key']}: {_tokens_told(piece['start'], piece['length'], piece['offset'])}")
     yield Fact("URL", piece["url"])
@@ -107,7 +108,7 @@ def _piece_told(out: Path, windows: Manifest, piece: dict[str, Any]) -> Iterator
         yield Fact("page", f"{(crawl / row['warc_file']).resolve()}, offset {row['warc_offset']}")
 
 
-def _input_folder(out: Path, manifest: Manifest, stage: str) -> Path | None:
+def _input_folder(out: AnyPath, manifest: Manifest, stage: str) -> AnyPath | None:
     """The folder that a stage was made from, where it is still there."""
     folders = (out / stage / entry.fingerprint for entry in manifest.inputs if entry.stage == stage)
     return next((folder for folder in folders if is_committed(folder)), None)

@@ -16,8 +16,8 @@ import pyarrow as pa
 from pipelines.tables import read_table
 from shards.committed import Committed
 from shards.manifest import MANIFEST_NAME, Manifest, ManifestError, read_manifest
+from shards.object_path import AnyPath
 from shards.shard import DamageError, Shard, ShardFiles
-from shards.store import LocalStore
 from shards.tokenizer import load_tokenizer
 from shards.tokens import Tokenizer, TokenizerError, Tokens
 from shards.verify import Fault
@@ -33,7 +33,7 @@ class Document(NamedTuple):
     url: str
 
 
-def word_faults(committed: Committed, folder: Path) -> Iterator[Fault]:
+def word_faults(committed: Committed, folder: AnyPath) -> Iterator[Fault]:
     """What windows say otherwise than their documents; nothing of other stages, or where the text stage is not there.
 
     What cannot be read is passed over: whoever reads every byte has told of it.
@@ -54,22 +54,22 @@ def word_faults(committed: Committed, folder: Path) -> Iterator[Fault]:
             yield Fault(MANIFEST_NAME, f"the documents in {text} cannot be read ({type(error).__name__}: {error})")
             return
         tokens: Tokens = np.memmap(file, tokenizer.dtype, "r") if documents else np.empty(0, np.uint16)
-        for shard in _shards(committed.manifest, folder):
+        for shard in _shards(committed):
             for row in range(len(shard.index)):
                 if shard.is_whole(row, EXTENSIONS) and (what := _told(shard, row, documents, tokens)):
                     yield Fault(Path(shard.path).name, f"sample {shard.index.keys[row].decode()}: {what}")
 
 
-def _text_folder(manifest: Manifest, folder: Path) -> Path | None:
+def _text_folder(manifest: Manifest, folder: AnyPath) -> AnyPath | None:
     """The folder of the documents that windows were made from, where it lies beside theirs."""
     for source in manifest.inputs:
-        path = folder.resolve().parents[1] / "text" / source.fingerprint
+        path = folder.resolve().parent.parent / "text" / source.fingerprint
         if source.stage == "text" and (path / MANIFEST_NAME).exists():
             return path
     return None
 
 
-def _set_aside(text: Path, tokenizer: Tokenizer, file: IO[bytes]) -> dict[str, Document]:
+def _set_aside(text: AnyPath, tokenizer: Tokenizer, file: IO[bytes]) -> dict[str, Document]:
     """Writes the tokens of every document, each closed by `<eos>`, one behind the other; returns where, by key."""
     documents: dict[str, Document] = {}
     total = 0
@@ -85,13 +85,13 @@ def _set_aside(text: Path, tokenizer: Tokenizer, file: IO[bytes]) -> dict[str, D
     return documents
 
 
-def _shards(manifest: Manifest, folder: Path) -> Iterator[Shard]:
-    entries = {entry.path: entry for entry in manifest.files}
+def _shards(committed: Committed) -> Iterator[Shard]:
+    entries = {entry.path: entry for entry in committed.manifest.files}
     for path, tar in sorted(entries.items()):
         index = entries.get(path.removesuffix(TAR_SUFFIX) + INDEX_SUFFIX)
         if path.endswith(TAR_SUFFIX) and index is not None:
             try:
-                yield Shard(LocalStore(folder), ShardFiles(tar, index), is_tolerant=True)
+                yield Shard(committed.store, ShardFiles(tar, index), is_tolerant=True)
             except DamageError:
                 continue
 

@@ -6,14 +6,14 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from shards.manifest import FileEntry
+from shards.manifest import FileEntry, atomic_open
+from shards.object_path import AnyPath, ObjectPath
+from shards.remote_store import open_store
 from shards.shard import Shard, ShardFiles
-from shards.store import LocalStore
 from shards.tokenizer import WordTokenizer
 from shards.triplet import CAPTION, RECORD, record_bytes
 from shards.window import TOKENS
@@ -44,7 +44,7 @@ class RedactedShard:
     num_emptied: int = 0
 
 
-def redact_shard(source: Path, files: ShardFiles, target: Path, redact: Redact) -> RedactedShard:
+def redact_shard(source: AnyPath, files: ShardFiles, target: AnyPath, redact: Redact) -> RedactedShard:
     """Write a shard and its index into another folder, without what is to go, under the same names.
 
     Args:
@@ -56,7 +56,7 @@ def redact_shard(source: Path, files: ShardFiles, target: Path, redact: Redact) 
     Raises:
         DatasetError: The shard is damaged.
     """
-    shard = Shard(LocalStore(source), files)
+    shard = Shard(open_store(str(source)), files)
     old: list[Record] = [json.loads(shard.read(row, RECORD)) for row in range(len(shard.index))]
     new = [redact(record) for record in old]
     if old == new:
@@ -82,7 +82,7 @@ def _samples(shard: Shard, old: list[Record], new: list[Record | None]) -> Itera
         yield key, members
 
 
-def forget_words(folder: Path, files: Sequence[FileEntry], tokenizer: WordTokenizer, context: int) -> WordTokenizer:
+def forget_words(folder: AnyPath, files: Sequence[FileEntry], tokenizer: WordTokenizer, context: int) -> WordTokenizer:
     """Return a dictionary without the words that stand in no window of these shards; the others keep their ids.
 
     Args:
@@ -96,17 +96,23 @@ def forget_words(folder: Path, files: Sequence[FileEntry], tokenizer: WordTokeni
     """
     entries = {entry.path: entry for entry in files}
     is_used = np.zeros(tokenizer.vocab_size, np.bool_)
+    store = open_store(str(folder))
     for tar in (entry for entry in files if entry.path.endswith(TAR_SUFFIX)):
         index = entries[tar.path.removesuffix(TAR_SUFFIX) + INDEX_SUFFIX]
-        shard = Shard(LocalStore(folder), ShardFiles(tar, index))
+        shard = Shard(store, ShardFiles(tar, index))
         for row in range(len(shard.index)):
             is_used[shard.array(row, TOKENS, tokenizer.dtype, (context + 1,))] = True
     return tokenizer.only(is_used)
 
 
-def link_file(source: Path, entry: FileEntry, target: Path) -> FileEntry:
-    """Give a file a second name in another folder, or copy it where the disk knows no links; return its entry."""
+def link_file(source: AnyPath, entry: FileEntry, target: AnyPath) -> FileEntry:
+    """Give a file a second name in another folder, or copy it where there are no links; return its entry."""
     path = target / entry.path
+    if isinstance(source, ObjectPath) or isinstance(path, ObjectPath):
+        assert isinstance(source, ObjectPath), "both lie in one build"
+        with atomic_open(path) as file:
+            (source / entry.path).fetch(file, entry.bytes)
+        return entry
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
         os.link(source / entry.path, temporary)

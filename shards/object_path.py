@@ -11,10 +11,10 @@ Keys and endpoints are those of the environment, as the store's own tools take t
 Source: Amazon S3, "Conditional writes"; RFC 9110, section 13.1: `If-None-Match: *`, `If-Match`.
 """
 
-import errno
 import fnmatch
 import io
 import posixpath
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from shards.asking import Answer, StoreError, ask
+from shards.marked import put_marked
 
 ONE_PUT_BYTES = 64 * 2**20
 """Up to which an object is held in memory to be put in one request."""
@@ -87,6 +88,10 @@ class ObjectPath:
         """Return what has the same name but for its suffix."""
         return self.with_name(f"{self.stem}{suffix}")
 
+    def resolve(self) -> "ObjectPath":
+        """Return this path: a store has no links."""
+        return self
+
     def mkdir(self, *, parents: bool = False, exist_ok: bool = False) -> None:
         """Do nothing: a store has no folders."""
 
@@ -134,7 +139,7 @@ class ObjectPath:
         Raises:
             FileExistsError: `is_new`, and there is one.
         """
-        self._put(lambda files, path, **how: files.pipe_file(path, data, **how), lambda: data, _if_new(is_new))
+        self._put(lambda files, path, **how: files.pipe_file(path, data, **how), _if_new(is_new))
 
     def write_text(self, text: str) -> None:
         """Put a whole object."""
@@ -157,7 +162,7 @@ class ObjectPath:
         if self.look() != seen:
             raise FileExistsError(f"{self} is another's by now")
         condition = {"IfMatch": seen.version} if self.url.startswith("s3://") else {}
-        self._put(lambda files, path, **how: files.pipe_file(path, data, **how), lambda: data, condition)
+        self._put(lambda files, path, **how: files.pipe_file(path, data, **how), condition)
 
     @contextmanager
     def created(self, *, is_new: bool = False) -> Iterator[BinaryIO]:
@@ -169,8 +174,8 @@ class ObjectPath:
             if size <= ONE_PUT_BYTES:
                 self.write_bytes(file.read(), is_new=is_new)
                 return
-            name, condition = f"/dev/fd/{file.fileno()}", _if_new(is_new)
-            self._put(lambda files, path, **how: files.put_file(name, path, **how), Path(name).read_bytes, condition)
+            name = f"/dev/fd/{file.fileno()}"
+            self._put(lambda files, path, **how: files.put_file(name, path, **how), _if_new(is_new))
 
     def unlink(self, *, missing_ok: bool = False) -> None:
         """Remove the object; where there is none, nothing happens."""
@@ -184,13 +189,16 @@ class ObjectPath:
                 yield self / name
 
     def listing(self, *, is_deep: bool = True) -> dict[str, Listed]:
-        """Return what the store says of the objects in this folder, by name, and of those in folders below."""
+        """Return what the store says of the objects in this folder, by name, and of those in folders below.
+
+        Some stores list folders too, as objects whose names end in a slash.
+        """
         depth = None if is_deep else 1
         root, found = self._ask(lambda files, path: (path, files.find(path, maxdepth=depth, detail=True)))
         return {
             name.removeprefix(f"{root}/"): _listed(entry)
             for name, entry in found.items()
-            if name.startswith(f"{root}/") and entry["type"] == "file"
+            if name.startswith(f"{root}/") and entry["type"] == "file" and not name.endswith("/")
         }
 
     def folders(self) -> list["ObjectPath"]:
@@ -215,22 +223,10 @@ class ObjectPath:
         if wanted:
             self._ask(lambda files, root: files.rm([f"{root}/{name}" for name in wanted]))
 
-    def _put(self, send: Callable[..., object], content: Callable[[], bytes], condition: Mapping[str, str]) -> None:
+    def _put(self, send: Callable[..., object], condition: Mapping[str, str]) -> None:
         """Put an object, if a condition holds."""
-        num_tries = 0
-
-        def put(files: Any, path: str) -> None:  # noqa: ANN401 - fsspec has no types
-            nonlocal num_tries
-            num_tries += 1
-            try:
-                send(files, path, **condition)
-            except OSError as error:
-                if not condition or not _is_refused(error):
-                    raise
-                if num_tries == 1 or self.read_bytes() != content():  # else the answer to a try before was lost
-                    raise FileExistsError(f"{self} is another's already") from error
-
-        self._ask(put)
+        mark = secrets.token_hex(8) if self.url.startswith("s3://") else None
+        self._ask(lambda files, path: put_marked(files, path, send, condition, mark))
 
     def _ask(self, request: Callable[..., Answer]) -> Answer:
         return ask(self.url, lambda: request(*_open(self.url)))
@@ -268,11 +264,6 @@ def remove_tree(folder: AnyPath) -> None:
 
 def _if_new(is_new: bool) -> dict[str, str]:
     return {"mode": "create"} if is_new else {}
-
-
-def _is_refused(error: OSError) -> bool:
-    """Return whether a condition did not hold; `s3fs` has no other name for it."""
-    return isinstance(error, FileExistsError) or error.errno == errno.EINVAL
 
 
 def _listed(entry: dict[str, Any]) -> Listed:

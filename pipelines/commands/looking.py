@@ -5,16 +5,21 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.options import OutArgument
+from pipelines.commands.options import AnyOutArgument, OutArgument, folder, place
 
 
 def inspect(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="folder of a build, of a stage of it, or of a dataset")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", parser=folder, help="folder of a build, of a stage of it, or of a dataset")
+    ],
     host: Annotated[str, typer.Option("--host", help="address to listen on; beyond loopback a token is asked for")] = (
         "127.0.0.1"
     ),
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one")] = 8033,
-    beside: Annotated[Path | None, typer.Option("--beside", help="another build, to see what differs from it")] = None,
+    beside: Annotated[
+        Path | None,
+        typer.Option("--beside", metavar="PATH", parser=folder, help="another build, to see what differs from it"),
+    ] = None,
 ) -> None:
     """Serve a page that shows what was built: samples, funnel, every decision; on this machine alone, offline."""
     from pipelines.inspect.server import serve  # noqa: PLC0415
@@ -58,7 +63,7 @@ def show(
     if rejects or reason:
         from pipelines.show_rejects import show_rejects as run  # noqa: PLC0415
 
-        shown = run(Path(path), wanted, reason, screen, png)
+        shown = run(folder(path), wanted, reason, screen, png)
     else:
         from pipelines.show import show_samples  # noqa: PLC0415
 
@@ -111,7 +116,7 @@ def stats(
 
 
 def explain(
-    out: OutArgument,
+    out: AnyOutArgument,
     name: Annotated[
         str, typer.Argument(metavar="URL", help="of a page or picture; or key of a window, document, picture or sample")
     ],
@@ -122,4 +127,4 @@ def explain(
 
     from pipelines.story import tell  # noqa: PLC0415
 
-    raise typer.Exit(0 if tell(out, name, Console(highlight=False), is_whole) else 1)
+    raise typer.Exit(0 if tell(place(out), name, Console(highlight=False), is_whole) else 1)

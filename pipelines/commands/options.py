@@ -18,14 +18,15 @@ def folder(text: str) -> Path:
         raise typer.BadParameter(_EMPTY)
     found = any_path(text)
     if not isinstance(found, Path):
-        raise typer.BadParameter(f"{text} lies in a store; this command takes a folder of this machine: copy it here")
+        told = f"copy it here, as with 'aws s3 sync {text} FOLDER'"
+        raise typer.BadParameter(f"{text} lies in a store; this command takes a folder of this machine: {told}")
     return found
 
 
 def place(text: str) -> AnyPath:
-    """The folder, of this machine or in an object store, that a person named as `--out`."""
+    """The folder, of this machine or in an object store, that a person named as OUT."""
     if not text:
-        raise typer.BadParameter(_EMPTY, param_hint="'--out'")
+        raise typer.BadParameter(_EMPTY, param_hint="OUT")
     return any_path(text)
 
 
@@ -62,4 +63,5 @@ PoolOption = Annotated[
 AnyOutOption = Annotated[
     str, typer.Option("--out", help="folder of the build, or s3://BUCKET/PATH", show_default=False, metavar="PATH")
 ]
+AnyOutArgument = Annotated[str, typer.Argument(metavar="OUT", help="folder of a build, or s3://BUCKET/PATH")]
 OutArgument = Annotated[Path, typer.Argument(parser=folder, metavar="OUT", help="folder of a build")]
