@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from shards.asking import Answer, StoreError, ask
+from shards.growing_object import growing
 
 ONE_PUT_BYTES = 64 * 2**20
 """Up to which an object is held in memory to be put in one request."""
@@ -124,8 +125,8 @@ class ObjectPath:
 
     def fetch(self, file: BinaryIO, num_bytes: int) -> None:
         """Write the whole object, of so many bytes, into a file; errors as `read_bytes`."""
-        for start in range(0, num_bytes, RANGE_BYTES) if num_bytes > RANGE_BYTES else (None,):
-            file.write(self.read_bytes() if start is None else self.read_range(start, RANGE_BYTES))
+        for start in range(0, num_bytes, RANGE_BYTES):  # in a range always: else s3fs asks for the size first
+            file.write(self.read_range(start, min(RANGE_BYTES, num_bytes - start)))
         file.flush()
 
     def write_bytes(self, data: bytes, *, is_new: bool = False) -> None:
@@ -161,16 +162,29 @@ class ObjectPath:
 
     @contextmanager
     def created(self, *, is_new: bool = False) -> Iterator[BinaryIO]:
-        """Yield a file of this machine that is put when the block ends without an error; errors as `write_bytes`."""
-        with tempfile.TemporaryFile() as file:
-            yield file
-            size = file.seek(0, io.SEEK_END)
-            file.seek(0)
-            if size <= ONE_PUT_BYTES:
-                self.write_bytes(file.read(), is_new=is_new)
-                return
-            name, condition = f"/dev/fd/{file.fileno()}", _if_new(is_new)
-            self._put(lambda files, path, **how: files.put_file(name, path, **how), Path(name).read_bytes, condition)
+        """Yield a file of this machine that is put when the block ends without an error; errors as `write_bytes`.
+
+        It is written from its beginning to its end: of a large one the beginning is sent while the rest is written.
+        """
+        if is_new or not self.url.startswith("s3://"):
+            with tempfile.TemporaryFile() as file:
+                yield file
+                self._put_file(file, is_new=is_new)
+            return
+        with growing(self._ask, ONE_PUT_BYTES) as growing_file:
+            yield growing_file
+            if not growing_file.finish():
+                self._put_file(growing_file, is_new=False)
+
+    def _put_file(self, file: BinaryIO, *, is_new: bool) -> None:
+        """Put what a file holds."""
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        if size <= ONE_PUT_BYTES:
+            self.write_bytes(file.read(), is_new=is_new)
+            return
+        name, condition = f"/dev/fd/{file.fileno()}", _if_new(is_new)
+        self._put(lambda files, path, **how: files.put_file(name, path, **how), Path(name).read_bytes, condition)
 
     def unlink(self, *, missing_ok: bool = False) -> None:
         """Remove the object; where there is none, nothing happens."""
