@@ -16,8 +16,11 @@ from typing import Any
 
 from shards.asking import StoreError
 
-PART_BYTES = 32 * 2**20
-"""Of an object that are put together: S3 takes 10,000 such parts."""
+PART_BYTES = 16 * 2**20
+"""Of an object that are put together: S3 takes 10,000 of them; memory for larger ones would be asked for each time."""
+
+SENT_AT_ONCE = 2
+"""Parts: one may wait for its answer while the other is sent."""
 
 Ask = Callable[[Callable[[Any, str], Any]], Any]
 """Has a request, given `s3fs` and the object's path, made; again where it fails."""
@@ -51,7 +54,7 @@ class GrowingObject(io.BufferedRandom):
     def __init__(self, raw: io.FileIO, ask: Ask, min_bytes: int) -> None:
         super().__init__(raw)
         self._ask, self._min_bytes = ask, min_bytes
-        self._behind = ThreadPoolExecutor(1)
+        self._behind = ThreadPoolExecutor(SENT_AT_ONCE)
         self._upload: Future[str] | None = None
         self._parts: list[Future[dict[str, Any]]] = []
         self._num_written = 0

@@ -43,6 +43,22 @@ MAX_OVERHEAD = 0.15
 """What Beam, receipts and commits may take of a stage's CPU time."""
 
 
+class Pair(NamedTuple):
+    """A build on disk and the same into a store.
+
+    Attributes:
+        disk: what the one took.
+        store: what the other took, its server apart.
+        server_s: CPU seconds of the server.
+        stages_s: CPU seconds of each stage on disk.
+    """
+
+    disk: Cost
+    store: Cost
+    server_s: float
+    stages_s: dict[str, float]
+
+
 class Figure(NamedTuple):
     """A line of the table: what was measured, what it came to, what must be reached, and whether it was."""
 
@@ -71,11 +87,8 @@ def measure_scale(folder: Path, count: int, rounds: int, console: Console) -> bo
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         work = Path(scratch)
         write_recipe(work, pictures)
-        figures = [
-            *_stores(work, rounds, console),
-            *_workers(work, rounds, console),
-            *_overheads(work, rounds, console),
-        ]
+        pairs = [_pair(work, number, console) for number in range(rounds)]
+        figures = [*_stores(pairs), *_workers(work, rounds, console), *_overheads(work, pairs, console)]
         _print(figures, f"{count:,} pictures to triplets at 64 px, two workers, median of {rounds}", console)
         _print_starts(work, pictures, console)
     return all(figure.is_enough for figure in figures)
@@ -93,27 +106,32 @@ def write_recipe(work: Path, pictures: Path) -> None:
     (work / "recipe.yaml").write_text(json.dumps(recipe))
 
 
-def _stores(work: Path, rounds: int, console: Console) -> Iterator[Figure]:
-    """The same build on disk, which is left there, and into a store."""
-    pairs: list[tuple[Cost, Cost]] = []
-    servers: list[float] = []
-    for number in range(rounds):
-        console.print(f"building on disk and in a store, round {number + 1} …")
-        shutil.rmtree(work / "disk", ignore_errors=True)
-        on_disk = _build(work, work / "disk")
-        with _store(work) as (out, server):
-            before = _cpu_s(server)
-            in_store = _build(work, out)
-            servers.append(_cpu_s(server) - before)
-            if manifest_bytes(out, STAGES) != manifest_bytes(work / "disk", STAGES):
-                raise SideError("the manifests in the store are not those on disk")
-            _tell_stages({"disk": work / "disk", "store": out}, console)
-        pairs.append((on_disk, in_store))
+def _pair(work: Path, number: int, console: Console) -> Pair:
+    """The same build on disk, which is left there, and into a store.
+
+    Raises:
+        SideError: they are not the same.
+    """
+    console.print(f"building on disk and in a store, round {number + 1} …")
+    shutil.rmtree(work / "disk", ignore_errors=True)
+    disk = _build(work, work / "disk")
+    with _store(work) as (out, server):
+        before = _cpu_s(server)
+        store = _build(work, out)
+        server_s = _cpu_s(server) - before
+        if manifest_bytes(out, STAGES) != manifest_bytes(work / "disk", STAGES):
+            raise SideError("the manifests in the store are not those on disk")
+        _tell_stages({"disk": work / "disk", "store": out}, console)
+    return Pair(disk, store, server_s, {stage: _run_of(work / "disk", stage)["cpu_seconds"] for stage in STAGES})
+
+
+def _stores(pairs: Sequence[Pair]) -> Iterator[Figure]:
+    """What a store costs, by both clocks."""
     for name, clock in (("wall clock", "wall_s"), ("our CPU time", "cpu_s")):
-        seconds = [(getattr(disk, clock), getattr(store, clock)) for disk, store in pairs]
+        seconds = [(getattr(pair.disk, clock), getattr(pair.store, clock)) for pair in pairs]
         ratio = median(store / disk for disk, store in seconds)
         told = f"{median(disk for disk, _ in seconds):.1f} s on disk, {median(store for _, store in seconds):.1f} s"
-        beside = f"; the server's own {median(servers):.1f} s" if clock == "cpu_s" else ""
+        beside = f"; the server's own {median(pair.server_s for pair in pairs):.1f} s" if clock == "cpu_s" else ""
         within = f"at most {MAX_STORE_COST:g}×"
         yield Figure(f"on the S3 server, {name}", told + beside, f"{ratio:.2f}×", within, ratio <= MAX_STORE_COST)
 
@@ -137,19 +155,13 @@ def _workers(work: Path, rounds: int, console: Console) -> Iterator[Figure]:
     yield Figure("images, two external workers", told, f"{gain:.2f}×", least, gain >= MIN_WORKERS_GAIN)
 
 
-def _overheads(work: Path, rounds: int, console: Console) -> Iterator[Figure]:
-    """What a stage takes of the CPU more than its functions alone, in a process of their own."""
+def _overheads(work: Path, pairs: Sequence[Pair], console: Console) -> Iterator[Figure]:
+    """What a stage on disk takes of the CPU more than its functions alone, in a process of their own."""
     for stage in STAGES[1:]:
-        whole, plain = [], []
-        for number in range(rounds):
-            console.print(f"{stage} by Beam and by itself, round {number + 1} …")
-            with tempfile.TemporaryDirectory(dir=work) as scratch:
-                out = Path(scratch)
-                for name in STAGES[: STAGES.index(stage)]:
-                    (out / name).symlink_to(work / "disk" / name)
-                _build(work, out, stage)
-                whole.append(_run_of(out, stage)["cpu_seconds"])
-            plain.append(run(Side("plain", "tests.bench.plain_stages", stage), work)["yielded"][0] / 1e3)
+        console.print(f"what {stage} does, by itself …")
+        side = Side("plain", "tests.bench.plain_stages", stage)
+        plain = [run(side, work)["yielded"][0] / 1e3 for _ in pairs]
+        whole = [pair.stages_s[stage] for pair in pairs]
         share = median(1 - alone / all_of_it for alone, all_of_it in zip(plain, whole, strict=True))
         told = f"{median(whole):.1f} s, its functions alone {median(plain):.1f} s"
         within = f"at most {MAX_OVERHEAD:.0%}"
