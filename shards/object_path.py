@@ -16,7 +16,7 @@ import fnmatch
 import io
 import posixpath
 import shutil
-import tempfile
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -164,27 +164,19 @@ class ObjectPath:
     def created(self, *, is_new: bool = False) -> Iterator[BinaryIO]:
         """Yield a file of this machine that is put when the block ends without an error; errors as `write_bytes`.
 
-        It is written from its beginning to its end: of a large one the beginning is sent while the rest is written.
+        It is written from its beginning to its end; a large one is sent meanwhile.
         """
-        if is_new or not self.url.startswith("s3://"):
-            with tempfile.TemporaryFile() as file:
-                yield file
-                self._put_file(file, is_new=is_new)
-            return
-        with growing(self._ask, ONE_PUT_BYTES) as growing_file:
-            yield growing_file
-            if not growing_file.finish():
-                self._put_file(growing_file, is_new=False)
-
-    def _put_file(self, file: BinaryIO, *, is_new: bool) -> None:
-        """Put what a file holds."""
-        size = file.seek(0, io.SEEK_END)
-        file.seek(0)
-        if size <= ONE_PUT_BYTES:
-            self.write_bytes(file.read(), is_new=is_new)
-            return
-        name, condition = f"/dev/fd/{file.fileno()}", _if_new(is_new)
-        self._put(lambda files, path, **how: files.put_file(name, path, **how), Path(name).read_bytes, condition)
+        is_sent_early = self.url.startswith("s3://") and not is_new
+        with growing(self._ask, ONE_PUT_BYTES if is_sent_early else sys.maxsize) as file:
+            yield file
+            if file.finish():
+                return
+            if file.seek(0, io.SEEK_END) <= ONE_PUT_BYTES:
+                file.seek(0)
+                self.write_bytes(file.read(), is_new=is_new)
+                return
+            whole, new = Path(f"/dev/fd/{file.fileno()}"), _if_new(is_new)
+            self._put(lambda files, path, **how: files.put_file(f"{whole}", path, **how), whole.read_bytes, new)
 
     def unlink(self, *, missing_ok: bool = False) -> None:
         """Remove the object; where there is none, nothing happens."""
