@@ -13,8 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import fsspec
 import psutil
 from rich.console import Console
 from rich.table import Table
@@ -94,14 +96,15 @@ def measure_scale(folder: Path, count: int, rounds: int, console: Console) -> bo
     return all(figure.is_enough for figure in figures)
 
 
-def write_recipe(work: Path, pictures: Path) -> None:
-    """Writes `recipe.yaml`, which takes pictures from a folder to triplets."""
+def write_recipe(work: Path, pictures: Path, more: Mapping[str, object] = MappingProxyType({})) -> None:
+    """Writes `recipe.yaml`, which takes pictures from a folder to triplets, with `more` sections."""
     recipe = {
         "name": "scale",
         "contact": "bench@example.org",
         "crawl": {"sources": {"photographs": {"source": "folder", "path": str(pictures)}}},
         "images": {},
         "triplets": {},
+        **more,
     }
     (work / "recipe.yaml").write_text(json.dumps(recipe))
 
@@ -174,10 +177,8 @@ def _print_starts(work: Path, pictures: Path, console: Console) -> None:
     few.mkdir()
     shutil.copy(pictures / "00000.jpg", few)
     (few / "page.txt").write_text("A tree grows in the garden, and its leaves fall in autumn.\n" * 20)
-    write_recipe(work, few)
-    recipe = json.loads((work / "recipe.yaml").read_text())
     text = {"gopher_quality": None, "gopher_repetition": None}
-    (work / "recipe.yaml").write_text(json.dumps(recipe | {"text": text, "windows": {"context": 8}}))
+    write_recipe(work, few, {"text": text, "windows": {"context": 8}})
     cost = _build(work, work / "started", workers=0)
     runs = {stage: _run_of(work / "started", stage) for stage in (*STAGES, "text", "windows")}
     told = ", ".join(f"{stage} {run['seconds']:.1f} ({run['cpu_seconds']:.1f})" for stage, run in runs.items())
@@ -195,6 +196,7 @@ def _store(work: Path) -> Iterator[tuple[ObjectPath, psutil.Process]]:
     with tempfile.TemporaryDirectory(dir=work) as scratch, object_store(Path(scratch)) as store:
         known = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL": store.endpoint}
         os.environ.update(known)
+        fsspec.get_filesystem_class("s3").clear_instance_cache()  # which would go on asking the store before
         try:
             yield ObjectPath(f"s3://{store.bucket}/out"), psutil.Process(store.process.pid)
         finally:
