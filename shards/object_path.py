@@ -166,8 +166,7 @@ class ObjectPath:
 
         It is written from its beginning to its end; a large one is sent meanwhile.
         """
-        is_sent_early = self.url.startswith("s3://") and not is_new
-        with growing(self._ask, ONE_PUT_BYTES if is_sent_early else sys.maxsize) as file:
+        with growing(self._ask, ONE_PUT_BYTES if self.url.startswith("s3://") and not is_new else sys.maxsize) as file:
             yield file
             if file.finish():
                 return
