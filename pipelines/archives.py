@@ -252,9 +252,10 @@ def read_part(part: Part, rows: list[int], job: Job, open_archive: Callable[[str
     known = {url for each in tables for url in read_table(f"{job.folder}/{each}", ("url",))["url"].to_pylist()}
     table = read_table(f"{job.folder}/{STAGING}/{part.named('list')}.parquet")
     settings, config = fetch_settings(job), job.recipe.crawl
+    limits = (config.records_per_segment, config.segment_time_s)
     with (
         closing(open_archive(part.source, job)) as archive,
-        SegmentWriter(job.folder, attempt, config.records_per_segment, config.segment_time_s) as segments,
+        SegmentWriter(job.folder, attempt, *limits, is_behind=True) as segments,
     ):
         for values in table.take(rows).to_pylist():
             listed = Listed(LinkRow(**{key: values.pop(key) for key in LINK_SCHEMA.names}), **values)

@@ -83,6 +83,7 @@ def run_child(job: Job, reporter: Connection, lifeline: Connection, log: Connect
             forked_workers.open_nursery()
         threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
         run_job(job)
+        forked_workers.close_nursery()
     except BaseException as error:
         logger.exception("%s failed", job.stage)
         reporter.send(("failed", _told(error, job)))

@@ -47,6 +47,12 @@ class Nursery:
         found: int = self._requests.recv()
         return found
 
+    def close(self) -> None:
+        """Ends it: the CPU time of all its workers then counts as that of this process's children."""
+        self._requests.close()
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+
 
 nursery: Nursery | None = None
 """Where this process gets its workers; Beam gives no way to pass it along."""
@@ -56,6 +62,14 @@ def open_nursery() -> None:
     """Makes this process one whose pipelines may have forked workers."""
     global nursery  # noqa: PLW0603 - see there
     nursery = Nursery()
+
+
+def close_nursery() -> None:
+    """Ends where this process's workers came from, if it had any."""
+    global nursery  # noqa: PLW0603 - see there
+    if nursery is not None:
+        nursery.close()
+        nursery = None
 
 
 @Environment.register_urn(URN, bytes)

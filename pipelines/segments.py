@@ -3,7 +3,8 @@
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, nullcontext
 from io import BufferedReader
 from typing import Any, BinaryIO, Self, cast
 
@@ -32,6 +33,7 @@ class SegmentWriter:
         max_seconds: …or when it has been open this long, and at the end.
         check: raises an error where a segment must not be committed.
         num_before: segments of this name that stand already.
+        is_behind: whether a segment is committed by a thread while the next is being made.
 
     Raises:
         LeaseLostError: another attempt has begun; what is not committed is another's to fetch.
@@ -49,12 +51,16 @@ class SegmentWriter:
         max_seconds: float,
         check: Callable[[], None] = lambda: None,
         num_before: int = 0,
+        *,
+        is_behind: bool = False,
     ) -> None:
         self._folder, self._name, self._check = folder, name, check
         self.num_added, self.num_committed = 0, num_before
         self._max_records, self._max_seconds = max_records, max_seconds
         self._noted = 0.0
-        self._begin()
+        self._behind = ThreadPoolExecutor(1) if is_behind else None
+        self._committing: Future[None] | None = None
+        self._segment = self._begin()
 
     def __enter__(self) -> Self:
         return self
@@ -64,14 +70,69 @@ class SegmentWriter:
 
         What was had before a source could not be had any more is whole.
         """
-        if kind is None or issubclass(kind, StageError):
-            self._commit()
-        else:
-            self._open.__exit__(kind, None, None)
+        with self._behind or nullcontext():
+            if kind is None or issubclass(kind, StageError):
+                self._commit()
+                self._wait()
+            else:
+                self._segment.open.__exit__(kind, None, None)
 
     def add(self, visit: Visit) -> None:
         """Stores one visit."""
         self.num_added += 1
+        segment = self._segment
+        segment.add(visit)
+        if time.monotonic() - self._noted >= NOTE_EVERY_S:
+            note_open(self._folder, segment.name, segment.fates)
+            self._noted = time.monotonic()
+        if len(segment.rows) >= self._max_records or time.monotonic() - segment.since >= self._max_seconds:
+            self._commit()
+            self._segment = self._begin()
+
+    def _begin(self) -> "_Segment":
+        return _Segment(self._folder, segment_name(self._name, self.num_committed))
+
+    def _commit(self) -> None:
+        """Commits the segment, or has it committed once the one before is."""
+        if not self._segment.rows:
+            return
+        self._check()
+        if self._behind is None:
+            self._segment.commit()
+        else:
+            self._wait()
+            self._committing = self._behind.submit(self._segment.commit)
+        self.num_committed += 1
+
+    def _wait(self) -> None:
+        if self._committing is not None:
+            self._committing.result()
+            self._committing = None
+
+
+class _Segment:
+    """A segment in the making.
+
+    Attributes:
+        name: the segment's.
+        open: what must be closed, with an error where the segment is not to be.
+        rows: of its ledger.
+        fates: settled in it.
+        since: when it was begun.
+    """
+
+    def __init__(self, folder: AnyPath, name: str) -> None:
+        self._folder, self.name = folder, name
+        self._warc_name = f"crawl-{name}.warc.gz"
+        self.open = ExitStack()
+        self._file: BinaryIO | None = None
+        self.rows: list[dict[str, Any]] = []
+        self._links: list[dict[str, Any]] = []
+        self.fates = Fates()
+        self._stored = 0
+        self.since = time.monotonic()
+
+    def add(self, visit: Visit) -> None:
         row = ledger_columns(visit.row)
         if visit.earlier is not None:
             write_revisit(self._warc(), visit)
@@ -79,47 +140,32 @@ class SegmentWriter:
         elif visit.payload is not None:
             self._stored += 1
             row |= {"warc_file": self._warc_name, "warc_offset": write_visit(self._warc(), visit)}
-        self._rows.append(row)
+        self.rows.append(row)
         self._links.extend(map(link_columns, visit.links))
-        self._fates.add(visit.row.fate, visit.row.reason)
-        if time.monotonic() - self._noted >= NOTE_EVERY_S:
-            note_open(self._folder, self._segment, self._fates)
-            self._noted = time.monotonic()
-        if len(self._rows) >= self._max_records or time.monotonic() - self._since >= self._max_seconds:
-            self._commit()
-            self._begin()
+        self.fates.add(visit.row.fate, visit.row.reason)
 
-    def _begin(self) -> None:
-        self._segment = segment_name(self._name, self.num_committed)
-        self._warc_name = f"crawl-{self._segment}.warc.gz"
-        self._open = ExitStack()
-        self._file: BinaryIO | None = None
-        self._rows: list[dict[str, Any]] = []
-        self._links: list[dict[str, Any]] = []
-        self._fates = Fates()
-        self._stored = 0
-        self._since = time.monotonic()
+    def commit(self) -> None:
+        """Writes what is left, and the receipt.
+
+        Raises:
+            LeaseLostError: another attempt has begun.
+        """
+        if not create_receipt(self._folder, self.name, self._finish()):
+            raise LeaseLostError(f"{self.name}: another has begun the same work")
 
     def _warc(self) -> BinaryIO:
         """The segment's WARC file, begun when the first payload comes."""
         if self._file is None:
-            self._file = self._open.enter_context(atomic_open(self._folder / self._warc_name))
+            self._file = self.open.enter_context(atomic_open(self._folder / self._warc_name))
             write_info(self._file, self._warc_name)
         return self._file
 
-    def _commit(self) -> None:
-        if self._rows:
-            self._check()
-            if not create_receipt(self._folder, self._segment, self._finish()):
-                raise LeaseLostError(f"{self._segment}: another has begun the same work")
-            self.num_committed += 1
-
     def _finish(self) -> Receipt:
         warc = () if self._file is None else (file_entry(self._file, self._warc_name, self._stored),)
-        self._open.close()
-        ledger = write_table(self._folder, f"ledger-{self._segment}.parquet", self._rows, LEDGER_SCHEMA)
-        links = write_table(self._folder, f"links-{self._segment}.parquet", self._links, LINK_SCHEMA)
-        return Receipt((*warc, ledger, links), self._fates)
+        self.open.close()
+        ledger = write_table(self._folder, f"ledger-{self.name}.parquet", self.rows, LEDGER_SCHEMA)
+        links = write_table(self._folder, f"links-{self.name}.parquet", self._links, LINK_SCHEMA)
+        return Receipt((*warc, ledger, links), self.fates)
 
 
 def ledger_tables(receipts: Iterable[Receipt]) -> Iterator[str]:

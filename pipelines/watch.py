@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
@@ -24,6 +23,7 @@ from pipelines.children import children
 from pipelines.errors import StageError
 from pipelines.explain import LOG
 from pipelines.log import keep_log
+from pipelines.server_of_children import start_server
 from pipelines.stages import Job
 
 logger = logging.getLogger(__name__)
@@ -83,9 +83,7 @@ def run_watched(job: Job, tick: Callable[[], None]) -> float:
 def _start(job: Job) -> _Watched:
     """A child forked from a server that has loaded Beam: 0.2 s where a fresh process takes 3."""
     context = multiprocessing.get_context("forkserver")
-    stores = ["s3fs"] if str(job.out).startswith("s3://") else []
-    context.set_forkserver_preload(["pipelines.quiet", "pipelines.engine", *stores])
-    _start_server()
+    start_server(job.out)
     reports, reporter = context.Pipe(duplex=False)
     lifeline_end, lifeline = context.Pipe(duplex=False)
     printed, printer = context.Pipe(duplex=False)
@@ -95,16 +93,6 @@ def _start(job: Job) -> _Watched:
     for end in theirs:
         end.close()
     return _Watched(process, reports, lifeline, keep_log(printed, job.folder))
-
-
-def _start_server() -> None:
-    """Starts the server that children are forked from, deaf to Ctrl-C, which a terminal sends to it as well."""
-    resource_tracker.ensure_running()  # here, for it changes the mask as well
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a mask, unlike a handler, outlives exec
-    try:
-        forkserver.ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _child(

@@ -16,7 +16,7 @@ import io
 import posixpath
 import secrets
 import shutil
-import tempfile
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from shards.asking import Answer, StoreError, ask
+from shards.growing_object import growing
 from shards.marked import put_marked
 
 ONE_PUT_BYTES = 64 * 2**20
@@ -129,8 +130,8 @@ class ObjectPath:
 
     def fetch(self, file: BinaryIO, num_bytes: int) -> None:
         """Write the whole object, of so many bytes, into a file; errors as `read_bytes`."""
-        for start in range(0, num_bytes, RANGE_BYTES) if num_bytes > RANGE_BYTES else (None,):
-            file.write(self.read_bytes() if start is None else self.read_range(start, RANGE_BYTES))
+        for start in range(0, num_bytes, RANGE_BYTES):  # in a range always: else s3fs asks for the size first
+            file.write(self.read_range(start, min(RANGE_BYTES, num_bytes - start)))
         file.flush()
 
     def write_bytes(self, data: bytes, *, is_new: bool = False) -> None:
@@ -166,12 +167,16 @@ class ObjectPath:
 
     @contextmanager
     def created(self, *, is_new: bool = False) -> Iterator[BinaryIO]:
-        """Yield a file of this machine that is put when the block ends without an error; errors as `write_bytes`."""
-        with tempfile.TemporaryFile() as file:
+        """Yield a file of this machine that is put when the block ends without an error; errors as `write_bytes`.
+
+        It is written from its beginning to its end; a large one is sent meanwhile.
+        """
+        with growing(self._ask, ONE_PUT_BYTES if self.url.startswith("s3://") and not is_new else sys.maxsize) as file:
             yield file
-            size = file.seek(0, io.SEEK_END)
-            file.seek(0)
-            if size <= ONE_PUT_BYTES:
+            if file.finish():
+                return
+            if file.seek(0, io.SEEK_END) <= ONE_PUT_BYTES:
+                file.seek(0)
                 self.write_bytes(file.read(), is_new=is_new)
                 return
             name = f"/dev/fd/{file.fileno()}"

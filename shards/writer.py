@@ -5,6 +5,7 @@ import os
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import crc32c
@@ -21,7 +22,10 @@ WRITTEN_BYTES = 2**20
 """Of a tar that are hashed and written at a time: few enough to be held twice, enough for threads to seldom meet."""
 
 FLUSHED_BYTES = 32 * 2**20
-"""Of a tar that are sent to the disk at a time, while the rest is being made: little is left to wait for at the end."""
+"""Of a tar that are sent to the disk at a time, while the rest is being made: little is left to wait for at the end.
+
+What goes into a store need not stand on this machine's disk.
+"""
 
 
 def shard_name(split: str, number: int) -> str:
@@ -91,7 +95,7 @@ def write_shard(
         ValueError: A sample has other extensions, an impossible key, or a key seen before; nothing is written.
     """
     with atomic_open(path) as file, ThreadPoolExecutor(1) as behind:
-        writer = _TarWriter(file, extensions, behind)
+        writer = _TarWriter(file, extensions, behind, is_flushed=isinstance(path, Path))
         for key, members in samples:
             writer.add(key, members)
         writer.close()
@@ -141,8 +145,9 @@ def split_of(shard: str) -> str:
 class _TarWriter:
     """A tar in the making, its hash and its index; a thread behind it hashes and writes, a mebibyte at a time."""
 
-    def __init__(self, file: BinaryIO, extensions: Sequence[str], behind: Executor) -> None:
+    def __init__(self, file: BinaryIO, extensions: Sequence[str], behind: Executor, *, is_flushed: bool) -> None:
         self.file = file
+        self._is_flushed = is_flushed
         self.extensions = tuple(extensions)
         self.digest = hashlib.sha256()
         self.position = 0
@@ -210,6 +215,6 @@ class _TarWriter:
         self.file.write(data)
         self.digest.update(data)
         self._num_unflushed += len(data)
-        if self._num_unflushed >= FLUSHED_BYTES:
+        if self._is_flushed and self._num_unflushed >= FLUSHED_BYTES:
             os.fdatasync(self.file.fileno())
             self._num_unflushed = 0

@@ -57,6 +57,19 @@ def test_whoever_wakes_between_looking_at_the_lease_and_committing_commits_nothi
     assert sorted(_settled(tmp_path)) == ["http://a.example/1", "http://a.example/2"]
 
 
+def test_segments_committed_behind_stand_in_order_or_it_is_said_why_not(tmp_path: Path):
+    attempt = begin_attempt(tmp_path, LANE)
+    with SegmentWriter(tmp_path, attempt, 2, 60, is_behind=True) as segments:
+        for visit in _visits("1", "2", "3"):
+            segments.add(visit)
+    assert _settled(tmp_path) == [f"http://a.example/{number}" for number in (1, 2, 3)]
+    assert begin_attempt(tmp_path, LANE) == f"{LANE}.1"
+    lost = SegmentWriter(tmp_path, attempt, 1, 60, num_before=2, is_behind=True)
+    with pytest.raises(LeaseLostError, match="another has begun"), lost:
+        lost.add(*_visits("4"))
+    assert len(_settled(tmp_path)) == 3
+
+
 @pytest.mark.parametrize("num_before", range(12))
 def test_what_was_committed_when_an_attempt_begins_does_not_change(tmp_path: Path, num_before: int):
     """One commits as fast as it can, another begins at some moment: what it finds is all there will ever be."""

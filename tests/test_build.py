@@ -53,6 +53,11 @@ def copy_of(built: Path, out: Place, stages: tuple[str, ...]) -> Place:
     return out
 
 
+def cpu_seconds(out: Path, stage: str) -> float:
+    notes = json.loads((out / stage / manifest_of(out, stage).fingerprint / "run.json").read_bytes())
+    return float(notes["cpu_seconds"])
+
+
 def test_the_arboretum_gives_exactly_these_counts(built: Path):
     crawl, images, text = (manifest_of(built, stage).counts for stage in ("crawl", "images", "text"))
     assert (crawl.records_in, crawl.kept) == (531, 520)
@@ -133,6 +138,8 @@ def test_one_and_two_workers_write_the_same_bytes(built: Path, server: DemoServe
     out = copy_of(built, tmp_path, ("crawl",))
     run(server, out, stages=DATASETS, workers=2)
     assert manifest_bytes(out) == manifest_bytes(built)
+    by_one, by_two = (sum(cpu_seconds(each, stage) for stage in DATASETS) for each in (built, out))
+    assert by_two > by_one / 2, "what the workers took counts"
 
 
 def test_a_crawl_by_two_workers_settles_the_same_urls(built: Path, server: DemoServer, tmp_path: Path):

@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.copies import open_file, open_piecewise
 from pipelines.open_files import OpenFiles
-from shards import asking, object_path
+from shards import asking, growing_object, object_path
 from shards.asking import StoreError
 from shards.manifest import Counts, Manifest, ManifestError, atomic_open, atomic_write, read_manifest, write_manifest
 from shards.object_path import ObjectPath, files_below, remove_tree
@@ -79,6 +79,47 @@ def test_a_file_is_put_when_it_is_whole(s3_folder: ObjectPath, monkeypatch: pyte
     with pytest.raises(FileExistsError):
         atomic_write(path, content + b"more", is_new=True)
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("num_bytes", [6, 10, 17])
+def test_a_large_file_is_sent_while_it_is_written(
+    s3_folder: ObjectPath, monkeypatch: pytest.MonkeyPatch, num_bytes: int
+):
+    monkeypatch.setattr(object_path, "ONE_PUT_BYTES", 5 * 2**20)
+    monkeypatch.setattr(growing_object, "PART_BYTES", 5 * 2**20)
+    path, content = s3_folder / "a.tar", os.urandom(num_bytes * 2**20)
+    whole_puts: list[ObjectPath] = []
+    monkeypatch.setattr(ObjectPath, "_put", lambda path, *_: whole_puts.append(path))
+    with atomic_open(path) as file:
+        for start in range(0, len(content), 700_001):
+            file.write(content[start : start + 700_001])
+        assert not path.exists()
+    assert path.read_bytes() == content
+    assert not whole_puts
+    assert files_below(s3_folder) == {"a.tar": len(content)}
+
+
+def test_an_object_whose_parts_are_lost_is_put_whole(s3_folder: ObjectPath, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(object_path, "ONE_PUT_BYTES", 5 * 2**20)
+    monkeypatch.setattr(growing_object, "PART_BYTES", 5 * 2**20)
+    path, content = s3_folder / "a.tar", os.urandom(11 * 2**20)
+    with path.created() as file:
+        file.write(content)
+        assert isinstance(file, growing_object.GrowingObject)
+        file._send("abort_multipart_upload", UploadId=file._upload.result() if file._upload else "")
+    assert path.read_bytes() == content
+
+
+def test_of_a_large_file_that_fails_nothing_is_left(s3_folder: ObjectPath, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(object_path, "ONE_PUT_BYTES", 5 * 2**20)
+    monkeypatch.setattr(growing_object, "PART_BYTES", 5 * 2**20)
+    path = s3_folder / "a.tar"
+    with pytest.raises(TypeError), atomic_open(path) as file:
+        file.writelines([bytes(11 * 2**20), 7])  # type: ignore[list-item]
+    assert files_below(s3_folder) == {}
+    files, name = object_path._open(str(path))
+    bucket, key, _ = files.split_path(name)
+    assert not files.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=key).get("Uploads")
 
 
 def test_of_all_who_create_an_object_one_succeeds(s3_folder: ObjectPath):

@@ -53,13 +53,16 @@ def stage_command(name: str) -> Callable[..., None]:
 def _run_stages(recipe: str, out: AnyPath, set_: list[str], workers: int, runner: Runner, only: str | None) -> None:
     from rich.console import Console  # noqa: PLC0415
 
-    from pipelines.build import build as run_build  # noqa: PLC0415
     from pipelines.load_recipe import load_recipe  # noqa: PLC0415
-    from pipelines.progress import closing_table  # noqa: PLC0415
+    from pipelines.server_of_children import start_server  # noqa: PLC0415
 
     checked = load_recipe(recipe, set_)
     if only is not None and only not in checked.stages():
         raise typer.BadParameter(f"{recipe} has no section '{only}': add '{only}: {{}}'", param_hint="RECIPE")
+    start_server(out)  # which loads Beam while this process loads the rest
+    from pipelines.build import build as run_build  # noqa: PLC0415
+    from pipelines.progress import closing_table  # noqa: PLC0415
+
     console = Console()
     stages = checked.stages() if only is None else (only,)
     console.print(closing_table(run_build(checked, out, stages, workers, console, runner)))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from tests.bench.at_scale import NUM_PICTURES, measure_scale
 from tests.bench.crawling import TITLE, measure
 from tests.bench.growing_text import measure_text
 from tests.bench.harness import ROOT, Comparison, Finding, Side, SideError, compare, print_table, run
@@ -52,6 +53,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="runs of each side")
     parser.add_argument("--crawls", type=int, default=3, help="crawls of each side, of each kind; 0 leaves them out")
+    parser.add_argument("--builds", type=int, default=3, help=f"builds of {NUM_PICTURES:,} pictures; 0 leaves them out")
     chosen = parser.parse_args()
     rounds = chosen.rounds
     console = Console(highlight=False, width=132)
@@ -73,10 +75,11 @@ def main() -> int:
     are_found = [_print_near_duplicates(data, console), _print_text_duplicates(data, console)]
     is_learned = measure_text(("shakespeare", "wikitext"), console)
     is_exact = _print_exactness(console)
+    is_scaling = not chosen.builds or measure_scale(FOLDER, NUM_PICTURES, chosen.builds, console)
     times = f"{rounds} rounds, {chosen.crawls} crawls"
     console.print(f"{datetime.now(UTC):%d %B %Y}, {_machine()}, Python {platform.python_version()}, {times}")
     is_kept = all(finding.is_enough for finding in findings) and all(ratio.is_enough for ratio in ratios + prose)
-    are_kept = (is_flat, *are_small, is_frontier_flat, *are_found, is_learned, is_exact, is_kept)
+    are_kept = (is_flat, *are_small, is_frontier_flat, *are_found, is_learned, is_exact, is_scaling, is_kept)
     return 0 if all(are_kept) else 1
 
 

@@ -30,7 +30,7 @@ def stage(data: Path, size: int) -> Iterator[int]:
         with tempfile.TemporaryDirectory(dir=data) as out:
             job = replace(planned, out=Path(out))
             (Path(out) / "crawl").symlink_to(planned.out / "crawl")
-            for table, found in _found(planned).items():
+            for table, found in found_by_table(planned).items():
                 cleaned = list(finish_clean_part((table, found), job, clean_picture))
                 kept = {each.key: each for each in cleaned}
                 distinct = [
@@ -75,7 +75,7 @@ def _plan(data: Path, size: int) -> Any:
     return make_job("images", recipe, out, {"crawl": manifest}, Tombstones(), 1)
 
 
-def _found(job: Any) -> dict[str, list[Any]]:
+def found_by_table(job: Any) -> dict[str, list[Any]]:
     """What the stage's join finds in each ledger table."""
     from pipelines.found_pictures import best_place, read_places  # noqa: PLC0415
     from pipelines.ledger import crawl_tables, read_fetched  # noqa: PLC0415

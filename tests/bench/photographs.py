@@ -26,10 +26,7 @@ def make_photographs(data: Path, folder: Path, count: int) -> None:
     """
     if len(list(folder.glob("*.jpg"))) >= count:
         return
-    missing = [name for name in SOURCES if not (data / name).exists()]
-    if missing:
-        raise MissingError(f"{data / missing[0]} is not there")
-    originals = [photo for name in SOURCES for photo in _large_photographs(data / name)]
+    originals = large_photographs(data)
     folder.mkdir(parents=True, exist_ok=True)
     drawn = random.Random(0)
     for number in range(count):
@@ -49,9 +46,7 @@ def unpack_photographs(data: Path, folder: Path, min_side: int) -> None:
     """
     if folder.exists():
         return
-    missing = [name for name in SOURCES if not (data / name).exists()]
-    if missing:
-        raise MissingError(f"{data / missing[0]} is not there")
+    _check_sources(data)
     staging = folder.with_suffix(".part")
     staging.mkdir(parents=True, exist_ok=True)
     for number, content in enumerate(content for name in SOURCES for content in _jpegs(data / name)):
@@ -60,16 +55,26 @@ def unpack_photographs(data: Path, folder: Path, min_side: int) -> None:
     staging.rename(folder)
 
 
+def large_photographs(data: Path) -> list[Image.Image]:
+    """The real photographs that are large enough to be cut down to `WIDTH` by `HEIGHT`.
+
+    Raises:
+        MissingError: there are none.
+    """
+    _check_sources(data)
+    photos = (Image.open(BytesIO(content)) for name in SOURCES for content in _jpegs(data / name))
+    return [photo.convert("RGB") for photo in photos if photo.width >= WIDTH and photo.height >= HEIGHT]
+
+
+def _check_sources(data: Path) -> None:
+    missing = [name for name in SOURCES if not (data / name).exists()]
+    if missing:
+        raise MissingError(f"{data / missing[0]} is not there")
+
+
 def _height(photo: Image.Image) -> float:
     """The height of the largest crop of the right shape."""
     return min(photo.height, photo.width * HEIGHT / WIDTH)
-
-
-def _large_photographs(archive: Path) -> Iterator[Image.Image]:
-    for content in _jpegs(archive):
-        photo = Image.open(BytesIO(content))
-        if photo.width >= WIDTH and photo.height >= HEIGHT:
-            yield photo.convert("RGB")
 
 
 def _jpegs(archive: Path) -> Iterator[bytes]:
