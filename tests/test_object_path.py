@@ -44,6 +44,7 @@ def test_an_object_comes_and_goes(s3_folder: ObjectPath):
     assert files_below(s3_folder) == {"b.txt": 0, "deep/a.txt": 4}
     assert list(s3_folder.glob("*.txt")) == [s3_folder / "b.txt"]
     assert s3_folder.folders() == [s3_folder / "deep"]
+    assert (s3_folder / "nowhere").folders() == []
     assert not (s3_folder / "deep").exists(), "a folder is no object"
     remove_tree(s3_folder)
     assert files_below(s3_folder) == {}
