@@ -123,7 +123,7 @@ def test_a_crawl_killed_at_any_moment_has_every_url_once(
         assert counts.is_balanced()
         assert counts.records_in == len(undisturbed)
         assert seedbed("verify", str(out), "--deep").returncode == 0
-        assert not [name for name in files_below(out) if name.endswith(".tmp") or "_work" in name]
+        assert not [name for name in files_below(out / "crawl") if name.endswith(".tmp") or "_work" in name]
         asked = Counter(request for request in site.requests if request[1] not in SITE_FILES)
         assert killed >= KILLS_A_CRAWL - 1, "most kills came in time"
         # What a lane had not committed, and what its hosts were just saying.

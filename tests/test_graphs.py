@@ -31,8 +31,8 @@ MILLION = 10**6
 RECORDS_PER_TABLE = 200
 """Of a crawl, unless the recipe says otherwise: at a million records it has 5,000 ledgers, as many tables of links."""
 
-DIGITS = 32
-"""Bytes by which larger numbers, in a payload that holds a few of them, may be longer."""
+DIGITS = 200
+"""Bytes by which larger numbers may be longer, and Beam's own steps vary; ten times the records would add thousands."""
 
 SMALL_TABLE = 10
 PARTS_OF_A_MILLION = 400

@@ -55,6 +55,7 @@ def test_only_what_slots_are_held_is_read_and_compacted(place: AnyPath, now: lis
     assert dict(PausesFile(place, ALL)) == {"c.example": Pause(1.0, 1_065.0, 0.0)}
 
 
+@pytest.mark.parametrize("place", ["disk", pytest.param("store", marks=pytest.mark.slow)], indirect=True)
 def test_the_files_stay_small_however_long_a_crawl_goes_on(place: AnyPath, now: list[float]):
     for _ in range(12):
         pauses = PausesFile(place, ALL)
