@@ -92,9 +92,9 @@ def _told(cluster: Cluster) -> str:
     seen = running.overview(cluster)
     if not seen:
         return f"cluster {cluster.name}: the JobManager does not answer at {cluster.rest}"
-    workers, slots, free = seen["taskmanagers"], seen["slots-total"], seen["slots-available"]
+    free = f"{seen['slots-available']} of {seen['slots-total']} slots free"
     return (
-        f"cluster {cluster.name}: {workers} workers, {free} of {slots} slots free, {seen['jobs-running']} jobs running\n"
+        f"cluster {cluster.name}: {seen['taskmanagers']} workers, {free}, {seen['jobs-running']} jobs running\n"
         f"  job server      {cluster.job_endpoint}   (Python workers: localhost:50000, on each worker)\n"
         f"  Flink's page    {cluster.rest}\n"
         f"  S3 server       {cluster.store}   bucket seedbed, key {KEY}, secret {SECRET}\n"

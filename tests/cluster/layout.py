@@ -1,4 +1,4 @@
-"""Names, addresses and folders of a cluster: all of them follow from its name, so that two clusters stand side by side."""
+"""Names, addresses and folders of a cluster: all follow from its name, so that two clusters stand side by side."""
 
 import hashlib
 import re

@@ -9,7 +9,7 @@ import psutil
 from pipelines.worker_unit import ROLE
 from tests.cluster import network
 from tests.cluster.layout import ARTIFACT_PORT, EXPANSION_PORT, JARS, JOB_PORT, REST_PORT, ROOT, STORE_PORT, Cluster
-from tests.object_store import server_command
+from tests.object_store import KEY, SECRET, server_command
 
 _OPENED = (
     *("java.lang", "java.lang.invoke", "java.lang.reflect", "java.util", "java.util.concurrent", "java.nio"),
@@ -27,7 +27,7 @@ _FLINK = {
     "restart-strategy.exponential-delay.max-backoff": "20 s",
     "restart-strategy.exponential-delay.attempts-before-reset-backoff": "10",
     "heartbeat.interval": "2000",
-    "heartbeat.timeout": "8000",
+    "heartbeat.timeout": "12000",
     "web.submit.enable": "false",
     "io.tmp.dirs": "/tmp",
 }
@@ -136,6 +136,7 @@ def _start(cluster: Cluster, host: str, role: str, command: list[str], *folders:
         **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTEST"))},
         "PYTHONPATH": os.pathsep.join(dict.fromkeys((str(cluster.source), str(ROOT)))),
         "PYTHONDONTWRITEBYTECODE": "1",
+        **{"AWS_ENDPOINT_URL": cluster.store, "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET},
         "HOME": "/tmp",
         "TMPDIR": "/tmp",
         ROLE: role,
