@@ -7,9 +7,9 @@
     python -m tests.cluster cut w1 [cluster|all] | mend w1
     python -m tests.cluster store stop|start|pause|resume
     python -m tests.cluster fill w1 | empty w1
-    python -m tests.cluster inside w1 COMMAND …
+    python -m tests.cluster [--name NAME] inside w1 COMMAND …
 
-All take --name NAME (default: seedbed).
+All take --name NAME (default: seedbed); the command behind `inside` runs with the network and the files of a worker.
 """
 
 import argparse
@@ -53,11 +53,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--slots", type=int, default=Cluster.slots)
     parser.add_argument("--disk-mb", type=int, default=Cluster.disk_mb)
     parser.add_argument("--source", type=Path, default=ROOT)
-    parser.add_argument("words", nargs="+")
-    options, more = parser.parse_known_args(arguments)
+    parser.add_argument("words", nargs="*")
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    at = given.index("inside") if "inside" in given else len(given)
+    options = parser.parse_args(given[:at])
     try:
         cluster = Cluster(options.name, options.workers, options.slots, options.disk_mb, options.source.resolve())
-        return _do(cluster, [*options.words, *more])
+        return _do(cluster, [*options.words, *given[at:]])
     except ClusterError as error:
         print(error, file=sys.stderr)
         return 1

@@ -11,6 +11,9 @@ from tests.cluster.errors import ClusterError
 
 ROOT = Path(__file__).parents[2]
 JARS = ROOT / "build" / "flink"
+CLASS_PATH = JARS / "gradle" / "wrapper"
+"""Beam ships its job server's whole class path, 160 MB, to every worker with every job, but for such a path: all hosts
+have these jars. Source: Beam 2.70, PipelineResources.isStageable."""
 REST_PORT, JOB_PORT, ARTIFACT_PORT, EXPANSION_PORT, STORE_PORT = 8081, 8099, 8098, 8097, 8333
 MAX_WORKERS = 60
 

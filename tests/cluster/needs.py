@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.cluster.errors import ClusterError
-from tests.cluster.layout import JARS
+from tests.cluster.layout import CLASS_PATH, JARS
 from tests.object_store import WEED
 
 POM = Path(__file__).with_name("pom.xml")
@@ -63,7 +63,11 @@ def fetch_jars(jars: Path = JARS) -> None:
     shutil.rmtree(part, ignore_errors=True)
     command = ["mvn", "--quiet", "--batch-mode", "--file", str(POM), "dependency:copy-dependencies"]
     done = subprocess.run(
-        [*command, f"-DoutputDirectory={part}"], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+        [*command, f"-DoutputDirectory={part / CLASS_PATH.relative_to(JARS)}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
     )
     if done.returncode:
         told = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)

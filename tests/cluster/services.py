@@ -8,7 +8,16 @@ import psutil
 
 from pipelines.worker_unit import ROLE
 from tests.cluster import network
-from tests.cluster.layout import ARTIFACT_PORT, EXPANSION_PORT, JARS, JOB_PORT, REST_PORT, ROOT, STORE_PORT, Cluster
+from tests.cluster.layout import (
+    ARTIFACT_PORT,
+    CLASS_PATH,
+    EXPANSION_PORT,
+    JOB_PORT,
+    REST_PORT,
+    ROOT,
+    STORE_PORT,
+    Cluster,
+)
 from tests.object_store import KEY, SECRET, server_command
 
 _OPENED = (
@@ -16,8 +25,9 @@ _OPENED = (
     *("java.net", "java.io", "java.text", "java.time", "sun.nio.ch"),
 )
 """Packages of Java 17 that Flink 1.19 looks into."""
-_SMALL = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Xss512k")
+_SMALL = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 """Java for a test machine of two cores: quick to begin, few threads."""
+_LOGGED = ("showDateTime=true", "dateTimeFormat=HH:mm:ss.SSS", "showThreadName=false", "showShortLogName=true")
 _FLINK = {
     "jobmanager.bind-host": "0.0.0.0",
     "jobmanager.memory.process.size": "1200m",
@@ -122,7 +132,8 @@ def log_of(cluster: Cluster, host: str, role: str) -> Path:
 
 def _java(heap_mb: int, *more: str) -> list[str]:
     opened = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENED]
-    return ["java", f"-Xmx{heap_mb}m", *_SMALL, *more, *opened, "-cp", f"{JARS}/*"]
+    logged = [f"-Dorg.slf4j.simpleLogger.{setting}" for setting in _LOGGED]
+    return ["java", f"-Xmx{heap_mb}m", *_SMALL, *more, *opened, *logged, "-cp", f"{CLASS_PATH}/*"]
 
 
 def _start(cluster: Cluster, host: str, role: str, command: list[str], *folders: str) -> None:
