@@ -61,14 +61,15 @@ def run_unit(commands: Mapping[str, Sequence[str]]) -> str:
 
 
 def killed_children(pid: int) -> set[int]:
-    """Children of a process that ended by a signal or an error, and that it has not asked after.
+    """Children of a process that a signal ended, and that it has not asked after.
 
-    The pool asks after every Python worker that it is told to stop; what stays behind was killed by someone else.
+    The pool asks after every Python worker that it ends itself, with SIGTERM; others end on their own when their job
+    does, with an error if it was cancelled. What another signal ended was killed by someone else, or for its memory.
     """
     found = set()
     with contextlib.suppress(psutil.NoSuchProcess, FileNotFoundError):
         for child in psutil.Process(pid).children():
-            if child.status() == psutil.STATUS_ZOMBIE and _exit_code(child.pid):
+            if child.status() == psutil.STATUS_ZOMBIE and _signal_of(child.pid) not in (0, signal.SIGTERM):
                 found.add(child.pid)
     return found
 
@@ -87,15 +88,15 @@ def _watch(running: "Mapping[str, subprocess.Popen[bytes]]") -> str:
             if process.poll() is not None:
                 return f"{role} ended with status {process.returncode}"
         now = killed_children(pool.pid)
-        if now & before:  # seen twice: not one that the pool is just stopping
+        if now & before:  # seen twice: not one that the pool is just asking after
             return "a Python worker was killed"
         before = now
         time.sleep(_POLL_S)
 
 
-def _exit_code(pid: int) -> int:
-    """The status of a process that has ended, as `wait` would tell it. Source: proc_pid_stat(5), field 52."""
-    return int(Path(f"/proc/{pid}/stat").read_text().split()[-1])
+def _signal_of(pid: int) -> int:
+    """The signal that ended a process, 0 if none did. Source: proc_pid_stat(5), field 52, and wait(2)."""
+    return int(Path(f"/proc/{pid}/stat").read_text().split()[-1]) & 0x7F
 
 
 if __name__ == "__main__":

@@ -79,7 +79,10 @@ def _do(cluster: Cluster, words: list[str]) -> int:
         case ["cut", worker, "all"]:
             network.cut(cluster, worker)
         case ["inside", worker, *command]:
-            print(faults.inside(cluster, worker, *command), end="")
+            done = faults.inside(cluster, worker, *command)
+            sys.stderr.write(done.stderr)
+            sys.stdout.write(done.stdout)
+            return done.returncode
         case _ if tuple(words) in ACTIONS:
             ACTIONS[tuple(words)](cluster)
         case [*action, worker] if tuple(action) in WORKER_ACTIONS:

@@ -59,30 +59,30 @@ def kill_worker(cluster: Cluster, worker: str) -> None:
 
 def fill_disk(cluster: Cluster, worker: str) -> None:
     """Leave no byte free on a worker's disk."""
-    _inside(cluster, worker, "dd", "if=/dev/zero", f"of={_BALLAST}", "bs=1M")
+    inside(cluster, worker, "dd", "if=/dev/zero", f"of={_BALLAST}", "bs=1M")
 
 
 def empty_disk(cluster: Cluster, worker: str) -> None:
     """Give the space back."""
-    _inside(cluster, worker, "rm", "-f", _BALLAST)
+    inside(cluster, worker, "rm", "-f", _BALLAST)
 
 
-def inside(cluster: Cluster, worker: str, *command: str) -> str:
-    """What a command prints that runs on a worker, with its network and its files."""
-    return _inside(cluster, worker, *command).stdout
+def inside(cluster: Cluster, worker: str, *command: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command on a worker, with its network and its files.
 
-
-def sdks(cluster: Cluster, worker: str) -> list[psutil.Process]:
-    """The Python workers on a host."""
-    return [process for process in services.running(cluster, worker, "pool") if _is_sdk(process)]
-
-
-def _inside(cluster: Cluster, worker: str, *command: str) -> "subprocess.CompletedProcess[str]":
+    Raises:
+        ClusterError: the worker does not run.
+    """
     units = services.running(cluster, worker, "unit")
     if not units:
         raise ClusterError(f"{worker} does not run: nobody holds its disk")
     enter = ["nsenter", f"--target={units[0].pid}", "--mount", "--net", "--uts", "--wd=/", "--", *command]
     return subprocess.run(enter, capture_output=True, text=True, check=False)
+
+
+def sdks(cluster: Cluster, worker: str) -> list[psutil.Process]:
+    """The Python workers on a host."""
+    return [process for process in services.running(cluster, worker, "pool") if _is_sdk(process)]
 
 
 def _is_sdk(process: psutil.Process) -> bool:

@@ -4,19 +4,26 @@ Every worker has two ways out: `eth0` into the cluster, `eth1` to the site. Noth
 has a link into the cluster, so that what runs there reaches the job server, the REST interface and the S3 server.
 """
 
+import ctypes
 import json
 import os
 import re
 import signal
 import subprocess
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from tests.cluster.errors import ClusterError
 from tests.cluster.layout import Cluster
 
 CLUSTER, SITE = "eth0", "eth1"
 """A worker's links."""
+_HANDLES = Path("/run/netns")
+"""Where the kernel's handles of namespaces are, by name. Source: ip-netns(8)."""
+_NEW_NETWORK = 0x40000000
+"""CLONE_NEWNET of <sched.h>: Python has `os.setns` from 3.12 on."""
 
 
 def create(cluster: Cluster) -> None:
@@ -54,6 +61,20 @@ def mend(cluster: Cluster, worker: str) -> None:
         _in(cluster, _far_end(link), "link", "set", worker, "up")
 
 
+@contextmanager
+def entered(cluster: Cluster, host: str) -> Iterator[None]:
+    """Give a host the sockets that this thread makes in the block, and threads begun in it, wherever they are used."""
+    with (
+        Path("/proc/thread-self/ns/net").open("rb") as here,
+        _HANDLES.joinpath(cluster.namespace(host)).open("rb") as there,
+    ):
+        _enter(there.fileno())
+        try:
+            yield
+        finally:
+            _enter(here.fileno())
+
+
 def namespaces(name: str) -> list[str]:
     """The namespaces of a cluster of that name that are there."""
     listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout.split("\n")
@@ -75,6 +96,11 @@ def delete(name: str) -> None:
     subprocess.run(
         ["ip", "link", "del", f"{name}0"], capture_output=True, check=False
     )  # gone with its other end, or soon
+
+
+def _enter(descriptor: int) -> None:
+    if ctypes.CDLL(None, use_errno=True).setns(descriptor, _NEW_NETWORK):
+        raise OSError(ctypes.get_errno(), "setns")
 
 
 def _kill_all(namespace: str) -> None:

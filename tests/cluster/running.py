@@ -78,6 +78,11 @@ def wait_for(cluster: Cluster, is_so: Callable[[], object], what: str, timeout_s
         time.sleep(0.2)
 
 
+def wait_for_store(cluster: Cluster) -> None:
+    """Wait until the S3 server takes files."""
+    wait_for(cluster, lambda: answers(cluster, STORE_PORT) and make_bucket(cluster.store), "the S3 server")
+
+
 def answers(cluster: Cluster, port: int) -> bool:
     """Whether something listens at a port of the head."""
     with socket.socket() as asking:
@@ -95,4 +100,4 @@ def _start(cluster: Cluster) -> None:
         services.start_worker(cluster, worker)
     wait_for(cluster, lambda: num_workers(cluster) == cluster.num_workers, f"{cluster.num_workers} workers")
     wait_for(cluster, lambda: answers(cluster, JOB_PORT), "the job server")
-    wait_for(cluster, lambda: answers(cluster, STORE_PORT) and make_bucket(cluster.store), "the S3 server")
+    wait_for_store(cluster)
