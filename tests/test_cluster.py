@@ -27,7 +27,7 @@ from tests.test_sink import build_shards, contents, some_samples
 STAND_INS = {
     "java": "echo 'openjdk version \"17.0.15\" 2025-04-15' >&2",
     "mvn": "echo '[ERROR] Could not find artifact of.flink:core'; exit 1",
-    **dict.fromkeys(("ip", "unshare", "nsenter", "mount"), "exit 0"),
+    **dict.fromkeys(("ip", "mount", "nsenter", "setsid", "unshare"), "exit 0"),
 }
 
 

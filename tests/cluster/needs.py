@@ -15,7 +15,7 @@ from tests.object_store import WEED
 POM = Path(__file__).with_name("pom.xml")
 """The versions of Flink and of Beam's runner."""
 JAVA = 17
-_TOOLS = {"ip": "iproute2", "unshare": "util-linux", "nsenter": "util-linux", "mount": "mount (util-linux)"}
+_TOOLS = {"ip": "iproute2", "mount": "mount", **dict.fromkeys(("nsenter", "setsid", "unshare"), "util-linux")}
 
 
 def check_machine(jars: Path = JARS) -> None:

@@ -137,12 +137,13 @@ def _java(heap_mb: int, *more: str) -> list[str]:
 
 
 def _start(cluster: Cluster, host: str, role: str, command: list[str], *folders: str) -> None:
-    """Start a service on a host, in a session of its own."""
+    """Start a service on a host."""
     log = log_of(cluster, host, role)
     log.parent.mkdir(parents=True, exist_ok=True)
     visible = [str(cluster.source), str(ROOT), str(Path(cluster.python).parents[1]), str(cluster.folder / "conf")]
     room = [cluster.python, "-m", "tests.cluster.room", host, str(cluster.disk_mb), *visible, *folders, "--", *command]
-    entered = ["ip", "netns", "exec", cluster.namespace(host), "unshare", "--mount", "--uts", *room]
+    # Forked once more, so that a test which starts it need not wait for its end.
+    entered = ["setsid", "--fork", "ip", "netns", "exec", cluster.namespace(host), "unshare", "--mount", "--uts", *room]
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTEST"))},
         "PYTHONPATH": os.pathsep.join(dict.fromkeys((str(cluster.source), str(ROOT)))),
@@ -153,12 +154,6 @@ def _start(cluster: Cluster, host: str, role: str, command: list[str], *folders:
         ROLE: role,
     }
     with log.open("ab") as output:
-        subprocess.Popen(
-            entered,
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
+        subprocess.run(
+            entered, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=True
         )
