@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # uv reads find-links from its own variable only; honour pip's.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
-.PHONY: demo test slow lint bench airflow cluster cluster-down clean
+.PHONY: demo test slow test-cluster lint bench airflow cluster cluster-down clean
 
 demo: $(VENV)/.installed
 	$(BIN)/seedbed demo --out seedbed-demo
@@ -15,6 +15,9 @@ test: $(VENV)/.installed
 
 slow: $(VENV)/.installed
 	$(BIN)/pytest -m slow
+
+test-cluster: $(VENV)/.installed
+	$(BIN)/pytest -m "cluster and not slow"
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check
