@@ -3,6 +3,7 @@
 import functools
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.portable_runner import PortableRunner
 
 from pipelines.engine import run_pipeline
+from pipelines.sink import WriteShards
 from pipelines.sorting import SampleRef
 from pipelines.worker_unit import POOL_PORT
 from shards.object_path import ObjectPath
@@ -22,7 +24,7 @@ from tests.cluster.__main__ import main
 from tests.cluster.errors import ClusterError
 from tests.cluster.layout import STORE_PORT, Cluster
 from tests.object_store import KEY, SECRET, ObjectStore
-from tests.test_sink import build_shards, contents, some_samples
+from tests.test_sink import BUCKETS, MAX_BYTES, _write, build_shards, contents, some_samples
 
 STAND_INS = {
     "java": "echo 'openjdk version \"17.0.15\" 2025-04-15' >&2",
@@ -111,6 +113,10 @@ def cluster() -> Iterator[Cluster]:
     missing = needs.what_is_missing()
     if missing:
         pytest.skip(f"no cluster here: {missing[0]}")
+    try:
+        needs.fetch_jars()
+    except ClusterError as error:
+        pytest.skip(f"no cluster here: {error}")
     one = Cluster(f"t{os.getpid()}", disk_mb=256)
     running.up(one)
     try:
@@ -221,6 +227,32 @@ def test_killed_parts_come_back_and_take_jobs_again(cluster: Cluster, tmp_path: 
 
 
 @pytest.mark.cluster
+@pytest.mark.slow
+def test_a_python_worker_killed_in_the_middle_of_a_job_costs_nothing_but_time(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    samples, folder = some_samples(200), bucket(cluster, monkeypatch)
+    run_pipeline(functools.partial(build_shards, samples=samples, folder=tmp_path), workers=1)
+    pipeline = pipeline_on(cluster)
+    lists = [samples[at : at + 7] for at in range(0, len(samples), 7)]
+    slowly = pipeline | beam.Create(lists) | beam.Reshuffle() | beam.Map(_dawdle)
+    slowly | WriteShards(folder, BUCKETS, MAX_BYTES, functools.partial(_write, folder))
+    job = pipeline.run()
+    running.wait_for(cluster, lambda: faults.sdks(cluster, "w1"), "a Python worker on w1")
+    time.sleep(3)
+    faults.kill_sdk(cluster, "w1")
+    job.wait_until_finish()
+    assert contents(folder) == contents(tmp_path)
+    assert "a Python worker was killed" in services.log_of(cluster, "w1", "unit").read_text()
+    wait_for_workers(cluster)
+
+
+def _dawdle(samples: list[SampleRef]) -> list[SampleRef]:
+    time.sleep(0.5)
+    return samples
+
+
+@pytest.mark.cluster
 def test_nothing_stays_of_a_cluster_that_went_down(cluster: Cluster):
     processes = [pid for host in cluster.hosts for pid in network.pids(cluster.namespace(host))]
     assert len(processes) >= 3 + 3 * cluster.num_workers
@@ -242,9 +274,12 @@ def bucket(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> ObjectPath:
 
 def run_there(cluster: Cluster, samples: list[SampleRef], folder: ObjectPath) -> None:
     """Runs the graph of `build_shards` on the cluster."""
-    workers = {"environment_type": "EXTERNAL", "environment_config": f"localhost:{POOL_PORT}"}
-    options = PipelineOptions(
-        flags=[], job_endpoint=cluster.job_endpoint, parallelism=cluster.num_workers * cluster.slots, **workers
-    )
-    with beam.Pipeline(runner=PortableRunner(), options=options) as pipeline:
+    with pipeline_on(cluster) as pipeline:
         build_shards(pipeline, samples, folder)
+
+
+def pipeline_on(cluster: Cluster) -> beam.Pipeline:
+    workers = {"environment_type": "EXTERNAL", "environment_config": f"localhost:{POOL_PORT}"}
+    tasks = cluster.num_workers * cluster.slots
+    options = PipelineOptions(flags=[], job_endpoint=cluster.job_endpoint, parallelism=tasks, **workers)
+    return beam.Pipeline(runner=PortableRunner(), options=options)
