@@ -16,6 +16,8 @@ from tests.cluster.needs import check_machine, fetch_jars
 from tests.object_store import make_bucket
 
 START_S = 120.0
+BOOT_S = 15.0
+"""After which a service that has no process is taken for dead."""
 _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -98,6 +100,26 @@ def _start(cluster: Cluster) -> None:
     services.start_store(cluster)
     for worker in cluster.workers:
         services.start_worker(cluster, worker)
-    wait_for(cluster, lambda: num_workers(cluster) == cluster.num_workers, f"{cluster.num_workers} workers")
-    wait_for(cluster, lambda: answers(cluster, JOB_PORT), "the job server")
+    began = time.monotonic()
+
+    def is_whole() -> bool:
+        if time.monotonic() - began > BOOT_S:
+            _check_services(cluster)
+        return num_workers(cluster) == cluster.num_workers and answers(cluster, JOB_PORT)
+
+    wait_for(cluster, is_whole, f"{cluster.num_workers} workers and the job server")
     wait_for_store(cluster)
+
+
+def _check_services(cluster: Cluster) -> None:
+    """Look for services that have ended instead of coming up.
+
+    Raises:
+        ClusterError: one has; its log's last line is told.
+    """
+    services_of = [("head", role) for role in ("jobmanager", "jobserver", "store")]
+    for host, role in [*services_of, *((worker, "unit") for worker in cluster.workers)]:
+        if not services.running(cluster, host, role):
+            log = services.log_of(cluster, host, role)
+            told = log.read_text(errors="replace").strip().rpartition("\n")[2]
+            raise ClusterError(f"{role} on {host} did not come up: {told[:300]}; its log is {log}")
