@@ -102,8 +102,12 @@ def _told(cluster: Cluster) -> str:
         f"cluster {cluster.name}: {seen['taskmanagers']} workers, {free}, {seen['jobs-running']} jobs running\n"
         f"  job server      {cluster.job_endpoint}   (Python workers: localhost:50000, on each worker)\n"
         f"  Flink's page    {cluster.rest}\n"
-        f"  S3 server       {cluster.store}   bucket seedbed, key {KEY}, secret {SECRET}\n"
-        f"  logs            {cluster.folder}/logs"
+        f"  S3 server       {cluster.store}   (bucket: seedbed)\n"
+        f"  logs            {cluster.folder}/logs\n"
+        "A build there:\n"
+        f"  export AWS_ENDPOINT_URL={cluster.store} AWS_ACCESS_KEY_ID={KEY} AWS_SECRET_ACCESS_KEY={SECRET}\n"
+        "  seedbed build RECIPE --out s3://seedbed/OUT --runner flink "
+        f"--flink-job-endpoint {cluster.job_endpoint}"
     )
 
 
