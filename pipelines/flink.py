@@ -40,7 +40,7 @@ def run_on_flink(build: Callable[[beam.Pipeline], object], parallelism: int, whe
         RuntimeError: an error that another try would not mend, with the stack trace that Flink has of it.
         AgainError: one that it might.
     """
-    rest = FlinkRest(where.rest)
+    rest = FlinkRest(where.rest, patience_s=LOST_S)
     pipeline = beam.Pipeline(runner=PortableRunner(), options=_options(where, parallelism))
     build(pipeline)
     try:
@@ -92,16 +92,9 @@ def _last_words(result: PipelineResult) -> str:
 
 def _follow(rest: FlinkRest, job_id: str, report: Report) -> None:
     """Returns when a job is finished; reports its states, and what failed that Flink mends by itself."""
-    answered, num_failures = time.monotonic(), 0
+    num_failures = 0
     while True:
-        try:
-            job, failures = rest.job(job_id), rest.failures(job_id)
-        except NoAnswerError:
-            if time.monotonic() - answered > LOST_S:
-                raise
-            time.sleep(POLL_S)
-            continue
-        answered = time.monotonic()
+        job, failures = rest.job(job_id), rest.failures(job_id)
         if job is None:
             raise AgainError("Flink's JobManager has lost the job: it was started anew")
         report("state", _standing(job))

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-ANSWER_S = 10.0
+ANSWER_S = 20.0
 """How long an answer may take."""
 
 ENDED = frozenset({"FINISHED", "FAILED", "CANCELED"})
@@ -57,9 +57,15 @@ class Failure(NamedTuple):
 
 @dataclass(frozen=True)
 class FlinkRest:
-    """The REST interface at `HOST:PORT`; every question may raise `NoAnswerError`."""
+    """A REST interface; every question may raise `NoAnswerError`.
+
+    Attributes:
+        address: `HOST:PORT`.
+        patience_s: for how long a question is asked again that gets no answer.
+    """
 
     address: str
+    patience_s: float = 0.0
 
     def room(self) -> Room:
         """What the cluster has room for."""
@@ -111,6 +117,16 @@ class FlinkRest:
             time.sleep(POLL_S)
 
     def _ask(self, path: str, method: str = "GET", *, is_missing_known: bool = False) -> Any:  # noqa: ANN401 - JSON
+        began = time.monotonic()
+        while True:
+            try:
+                return self._ask_once(path, method, is_missing_known)
+            except NoAnswerError:
+                if time.monotonic() - began > self.patience_s:
+                    raise
+            time.sleep(POLL_S)
+
+    def _ask_once(self, path: str, method: str, is_missing_known: bool) -> Any:  # noqa: ANN401 - likewise
         host, _, port = self.address.rpartition(":")
         connection = http.client.HTTPConnection(host, int(port), timeout=ANSWER_S)
         try:
