@@ -25,6 +25,9 @@ from pipelines.runners import Runner
 LOST_S = 60.0
 """How long the JobManager may be away, and a job that was handed in not be listed."""
 
+WORKER_KEPT_MS = 60_000
+"""How long a Python worker that has nothing to do is kept for the next step of its job: starting one takes seconds."""
+
 Report = Callable[..., None]
 """Tells the parent process: `state` and a text that changes as the job gets on, or `note` and a line for a person."""
 
@@ -54,7 +57,7 @@ def run_on_flink(build: Callable[[beam.Pipeline], object], parallelism: int, whe
 
 def _options(where: Runner, parallelism: int) -> PipelineOptions:
     workers = {"environment_type": "EXTERNAL", "environment_config": where.worker_pool}
-    named = {"job_name": where.job_name, "parallelism": parallelism}
+    named = {"job_name": where.job_name, "parallelism": parallelism, "environment_cache_millis": WORKER_KEPT_MS}
     return PipelineOptions(flags=[], job_endpoint=where.job_service, **workers, **named)
 
 
