@@ -22,6 +22,7 @@ from apache_beam.runners.portability.portable_runner import PortableRunner
 from pipelines import forked_workers
 from pipelines.explain import explain
 from pipelines.flink import AgainError, run_on_flink
+from pipelines.flink_plan import shuffles_line
 from pipelines.flink_trial import try_workers
 from pipelines.folders import is_committed
 from pipelines.log import print_to
@@ -44,7 +45,7 @@ def run_pipeline(build: Callable[[beam.Pipeline], object], workers: int, where: 
         AgainError: Flink lost the job, or gave it up, for a reason that may have passed.
     """
     if where.is_flink:
-        run_on_flink(build, workers, where, _report)
+        _report("note", shuffles_line(run_on_flink(build, workers, where, _report)))
         return
     pipeline = _embedded(workers) if where.is_embedded else _portable(where)
     build(pipeline)
@@ -92,7 +93,7 @@ def run_child(job: Job, reporter: Connection, lifeline: Connection, log: Connect
             forked_workers.open_nursery()
         threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
         if job.runner.is_flink and not job.runner.is_tried:
-            try_workers(job, functools.partial(run_pipeline, workers=job.workers, where=job.runner))
+            try_workers(job, functools.partial(run_on_flink, parallelism=job.workers, where=job.runner, report=_report))
         run_job(job)
     except AgainError as error:
         logger.warning("%s: %s", job.stage, error)

@@ -18,7 +18,6 @@ from apache_beam.runners.runner import PipelineState
 
 from pipelines.errors import SeedbedError, StageError
 from pipelines.flink_failures import final_failure, told
-from pipelines.flink_plan import shuffles_line
 from pipelines.flink_rest import HANDED_IN, POLL_S, FlinkRest, NoAnswerError
 from pipelines.runners import Runner
 
@@ -36,8 +35,10 @@ class AgainError(SeedbedError):
     """A job ended, or is lost, for a reason that may have passed; the message says which."""
 
 
-def run_on_flink(build: Callable[[beam.Pipeline], object], parallelism: int, where: Runner, report: Report) -> None:
-    """Runs the graph that `build` adds to an empty pipeline, and returns when its job is finished.
+def run_on_flink(
+    build: Callable[[beam.Pipeline], object], parallelism: int, where: Runner, report: Report
+) -> dict[str, Any]:
+    """Runs the graph that `build` adds to an empty pipeline; returns its job, as Flink tells it when it is finished.
 
     Raises:
         RuntimeError: an error that another try would not mend, with the stack trace that Flink has of it.
@@ -50,7 +51,7 @@ def run_on_flink(build: Callable[[beam.Pipeline], object], parallelism: int, whe
         before = {job.id for job in rest.jobs(where.job_name)}
         report("state", HANDED_IN)
         job_id = _found(rest, where, _handed_in(pipeline, where), before)
-        _follow(rest, job_id, report)
+        return _follow(rest, job_id, report)
     except NoAnswerError as error:
         raise AgainError(str(error)) from error
 
@@ -93,8 +94,8 @@ def _last_words(result: PipelineResult) -> str:
     return "it does not say why"
 
 
-def _follow(rest: FlinkRest, job_id: str, report: Report) -> None:
-    """Returns when a job is finished; reports its states, and what failed that Flink mends by itself."""
+def _follow(rest: FlinkRest, job_id: str, report: Report) -> dict[str, Any]:
+    """Returns a job when it is finished; reports its states, and what failed that Flink mends by itself."""
     num_failures = 0
     while True:
         job, failures = rest.job(job_id), rest.failures(job_id)
@@ -103,8 +104,7 @@ def _follow(rest: FlinkRest, job_id: str, report: Report) -> None:
         report("state", _standing(job))
         final = final_failure(failures)
         if job["state"] == "FINISHED":
-            report("note", shuffles_line(job))
-            return
+            return job
         if final is not None:
             rest.cancel(job_id)
             raise RuntimeError(final.text)

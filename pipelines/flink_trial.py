@@ -18,7 +18,7 @@ LOOKS_PER_SLOT = 4
 Identity = Mapping[str, str]
 """Versions of what decides bytes: of Python, of libraries, and a hash of Seedbed's source."""
 
-Run = Callable[[Callable[[beam.Pipeline], None]], None]
+Run = Callable[[Callable[[beam.Pipeline], None]], object]
 """Runs a pipeline on the cluster."""
 
 

@@ -52,6 +52,9 @@ MAX_BACKOFF_S = 60.0
 APPEAR_S = 10.0
 """How long a job may take to be listed that was just handed in, when it is to be ended."""
 
+END_PATIENCE_S = 30.0
+"""How long whoever can end jobs may be away."""
+
 LOG_WAIT_S = 5.0
 """How long the last lines of the log are waited for, once those who printed them have been killed."""
 
@@ -111,9 +114,12 @@ def run_watched(job: Job, tick: Callable[[], object], tell: Callable[[str], None
 
 def _end_jobs(runner: Runner, wait_s: float = 0.0) -> None:
     """Ends what a build has left running on a cluster, as far as that answers."""
-    if runner.is_flink:
-        with suppress(NoAnswerError):
-            FlinkRest(runner.rest).end_jobs(runner.job_name, wait_s)
+    if not runner.is_flink:
+        return
+    try:
+        FlinkRest(runner.rest, patience_s=END_PATIENCE_S).end_jobs(runner.job_name, wait_s)
+    except NoAnswerError as error:
+        logger.warning("%s; a job called '%s' may be left there: the next build ends it", error, runner.job_name)
 
 
 def _wait(runner: Runner, attempt: int) -> None:
