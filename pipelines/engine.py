@@ -28,6 +28,7 @@ from pipelines.folders import is_committed
 from pipelines.log import print_to
 from pipelines.runners import EMBEDDED, Runner
 from pipelines.stages import Job, commit
+from shards.asking import StoreError
 from shards.manifest import committed_meanwhile
 from shards.object_path import ObjectPath
 
@@ -100,7 +101,8 @@ def run_child(job: Job, reporter: Connection, lifeline: Connection, log: Connect
         reporter.send(("again", str(error)))
     except BaseException as error:
         logger.exception("%s failed", job.stage)
-        reporter.send(("failed", _told(error, job)))
+        may_pass = job.runner.is_flink and isinstance(error, StoreError)
+        reporter.send(("again", str(error)) if may_pass else ("failed", _told(error, job)))
     else:
         used = os.times()  # of this process, and of those below it that have ended
         reporter.send(("done", used.user + used.system + used.children_user + used.children_system))

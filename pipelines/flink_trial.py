@@ -10,6 +10,7 @@ import apache_beam as beam
 
 from pipelines.errors import StageError
 from pipelines.stages import STAGES, Job
+from shards.asking import StoreError
 from shards.object_path import any_path
 
 LOOKS_PER_SLOT = 4
@@ -102,9 +103,13 @@ def see(out: str, marker: str, worker: str) -> None:
     """Looks for the file that whoever began the build has put into its folder.
 
     Raises:
-        StageError: it is not there.
+        StageError: it is not there, or the store gives the worker no answer.
     """
-    if not (any_path(out) / marker).exists():
+    try:
+        is_there = (any_path(out) / marker).exists()
+    except StoreError as error:
+        raise StageError(f"worker {worker}: {error}") from error
+    if not is_there:
         raise StageError(
             f"worker {worker} does not see the folder {out}: "
             "give an --out that every worker sees, such as s3://BUCKET/PATH"

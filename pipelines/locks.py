@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from pipelines.errors import StageError
 from pipelines.leases import Lease, LeaseLostError, SlotLeases, holder_of
+from shards.asking import StoreError
 from shards.object_path import AnyPath, ObjectPath
 
 LOCK = ".lock"
@@ -77,6 +78,8 @@ def _leased(out: ObjectPath, held: str) -> Iterator[None]:
                 leases.renew()
             except LeaseLostError:
                 return  # what is committed under the same name after that is committed once
+            except StoreError:
+                continue  # the store may come back before the lease ends
 
     leases = _Lock(out)
     try:

@@ -5,7 +5,7 @@ The numbers are read from the receipts that finished parts leave, so that what i
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from rich import box
@@ -17,6 +17,7 @@ from rich.text import Text
 from pipelines.fates import Fates
 from pipelines.metrics import Standing, write_metrics
 from pipelines.receipts import WORK, Receipt, all_receipts, open_fates, read_receipt, receipt_names
+from shards.asking import StoreError
 from shards.manifest import Manifest
 from shards.object_path import AnyPath, ObjectPath
 
@@ -73,7 +74,8 @@ class StageProgress:
 
     def _show(self) -> None:
         began = time.monotonic()
-        self.look()
+        with suppress(StoreError):  # whoever works there says so, or comes through
+            self.look()
         now = time.monotonic()
         pause_s = LOOK_IN_STORE_EVERY_S if isinstance(self.folder, ObjectPath) else LOOK_EVERY_S
         self.next_look = now + max(pause_s, (now - began) / LOOKING_SHARE)

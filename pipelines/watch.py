@@ -88,7 +88,8 @@ def run_watched(job: Job, tick: Callable[[], object], tell: Callable[[str], None
         tick: called a few times a second meanwhile; returns what changes when more is done.
         tell: takes lines for a person.
 
-    Returns the CPU seconds that the child took, with those of its workers that had ended before it.
+    Returns:
+        The CPU seconds that the child took, with those of its workers that had ended before it.
 
     Raises:
         StageError: the stage failed, or could not go on too often.

@@ -1,9 +1,8 @@
-"""Builds on a Flink cluster: what is said before anything is done, and the bytes that one process would write."""
+"""What is said of a Flink cluster before anything is done there, what is asked of it, and what counts as failed."""
 
 import http.server
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -12,29 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import fsspec
 import pytest
 from apache_beam.internal.cloudpickle import cloudpickle
 
-from crawl.demo.server import DemoServer
 from pipelines.flink_failures import final_failure, told
 from pipelines.flink_plan import num_steps, shuffles, shuffles_line
 from pipelines.flink_rest import Failure, FlinkRest
 from pipelines.flink_trial import identity_maker, looker
-from shards.object_path import ObjectPath
-from tests.arboretum import arguments
-from tests.builds import DATASETS, manifest_bytes, manifest_of, seedbed, start_seedbed, wait_for
-from tests.cluster import needs, running
-from tests.cluster.layout import Cluster
+from tests.builds import seedbed
 from tests.loopback import free_port
-from tests.object_store import KEY, SECRET, ObjectStore
-
-MANY_SHARDS = ("triplets.draws=2", "triplets.max_shard_bytes=1048576", "triplets.buckets=8")
-MOST_SHUFFLED = 500
-"""Bytes that may cross a shuffle for each picture or page."""
-
-
-# Without a cluster: what is told, and what is asked of one
 
 
 class Fake(NamedTuple):
@@ -225,116 +210,3 @@ def there(folder: Path, program: str, given: object) -> subprocess.CompletedProc
     environment = os.environ | {"PYTHONPATH": str(folder)}
     command = [sys.executable, "-c", whole]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-
-
-# On a cluster
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    """Two workers of two slots each."""
-    missing = needs.what_is_missing()
-    if missing:
-        pytest.skip(f"no cluster here: {missing[0]}")
-    one = Cluster(f"f{os.getpid()}", slots=2)
-    running.up(one)
-    try:
-        yield one
-    finally:
-        running.down(one.name)
-
-
-@pytest.fixture
-def out(cluster: Cluster, built: Path, monkeypatch: pytest.MonkeyPatch) -> ObjectPath:
-    """A folder in the cluster's store that holds the arboretum's crawl."""
-    settings = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL": cluster.store}
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    return filled(cluster, built, "crawl")
-
-
-def filled(cluster: Cluster, built: Path, *stages: str) -> ObjectPath:
-    """A new folder in the cluster's store with some stages of a build."""
-    name = os.urandom(8).hex()
-    files = fsspec.filesystem("s3", key=KEY, secret=SECRET, endpoint_url=cluster.store)
-    for stage in stages:
-        files.put(f"{built / stage}/", f"{ObjectStore.bucket}/{name}/{stage}/", recursive=True)
-    return ObjectPath(f"s3://{ObjectStore.bucket}/{name}")
-
-
-def on(cluster: Cluster) -> tuple[str, ...]:
-    """The options of a build on the cluster."""
-    return "--runner", "flink", "--flink-job-endpoint", cluster.job_endpoint
-
-
-def last_job(cluster: Cluster) -> dict[str, Any]:
-    """The job that was handed in last, with its tasks."""
-    jobs = running.ask(cluster, "/jobs/overview")["jobs"]
-    return running.ask(cluster, f"/jobs/{max(jobs, key=lambda job: job['start-time'])['jid']}")
-
-
-def assert_little_was_shuffled(job: dict[str, Any], records: int) -> None:
-    """Bytes never cross a shuffle (law 1), as Flink itself counts them."""
-    found = shuffles(job)
-    assert found
-    for shuffle in found:
-        assert shuffle.bytes <= MOST_SHUFFLED * records, shuffle
-
-
-@pytest.mark.cluster
-def test_text_and_windows_are_those_of_one_process(cluster: Cluster, built: Path, server: DemoServer, out: ObjectPath):
-    for stage in ("text", "windows"):
-        done = seedbed(*arguments(server, stage, out, *on(cluster), workers=2))
-        assert done.returncode == 0, done.stderr
-        assert " fused steps in " in done.stdout
-        assert " shuffles of " in done.stdout
-        assert_little_was_shuffled(last_job(cluster), manifest_of(built, stage).counts.records_in)
-    assert manifest_bytes(out, ("text", "windows")) == manifest_bytes(built, ("text", "windows"))
-
-
-@pytest.mark.cluster
-@pytest.mark.slow
-@pytest.mark.parametrize("parallelism", [1, 2, 4])
-def test_bytes_are_those_of_one_process_whatever_the_parallelism(
-    cluster: Cluster, built: Path, server: DemoServer, out: ObjectPath, parallelism: int
-):
-    for stage in DATASETS:
-        done = seedbed(*arguments(server, stage, out, *on(cluster), workers=parallelism))
-        assert done.returncode == 0, done.stderr
-        assert_little_was_shuffled(last_job(cluster), manifest_of(built, stage).counts.records_in)
-    assert manifest_bytes(out) == manifest_bytes(built)
-
-
-@pytest.mark.cluster
-@pytest.mark.slow
-def test_an_interrupted_build_leaves_no_job_and_is_carried_on(
-    cluster: Cluster, built: Path, server: DemoServer, out: ObjectPath
-):
-    out = filled(cluster, built, "crawl", "images", "score")
-    command = arguments(server, "triplets", out, *MANY_SHARDS, workers=2)
-    process = start_seedbed(*command, *on(cluster))
-    stage = out / "triplets"
-    wait_for(lambda: any("/receipts/" in name for name in stage.listing()), "a shard", timeout_s=180)
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 130, output
-    assert "interrupted; run the same command again and it carries on" in output
-    assert {job["state"] for job in running.ask(cluster, "/jobs/overview")["jobs"]} <= {"CANCELED", "FINISHED"}
-    assert last_job(cluster)["state"] == "CANCELED"
-    again = seedbed(*command, *on(cluster))
-    assert again.returncode == 0, again.stderr
-    assert manifest_of(out, "triplets").counts == manifest_of(built, "triplets").counts
-
-
-@pytest.mark.cluster
-@pytest.mark.slow
-def test_a_folder_that_the_workers_do_not_see_is_told_before_any_work(
-    cluster: Cluster, built: Path, server: DemoServer, tmp_path: Path
-):
-    (tmp_path / "crawl").symlink_to(built / "crawl")
-    done = seedbed(*arguments(server, "text", tmp_path, *on(cluster)))
-    assert done.returncode == 1
-    line = done.stderr.splitlines()[-1]
-    assert line.startswith("seedbed: text: worker w")
-    assert f"does not see the folder {tmp_path}: give an --out that every worker sees, such as s3://BUCKET" in line
-    assert not list((tmp_path / "text").glob("*/_work/receipts/*"))
