@@ -78,7 +78,7 @@ def assert_little_was_shuffled(job: dict[str, Any], records: int) -> None:
 @pytest.mark.cluster
 def test_text_and_windows_are_those_of_one_process(cluster: Cluster, built: Path, server: DemoServer, out: ObjectPath):
     for stage in ("text", "windows"):
-        done = seedbed(*arguments(server, stage, out, *on(cluster), workers=2))
+        done = seedbed(*arguments(server, stage, out, workers=2), *on(cluster))
         assert done.returncode == 0, done.stderr
         assert " fused steps in " in done.stdout
         assert " shuffles of " in done.stdout
@@ -93,7 +93,7 @@ def test_bytes_are_those_of_one_process_whatever_the_parallelism(
     cluster: Cluster, built: Path, server: DemoServer, out: ObjectPath, parallelism: int
 ):
     for stage in DATASETS:
-        done = seedbed(*arguments(server, stage, out, *on(cluster), workers=parallelism))
+        done = seedbed(*arguments(server, stage, out, workers=parallelism), *on(cluster))
         assert done.returncode == 0, done.stderr
         assert_little_was_shuffled(last_job(cluster), manifest_of(built, stage).counts.records_in)
     assert manifest_bytes(out) == manifest_bytes(built)
@@ -126,7 +126,7 @@ def test_a_folder_that_the_workers_do_not_see_is_told_before_any_work(
     cluster: Cluster, built: Path, server: DemoServer, tmp_path: Path
 ):
     (tmp_path / "crawl").symlink_to(built / "crawl")
-    done = seedbed(*arguments(server, "text", tmp_path, *on(cluster)))
+    done = seedbed(*arguments(server, "text", tmp_path), *on(cluster))
     assert done.returncode == 1
     line = done.stderr.splitlines()[-1]
     assert line.startswith("seedbed: text: worker w")
