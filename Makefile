@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # uv reads find-links from its own variable only; honour pip's.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
-.PHONY: demo test slow lint bench airflow clean
+.PHONY: demo test slow test-cluster lint bench airflow cluster cluster-down clean
 
 demo: $(VENV)/.installed
 	$(BIN)/seedbed demo --out seedbed-demo
@@ -16,6 +16,9 @@ test: $(VENV)/.installed
 slow: $(VENV)/.installed
 	$(BIN)/pytest -m slow
 
+test-cluster: $(VENV)/.installed
+	$(BIN)/pytest -m "cluster and not slow"
+
 lint: $(VENV)/.installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -23,6 +26,13 @@ lint: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m tests.bench
+
+# A Flink cluster of two workers on this machine: needs root, Java 17, Maven and iproute2.
+cluster: $(VENV)/.installed
+	$(BIN)/python -m tests.cluster up
+
+cluster-down: $(VENV)/.installed
+	$(BIN)/python -m tests.cluster down
 
 airflow: airflow/.venv/.installed airflow/home/arboretum
 	airflow/airflow.sh standalone

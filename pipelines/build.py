@@ -1,5 +1,6 @@
 """Running the stages of a recipe: those out of date, in order, each watched, checked and committed."""
 
+import functools
 import json
 import os
 import platform
@@ -8,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
+from pathlib import Path
 
 from rich.console import Console
 
 from pipelines.errors import StageError
+from pipelines.flink_ready import ready
 from pipelines.folders import RUN_NAME, is_committed, manifest_sha256
 from pipelines.inputs import check_files, check_inputs, committed_manifest
 from pipelines.ledger import count_fetched
@@ -49,6 +52,8 @@ def build(
         StageError: a stage cannot do its work; those before it stay committed.
         OSError: `out` cannot be written.
     """
+    if runner.is_flink and isinstance(out, Path):
+        out = out.resolve()  # workers stand elsewhere
     with locked(out):
         tombstones = read_tombstones(out)
         manifests: dict[str, Manifest] = {}
@@ -58,7 +63,11 @@ def build(
                 if needed not in manifests:
                     manifests[needed] = _committed_input(needed, stage, out, recipe, tombstones)
             job = make_job(stage, recipe, out, manifests, tombstones, workers)
+            if runner.is_flink and not runner.is_tried and not is_committed(job.folder):
+                runner, workers = ready(runner, out, workers)
+                job = replace(job, workers=workers)
             result = build_stage(replace(job, runner=runner), console)
+            runner = replace(runner, is_tried=runner.is_tried or not result.up_to_date)
             manifests[stage] = result.manifest
             results.append(result)
             console.print(stage_line(result), highlight=False)
@@ -91,7 +100,7 @@ def build_stage(job: Job, console: Console) -> StageResult:
         check_inputs(job)
         job.folder.mkdir(parents=True, exist_ok=True)
         with stage_progress(console, job.stage, job.folder, _expected(job)) as progress:
-            cpu_seconds = run_watched(job, progress.tick)
+            cpu_seconds = run_watched(job, progress.tick, functools.partial(console.print, highlight=False))
         manifest, seconds = committed_manifest(job.folder), time.monotonic() - started
         _write_run(job, seconds, cpu_seconds)
         write_metrics(job.out / job.stage, committed_standing(manifest, seconds))

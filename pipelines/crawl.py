@@ -81,6 +81,7 @@ def build_round(pipeline: beam.Pipeline, job: Job, number: int) -> None:
         # (lane, run)
         | "GroupByLane" >> beam.GroupByKey()
         # (lane, [run])
+        | "SpreadLanes" >> beam.Reshuffle()  # two lanes by chance on one worker would wait for each other
         | "Fetch" >> beam.Map(fetch_lane, job, number)
     )
 

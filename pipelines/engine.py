@@ -1,10 +1,11 @@
-"""Beam, where a stage runs: the embedded engine or a job service, and the child process around it.
+"""Beam, where a stage runs: the embedded engine, a job service or Flink, and the child process around it.
 
 The engine is Beam's own `FnApiRunner`, by name: `DirectRunner` turns into another engine on machines that can fetch
 one. One worker runs in memory; more run as processes, forked from this one.
 """
 
 import contextlib
+import functools
 import importlib
 import logging
 import os
@@ -20,10 +21,14 @@ from apache_beam.runners.portability.portable_runner import PortableRunner
 
 from pipelines import forked_workers
 from pipelines.explain import explain
+from pipelines.flink import AgainError, run_on_flink
+from pipelines.flink_plan import shuffles_line
+from pipelines.flink_trial import try_workers
 from pipelines.folders import is_committed
 from pipelines.log import print_to
 from pipelines.runners import EMBEDDED, Runner
 from pipelines.stages import Job, commit
+from shards.asking import StoreError
 from shards.manifest import committed_meanwhile
 from shards.object_path import ObjectPath
 
@@ -38,7 +43,11 @@ def run_pipeline(build: Callable[[beam.Pipeline], object], workers: int, where: 
 
     Raises:
         RuntimeError: whatever a transform raised, as Beam words it.
+        AgainError: Flink lost the job, or gave it up, for a reason that may have passed.
     """
+    if where.is_flink:
+        _report("note", shuffles_line(run_on_flink(build, workers, where, _report)))
+        return
     pipeline = _embedded(workers) if where.is_embedded else _portable(where)
     build(pipeline)
     nursery = forked_workers.nursery if where.is_embedded else None
@@ -67,7 +76,9 @@ def run_job(job: Job) -> None:
 
 
 def run_child(job: Job, reporter: Connection, lifeline: Connection, log: Connection) -> None:
-    """The main function of a child process: runs `job`, reports `("done", CPU seconds)` or `("failed", message)`.
+    """The main function of a child process: runs `job` and reports how that ended.
+
+    It reports `("done", CPU seconds)`, `("failed", message)`, or `("again", why)` where the stage should begin again.
 
     It leads a process group of its own, with its workers, and ends with its parent however that ended.
     """
@@ -82,11 +93,17 @@ def run_child(job: Job, reporter: Connection, lifeline: Connection, log: Connect
             importlib.import_module(f"pipelines.{job.stage}")  # which the workers then need not
             forked_workers.open_nursery()
         threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+        if job.runner.is_flink and not job.runner.is_tried:
+            try_workers(job, functools.partial(run_on_flink, parallelism=job.workers, where=job.runner, report=_report))
         run_job(job)
         forked_workers.close_nursery()
+    except AgainError as error:
+        logger.warning("%s: %s", job.stage, error)
+        reporter.send(("again", str(error)))
     except BaseException as error:
         logger.exception("%s failed", job.stage)
-        reporter.send(("failed", _told(error, job)))
+        may_pass = job.runner.is_flink and isinstance(error, StoreError)
+        reporter.send(("again", str(error)) if may_pass else ("failed", _told(error, job)))
     else:
         used = os.times()  # of this process, and of those below it that have ended
         reporter.send(("done", used.user + used.system + used.children_user + used.children_system))

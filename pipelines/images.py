@@ -92,16 +92,17 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
     once = (
         found.kept
         # Found
-        | "KeyByFile" >> beam.Map(lambda found: (found.sha256, found))
+        | "KeyByFile" >> beam.Map(lambda found: (bytes.fromhex(found.sha256), found.packed()))
         | "GroupByFile" >> beam.GroupByKey()
+        # (SHA-256, [Found])
         | "OneOfEachFile" >> beam.FlatMap(one_of_each_file, job).with_outputs(REJECTS, main="kept")
     )
     cleaned = (
         once.kept
-        | "KeyByLedger" >> beam.Map(lambda found: (found.ref.table, found))
+        | "KeyByLedger" >> beam.Map(lambda found: (found.ref.table, found.packed()))
         | "GroupByLedger" >> beam.GroupByKey()
         # (ledger table, [Found])
-        | "Clean" >> beam.FlatMap(finish_clean_part, job, clean_picture)
+        | "Clean" >> beam.FlatMap(clean_pictures, job)
         # Cleaned
         | "KeyByPixels" >> beam.Map(lambda cleaned: (cleaned.key, cleaned))
         | "GroupByPixels" >> beam.GroupByKey()
@@ -116,9 +117,9 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
     rejects | "WriteRejects" >> WriteRejects(job.folder, "duplicates", config.buckets)
 
 
-def one_of_each_file(copies: tuple[str, Iterable[Found]], job: Job) -> Iterator[Any]:
+def one_of_each_file(copies: tuple[bytes, Iterable[Any]], job: Job) -> Iterator[Any]:
     """Of the copies of one file, the one with the best caption; the rest are rejected, or all if it is everywhere."""
-    found = list(copies[1])
+    found = [Found.unpack(each) for each in copies[1]]
     verdict = judge_copies(found, picture_settings(job).filters)
     for copy in keep_first_remembered(found, lambda found: found.rank[:3], "exact_duplicate", job.tombstones):
         if verdict is None and isinstance(copy, Found):
@@ -144,6 +145,12 @@ def place_samples(distinct: list[Distinct], fractions: SplitConfig) -> list[Samp
         source = (each.part, each.offset, *each.lengths[:3], each.cluster)
         samples.append(SampleRef("part", each.key, sample_bytes((picture, caption, record)), source))
     return samples
+
+
+def clean_pictures(part: tuple[str, Iterable[Any]], job: Job) -> Iterator[Cleaned]:
+    """Cleans the pictures of one ledger table, unless an earlier run has, and yields those set aside."""
+    table, found = part
+    yield from finish_clean_part((table, map(Found.unpack, found)), job, clean_picture)
 
 
 def clean_picture(found: Found, rows: Sequence[dict[str, Any]], job: Job) -> Clean | Verdict:

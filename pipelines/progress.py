@@ -5,7 +5,7 @@ The numbers are read from the receipts that finished parts leave, so that what i
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from rich import box
@@ -16,13 +16,22 @@ from rich.text import Text
 
 from pipelines.fates import Fates
 from pipelines.metrics import Standing, write_metrics
-from pipelines.receipts import WORK, open_fates, read_receipt, receipt_names
+from pipelines.receipts import WORK, Receipt, all_receipts, open_fates, read_receipt, receipt_names
+from shards.asking import StoreError
 from shards.manifest import Manifest
 from shards.object_path import AnyPath, ObjectPath
 
 LINE_EVERY_S = 10.0
 """Between two lines of a stage where the output is not a terminal."""
 
+LOOK_EVERY_S = 1.0
+"""Between two looks at the receipts on a disk."""
+
+LOOK_IN_STORE_EVERY_S = 5.0
+"""In a store, where each takes some requests…"""
+
+LOOKING_SHARE = 0.05
+"""…and of all time at most this part."""
 
 METRICS_EVERY_S = 5.0
 """Between two writings of a running stage's metrics."""
@@ -49,7 +58,7 @@ class StageProgress:
     started: float = field(default_factory=time.monotonic)
     live: Live | None = None
     last_line: float = 0.0
-    last_look: float = 0.0
+    next_look: float = 0.0
     counted: set[str] = field(default_factory=set)
     fates: Fates = field(default_factory=Fates)
     handled: int = 0
@@ -57,13 +66,19 @@ class StageProgress:
     last_metrics: float = 0.0
     open: dict[str, Fates] = field(default_factory=dict)
 
-    def tick(self) -> None:
-        """Shows where the stage stands, not more than once a second."""
+    def tick(self) -> tuple[int, int, int]:
+        """Shows where the stage stands, not more than once a second; what is returned changes when more is done."""
+        if time.monotonic() >= self.next_look:
+            self._show()
+        return len(self.counted), self.handled, self._settled().total
+
+    def _show(self) -> None:
+        began = time.monotonic()
+        with suppress(StoreError):  # whoever works there says so, or comes through
+            self.look()
         now = time.monotonic()
-        if now - self.last_look < 1.0:
-            return
-        self.last_look = now
-        self.look()
+        pause_s = LOOK_IN_STORE_EVERY_S if isinstance(self.folder, ObjectPath) else LOOK_EVERY_S
+        self.next_look = now + max(pause_s, (now - began) / LOOKING_SHARE)
         if now - self.last_metrics >= METRICS_EVERY_S and not isinstance(self.folder, ObjectPath):
             self.last_metrics = now
             write_metrics(self.folder.parent, self.standing(now - self.started))
@@ -96,13 +111,21 @@ class StageProgress:
     def look(self) -> None:
         """Counts what finished since the last look, and what is under way."""
         self.open = dict(open_fates(self.folder))
+        for name, receipt in self._new_receipts():
+            self.counted.add(name)
+            self.fates.add_all([receipt.fates])
+            self.handled += receipt.handled
+            self.bytes += sum(file.bytes for file in receipt.files if not file.path.startswith(WORK))
+
+    def _new_receipts(self) -> Iterator[tuple[str, Receipt]]:
+        """The receipts that are not counted yet; those in a store are read many at once."""
+        if isinstance(self.folder, ObjectPath):
+            yield from ((name, receipt) for name, receipt in all_receipts(self.folder) if name not in self.counted)
+            return
         for name in set(receipt_names(self.folder)) - self.counted:
             receipt = read_receipt(self.folder, name)
             if receipt is not None:
-                self.counted.add(name)
-                self.fates.add_all([receipt.fates])
-                self.handled += receipt.handled
-                self.bytes += sum(file.bytes for file in receipt.files if not file.path.startswith(WORK))
+                yield name, receipt
 
 
 @contextmanager

@@ -3,6 +3,9 @@
 Beam's embedded engine hangs when one of its worker processes is killed. So the command line runs each stage in a
 child, watches the workers, and ends and restarts the stage when one is gone while a pipeline runs. Parts that have a
 receipt are not made again, so that a restart costs little and the bytes are those of a run nothing happened to.
+
+On Flink the child follows its job, and says where it cannot be saved; a job that does not get on is seen here. However
+a child ends, no job of its name is left running.
 """
 
 import logging
@@ -16,13 +19,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from typing import Any
 
 import psutil
 
 from pipelines.children import children
 from pipelines.errors import StageError
 from pipelines.explain import LOG
+from pipelines.flink_rest import HANDED_IN, FlinkRest, NoAnswerError
 from pipelines.log import keep_log
+from pipelines.runners import Runner
 from pipelines.server_of_children import start_server
 from pipelines.stages import Job
 
@@ -36,6 +42,18 @@ POLL_S = 0.25
 
 GRACE_S = 5.0
 """How long workers may be gone before a pipeline that is still running counts as hung: they go before it returns."""
+
+BACKOFF_S = 5.0
+"""Before a stage is first begun again on a cluster, twice as long each time after that, up to…"""
+
+MAX_BACKOFF_S = 60.0
+"""…so many."""
+
+APPEAR_S = 10.0
+"""How long a job may take to be listed that was just handed in, when it is to be ended."""
+
+END_PATIENCE_S = 30.0
+"""How long whoever can end jobs may be away."""
 
 LOG_WAIT_S = 5.0
 """How long the last lines of the log are waited for, once those who printed them have been killed."""
@@ -54,30 +72,69 @@ class _Watched:
     workers: dict[int, psutil.Process] = field(default_factory=dict)
     gone_since: float | None = None
     cpu_seconds: float = 0.0
+    state: str = ""
+    """Of its job on a cluster, as far as the child has said."""
+    standing: object = None
+    """What was last known to be finished, and of the job."""
+    since: float = field(default_factory=time.monotonic)
+    """Since when it is no more than that."""
 
 
-def run_watched(job: Job, tick: Callable[[], None]) -> float:
-    """Runs `job` in a child process to its commit; calls `tick` a few times a second meanwhile.
+def run_watched(job: Job, tick: Callable[[], object], tell: Callable[[str], None]) -> float:
+    """Runs `job` in a child process to its commit.
 
-    Returns the CPU seconds that the child took, with those of its workers that had ended before it.
+    Args:
+        job: the stage's.
+        tick: called a few times a second meanwhile; returns what changes when more is done.
+        tell: takes lines for a person.
+
+    Returns:
+        The CPU seconds that the child took, with those of its workers that had ended before it.
 
     Raises:
-        StageError: the stage failed, or lost its workers `MAX_RESTARTS` times over.
-        KeyboardInterrupt: interrupted; the child and its workers are gone when it is raised.
+        StageError: the stage failed, or could not go on too often.
+        KeyboardInterrupt: interrupted; the child, its workers and its jobs are gone when it is raised.
     """
-    for _ in range(MAX_RESTARTS + 1):
-        child = _start(job)
-        done = False
+    retries = job.runner.retries if job.runner.is_flink else MAX_RESTARTS
+    _end_jobs(job.runner)  # of a build that was killed
+    for attempt in range(retries + 1):
+        child, trouble = _start(job), "interrupted"
         try:
-            done = _watch(child, job, tick)
+            trouble = _watch(child, job, tick, tell)
         finally:
-            _end(child, patience_s=2.0 if done else 0.0)
-        if done:
+            _end(child, patience_s=0.0 if trouble else 2.0)
+            if trouble:
+                _end_jobs(job.runner, APPEAR_S if child.state == HANDED_IN else 0.0)
+        if not trouble:
             return child.cpu_seconds
-        logger.warning("%s: a worker process died; starting the stage again, finished parts are kept", job.stage)
-    raise StageError(
-        f"{job.stage}: a worker process died {MAX_RESTARTS + 1} times; see {job.folder / LOG} (out of memory?)"
-    )
+        if attempt < retries:
+            logger.warning("%s: %s; starting the stage again, finished parts are kept", job.stage, trouble)
+            _wait(job.runner, attempt)
+    raise StageError(f"{job.stage}: {_too_often(trouble, retries + 1)}; see {job.folder / LOG}{_advice(job.runner)}")
+
+
+def _end_jobs(runner: Runner, wait_s: float = 0.0) -> None:
+    """Ends what a build has left running on a cluster, as far as that answers."""
+    if not runner.is_flink:
+        return
+    try:
+        FlinkRest(runner.rest, patience_s=END_PATIENCE_S).end_jobs(runner.job_name, wait_s)
+    except NoAnswerError as error:
+        logger.warning("%s; a job called '%s' may be left there: the next build ends it", error, runner.job_name)
+
+
+def _wait(runner: Runner, attempt: int) -> None:
+    """Gives a cluster time to come to itself."""
+    if runner.is_flink:
+        time.sleep(min(BACKOFF_S * 2**attempt, MAX_BACKOFF_S))
+
+
+def _too_often(trouble: str, times: int) -> str:
+    return f"{trouble} ({times} times)" if times > 1 else trouble
+
+
+def _advice(runner: Runner) -> str:
+    return "" if runner.is_flink else " (out of memory?)"
 
 
 def _start(job: Job) -> _Watched:
@@ -105,8 +162,8 @@ def _child(
     run_child(job, reporter, lifeline, log)
 
 
-def _watch(child: _Watched, job: Job, tick: Callable[[], None]) -> bool:
-    """True when the stage is done, False when it must be started again.
+def _watch(child: _Watched, job: Job, tick: Callable[[], object], tell: Callable[[str], None]) -> str:
+    """Nothing when the stage is done, or why it must be started again.
 
     Raises:
         StageError: the stage failed.
@@ -120,15 +177,37 @@ def _watch(child: _Watched, job: Job, tick: Callable[[], None]) -> bool:
                 break
             if report[0] == "done":
                 child.cpu_seconds = report[1]
-                return True
+                return ""
             if report[0] == "failed":
                 raise StageError(report[1])
-            _note_pipeline(child, nursery=report[1])
-        tick()
+            if report[0] == "again":
+                return str(report[1])
+            _note(child, report, job, tell)
+        finished = tick()
         if not alive and (child.process.exitcode or 0) > 0:  # it ended by itself; a killed one has a negative status
             raise StageError(f"{job.stage}: its process ended before it could say why; see {job.folder / LOG}")
         if not alive or _lost_a_worker(child):
-            return False
+            return "a worker process died"
+        if job.runner.is_flink and _is_stuck(child, finished, job.runner.stuck_s):
+            return f"its Flink job has got no further for {job.runner.stuck_s:g} s ({child.state or 'not handed in'})"
+
+
+def _note(child: _Watched, report: tuple[Any, ...], job: Job, tell: Callable[[str], None]) -> None:
+    """Notes what a child says of the pipeline that it runs."""
+    if report[0] == "pipeline":
+        _note_pipeline(child, nursery=report[1])
+    elif report[0] == "state":
+        child.state = report[1]
+    else:
+        tell(f"{job.stage:<9} {report[1]}")
+
+
+def _is_stuck(child: _Watched, finished: object, stuck_s: float) -> bool:
+    """Whether nothing was finished, and no task changed its state, for too long."""
+    standing, now = (finished, child.state), time.monotonic()
+    if standing != child.standing:
+        child.standing, child.since = standing, now
+    return now - child.since > stuck_s
 
 
 def _note_pipeline(child: _Watched, nursery: int) -> None:

@@ -32,7 +32,7 @@ class Site:
     """A running server.
 
     Attributes:
-        port: on 127.0.0.1.
+        port: on its address.
         requests: host and path of every request, as they came.
         unchanged: paths of those that were answered "304 Not Modified".
     """
@@ -40,15 +40,16 @@ class Site:
     port: int
     requests: list[tuple[str, str]] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
+    address: str = "127.0.0.1"
 
     def connect_to(self, *hosts: str) -> str:
         """The override that makes a recipe find `hosts` here."""
-        return "crawl.connect_to={" + ", ".join(f"{host}: '127.0.0.1:{self.port}'" for host in hosts) + "}"
+        return "crawl.connect_to={" + ", ".join(f"{host}: '{self.address}:{self.port}'" for host in hosts) + "}"
 
 
 @contextmanager
-def serve(answer: Callable[[str, str], Answer], port: int = 0) -> Iterator[Site]:
-    """Serves `answer(host, path)` on a port of 127.0.0.1, a free one if none is given, until the block ends.
+def serve(answer: Callable[[str, str], Answer], port: int = 0, address: str = "127.0.0.1") -> Iterator[Site]:
+    """Serves `answer(host, path)` on a port of an address, a free one if none is given, until the block ends.
 
     Who asks on the condition that an ETag or a time of change is another one than the answer's gets "304 Not Modified".
     """
@@ -86,8 +87,8 @@ def serve(answer: Callable[[str, str], Answer], port: int = 0) -> Iterator[Site]
         def handle_error(self, request: Any, client_address: Any) -> None:
             pass  # a client that was killed leaves its connection open
 
-    with Server(("127.0.0.1", port), Handler) as server:
-        site = Site(server.server_address[1])
+    with Server((address, port), Handler) as server:
+        site = Site(server.server_address[1], address=address)
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
         try:

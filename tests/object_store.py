@@ -64,17 +64,7 @@ class ObjectStore:
 def object_store(folder: Path) -> Iterator[ObjectStore]:
     """Run the server over a folder; it takes about 7 s to answer."""
     master, volume, filer, s3 = _free_ports(4)
-    identity = {"name": KEY, "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin"]}
-    (folder / "identities.json").write_text(json.dumps({"identities": [identity]}))
-    data = folder / "data"
-    data.mkdir()
-    command = [
-        *(str(WEED), f"-logdir={folder}", "server", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
-        *(f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}", "-filer", "-s3"),
-        *(f"-s3.port={s3}", f"-s3.config={folder / 'identities.json'}", "-s3.port.iceberg=0", "-s3.port.lance=0"),
-        *("-volume.max=200", "-master.volumeSizeLimitMB=64", "-master.electionTimeout=1s"),
-        f"-filer.localSocket={folder / 'filer.sock'}",
-    ]
+    command = [*server_command(folder, s3), f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}"]
     log = (folder / "log").open("wb")
     process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     endpoint = f"http://127.0.0.1:{s3}"
@@ -89,6 +79,19 @@ def object_store(folder: Path) -> Iterator[ObjectStore]:
         log.close()
 
 
+def server_command(folder: Path, port: int, address: str = "127.0.0.1") -> list[str]:
+    """The command of a server over a folder, which it takes over where another one left it."""
+    identity = {"name": KEY, "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin"]}
+    (folder / "identities.json").write_text(json.dumps({"identities": [identity]}))
+    (folder / "data").mkdir(exist_ok=True)
+    return [
+        *(str(WEED), f"-logdir={folder}", "server", f"-dir={folder / 'data'}", f"-ip={address}", f"-ip.bind={address}"),
+        *("-filer", "-s3", f"-s3.port={port}", f"-s3.config={folder / 'identities.json'}"),
+        *("-s3.port.iceberg=0", "-s3.port.lance=0", f"-filer.localSocket={folder / 'filer.sock'}"),
+        *("-volume.max=200", "-master.volumeSizeLimitMB=64", "-master.electionTimeout=1s"),
+    ]
+
+
 def _wait_for(store: ObjectStore, log: Path) -> None:
     """Wait until the server takes a bucket and a file."""
     end = time.monotonic() + 60
@@ -101,11 +104,18 @@ def _wait_for(store: ObjectStore, log: Path) -> None:
         with socket.socket() as asking:
             if asking.connect_ex(address):
                 continue
-        file_system = fsspec.filesystem("s3", **store.options)
-        with suppress(OSError):
-            file_system.mkdir(store.bucket)
-            file_system.pipe_file(f"{store.bucket}/there", b"yes")
-            is_ready = True
+        is_ready = make_bucket(store.endpoint)
+
+
+def make_bucket(endpoint: str, bucket: str = "seedbed") -> bool:
+    """Make a bucket, if a server takes a file into it already."""
+    file_system = fsspec.filesystem("s3", key=KEY, secret=SECRET, endpoint_url=endpoint)
+    with suppress(OSError):
+        with suppress(FileExistsError):
+            file_system.mkdir(bucket)
+        file_system.pipe_file(f"{bucket}/there", b"yes")
+        return True
+    return False
 
 
 def _free_ports(count: int) -> list[int]:

@@ -119,7 +119,8 @@ def test_schedules_timeouts_and_arguments_are_those_beside_the_recipe(listed: di
     whole = dags["build_whole"]
     assert (whole["minutes"]["crawl"], whole["minutes"]["images"]) == (48 * 60, 24 * 60)
     assert whole["tasks"].keys() - whole["minutes"].keys() == {"publish_triplets", "publish_windows"}
-    assert whole["params"].keys() == {"set", "snapshot", "workers", "runner", "worker_pool", "deep"}
+    where = {"runner", "worker_pool", "flink_job_endpoint", "flink_rest"}
+    assert whole["params"].keys() == {"set", "snapshot", "workers", "deep", *where}
 
 
 @pytest.mark.slow

@@ -257,7 +257,7 @@ def test_a_site_without_pictures_or_prose_says_what_to_do(
         (["--set", "nonsense"], "--set nonsense: write it as section.key=value, as in images.size=64"),
         (
             ["--runner", "magic"],
-            "Invalid value for --runner: 'magic' is not known: use 'local', or HOST:PORT",
+            "Invalid value for --runner: 'magic' is not known: use 'local', 'flink', or HOST:PORT",
         ),
         (["--runner", "localhost:1"], "Invalid value for --worker-pool: '' is no HOST:PORT: name the worker pool"),
         (

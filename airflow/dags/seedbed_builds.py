@@ -33,8 +33,10 @@ PARAMS = {
         description="of the crawl; an earlier one is not fetched again. The logical date where none is given",
     ),
     "workers": Param(0, type="integer", minimum=0, description="worker processes; 0: as the work suggests"),
-    "runner": Param("local", type="string", description="local, or HOST:PORT of a Beam job service"),
-    "worker_pool": Param("", type="string", description="HOST:PORT of the pool that a job service gets workers from"),
+    "runner": Param("local", type="string", description="local, flink, or HOST:PORT of a Beam job service"),
+    "worker_pool": Param("", type="string", description="HOST:PORT of the pool that workers come from"),
+    "flink_job_endpoint": Param("", type="string", description="HOST:PORT of Beam's job server, for runner flink"),
+    "flink_rest": Param("", type="string", description="HOST:PORT of Flink's REST interface; if none, port 8081 there"),
     "deep": Param(False, type="boolean", description="whether every byte is verified before anything is published"),
 }
 
@@ -75,7 +77,8 @@ def stage_task(recipe: ScheduledRecipe, stage: str) -> XComArg:
         out, params = recipe.out(), get_current_context()["params"]
         overrides = [part for override in overrides_of_run() for part in ("--set", override)]
         where = ["--workers", str(params["workers"]), "--runner", params["runner"]]
-        where += ["--worker-pool", params["worker_pool"]] if params["worker_pool"] else []
+        for name in ("worker_pool", "flink_job_endpoint", "flink_rest"):
+            where += [f"--{name.replace('_', '-')}", params[name]] if params[name] else []
         with turn(recipe):
             run_seedbed(stage, str(recipe.path), "--out", out, *where, *overrides)
             return committed(f"{out}/{stage}")

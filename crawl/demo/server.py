@@ -33,30 +33,33 @@ class DemoServer:
     """A running server.
 
     Attributes:
-        port: on 127.0.0.1.
+        port: on its address.
         log: every request answered, in order; the proof of what was asked for.
+        address: of this machine.
     """
 
     port: int
     log: list[Request] = field(default_factory=list)
+    address: str = LOOPBACK
 
     @property
     def connect_to(self) -> dict[str, str]:
         """Where connections to each host of the site go, as "address:port"."""
-        return dict.fromkeys((PAGES_HOST, PICTURES_HOST), f"{LOOPBACK}:{self.port}")
+        return dict.fromkeys((PAGES_HOST, PICTURES_HOST), f"{self.address}:{self.port}")
 
 
 @contextmanager
-def serve(seed: int, port: int = 0, site: Site | None = None) -> Iterator[DemoServer]:
-    """Serve the site of a seed on 127.0.0.1 until the block ends.
+def serve(seed: int, port: int = 0, site: Site | None = None, address: str = LOOPBACK) -> Iterator[DemoServer]:
+    """Serve the site of a seed on an address of this machine until the block ends.
 
     Args:
         seed: of the site; not used where `site` is given.
         port: to listen on, 0 for any that is free.
         site: to serve instead of the whole one.
+        address: to listen on.
     """
-    server = DemoServer(port)
-    with _Listener((LOOPBACK, port), _handler_of(site or Site(seed), server.log)) as listener:
+    server = DemoServer(port, address=address)
+    with _Listener((address, port), _handler_of(site or Site(seed), server.log)) as listener:
         server.port = listener.server_address[1]
         thread = Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()
@@ -77,10 +80,10 @@ class _Listener(ThreadingHTTPServer):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 
     def server_bind(self) -> None:
-        """Bind without asking the name service who 127.0.0.1 is, as the standard library's does."""
+        """Bind without asking the name service who the address is, as the standard library's does."""
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = LOOPBACK, int(self.server_address[1])
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
 
 def _handler_of(site: Site, log: list[Request]) -> type[BaseHTTPRequestHandler]:

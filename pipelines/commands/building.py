@@ -9,11 +9,16 @@ import typer
 from pipelines.commands.options import (
     DEMO,
     AnyOutOption,
+    FlinkOptions,
+    JobEndpointOption,
     OutOption,
     PoolOption,
     RecipeArgument,
+    RestOption,
+    RetriesOption,
     RunnerOption,
     SetOption,
+    StuckOption,
     WorkersOption,
     folder,
     place,
@@ -43,9 +48,14 @@ def stage_command(name: str) -> Callable[..., None]:
         workers: WorkersOption = 0,
         runner: RunnerOption = "local",
         worker_pool: PoolOption = "",
+        flink_job_endpoint: JobEndpointOption = "",
+        flink_rest: RestOption = "",
+        flink_stuck_after: StuckOption = None,
+        flink_retries: RetriesOption = None,
     ) -> None:
         only = None if name == "build" else name
-        _run_stages(recipe, place(out), set_ or [], workers, runner_of(runner, worker_pool), only)
+        flink = FlinkOptions(flink_job_endpoint, flink_rest, flink_stuck_after, flink_retries)
+        _run_stages(recipe, place(out), set_ or [], workers, runner_of(runner, worker_pool, flink), only)
 
     return command
 

@@ -1,11 +1,12 @@
 """Arguments and options that several commands share."""
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipelines.runners import EMBEDDED, LOCAL, Runner, is_address
+from pipelines.runners import EMBEDDED, FLINK, LOCAL, REST_PORT, SIDECAR, Runner, is_address
 from shards.object_path import AnyPath, any_path
 
 DEMO = Path("seedbed-demo")
@@ -33,19 +34,55 @@ def place(text: str) -> AnyPath:
 _EMPTY = "an empty path; give a folder, '.' for this one"
 
 
-def runner_of(where: str, worker_pool: str) -> Runner:
+@dataclass(frozen=True)
+class FlinkOptions:
+    """What was said of a Flink cluster; "" and None where nothing was."""
+
+    job_endpoint: str = ""
+    rest: str = ""
+    stuck_after: float | None = None
+    retries: int | None = None
+
+
+def runner_of(where: str, worker_pool: str, flink: FlinkOptions) -> Runner:
     """Where pipelines run, as a person named it."""
+    if where == FLINK:
+        return _flink(worker_pool, flink)
+    for name, value in vars(flink).items():
+        if value not in ("", None):
+            raise typer.BadParameter("is for a Flink cluster: add --runner flink", param_hint=_option(name))
     if where == LOCAL:
         if worker_pool:
             raise typer.BadParameter("is for a job service: name it as --runner", param_hint="--worker-pool")
         return EMBEDDED
     if not is_address(where):
-        told = f"{where!r} is not known: use 'local', or HOST:PORT of a Beam job service"
+        told = f"{where!r} is not known: use 'local', 'flink', or HOST:PORT of a Beam job service"
         raise typer.BadParameter(told, param_hint="--runner")
     if not is_address(worker_pool):
         told = f"{worker_pool!r} is no HOST:PORT: name the worker pool that the job service is to use"
         raise typer.BadParameter(told, param_hint="--worker-pool")
     return Runner(where, worker_pool)
+
+
+def _flink(worker_pool: str, flink: FlinkOptions) -> Runner:
+    """A Flink cluster: its REST interface is beside the job server, and a worker pool beside each TaskManager."""
+    rest = flink.rest or f"{flink.job_endpoint.rpartition(':')[0]}:{REST_PORT}"
+    pool = worker_pool or SIDECAR
+    named = (
+        (_option("job_endpoint"), flink.job_endpoint, "name Beam's job server"),
+        (_option("rest"), rest, "name Flink's JobManager"),
+        ("--worker-pool", pool, "name the pool as a TaskManager reaches it"),
+    )
+    for option, value, advice in named:
+        if not is_address(value):
+            raise typer.BadParameter(f"{value!r} is no HOST:PORT: {advice}", param_hint=option)
+    known = Runner(flink.job_endpoint, pool, rest)
+    stuck_s = known.stuck_s if flink.stuck_after is None else flink.stuck_after
+    return replace(known, stuck_s=stuck_s, retries=known.retries if flink.retries is None else flink.retries)
+
+
+def _option(name: str) -> str:
+    return f"--flink-{name.replace('_', '-')}"
 
 
 RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="a YAML file, or the name of a bundled recipe")]
@@ -55,10 +92,25 @@ OutOption = Annotated[
 SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="a.b=v", help="override a value of the recipe")]
 WorkersOption = Annotated[int, typer.Option("--workers", min=0, help="worker processes; 0: as the work suggests")]
 RunnerOption = Annotated[
-    str, typer.Option("--runner", metavar="WHERE", help="where it runs: 'local', or HOST:PORT of a Beam job service")
+    str,
+    typer.Option("--runner", metavar="WHERE", help="'local', 'flink', or HOST:PORT of a Beam job service"),
 ]
 PoolOption = Annotated[
-    str, typer.Option("--worker-pool", metavar="HOST:PORT", help="whose workers the job service is to use")
+    str,
+    typer.Option("--worker-pool", metavar="HOST:PORT", help="whose workers are used; on Flink as TaskManagers see it"),
+]
+JobEndpointOption = Annotated[
+    str, typer.Option("--flink-job-endpoint", metavar="HOST:PORT", help="Beam's job server for the Flink cluster")
+]
+RestOption = Annotated[
+    str, typer.Option("--flink-rest", metavar="HOST:PORT", help="Flink's REST interface; if none, port 8081 beside it")
+]
+StuckOption = Annotated[
+    float | None,
+    typer.Option("--flink-stuck-after", min=1, metavar="SECONDS", help="without progress, a job is begun again; 600"),
+]
+RetriesOption = Annotated[
+    int | None, typer.Option("--flink-retries", min=0, help="how often a stage is begun again; 5")
 ]
 AnyOutOption = Annotated[
     str, typer.Option("--out", help="folder of the build, or s3://BUCKET/PATH", show_default=False, metavar="PATH")

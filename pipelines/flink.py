@@ -1,0 +1,130 @@
+"""A pipeline on a Flink cluster: handed in through Beam's job server, and followed by what the JobManager says of it.
+
+The job server is needed for as long as it takes to hand a job in; that it goes afterwards does no harm. Flink itself
+starts a job again whose worker is gone; what it cannot mend raises `AgainError`, and the stage is begun again, whose
+finished parts are not made again (law 3).
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import apache_beam as beam
+import grpc
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.portable_runner import PipelineResult, PortableRunner
+from apache_beam.runners.runner import PipelineState
+
+from pipelines.errors import SeedbedError, StageError
+from pipelines.flink_failures import final_failure, told
+from pipelines.flink_rest import HANDED_IN, POLL_S, FlinkRest, NoAnswerError
+from pipelines.runners import Runner
+
+LOST_S = 60.0
+"""How long the JobManager may be away, and a job that was handed in not be listed."""
+
+WORKER_KEPT_MS = 60_000
+"""How long a Python worker that has nothing to do is kept for the next step of its job: starting one takes seconds."""
+
+Report = Callable[..., None]
+"""Tells the parent process: `state` and a text that changes as the job gets on, or `note` and a line for a person."""
+
+
+class AgainError(SeedbedError):
+    """A job ended, or is lost, for a reason that may have passed; the message says which."""
+
+
+def run_on_flink(
+    build: Callable[[beam.Pipeline], object], parallelism: int, where: Runner, report: Report
+) -> dict[str, Any]:
+    """Runs the graph that `build` adds to an empty pipeline; returns its job, as Flink tells it when it is finished.
+
+    Raises:
+        RuntimeError: an error that another try would not mend, with the stack trace that Flink has of it.
+        AgainError: one that it might.
+    """
+    rest = FlinkRest(where.rest, patience_s=LOST_S)
+    pipeline = beam.Pipeline(runner=PortableRunner(), options=_options(where, parallelism))
+    build(pipeline)
+    try:
+        before = {job.id for job in rest.jobs(where.job_name)}
+        report("state", HANDED_IN)
+        job_id = _found(rest, where, _handed_in(pipeline, where), before)
+        return _follow(rest, job_id, report)
+    except NoAnswerError as error:
+        raise AgainError(str(error)) from error
+
+
+def _options(where: Runner, parallelism: int) -> PipelineOptions:
+    workers = {"environment_type": "EXTERNAL", "environment_config": where.worker_pool}
+    named = {"job_name": where.job_name, "parallelism": parallelism, "environment_cache_millis": WORKER_KEPT_MS}
+    return PipelineOptions(flags=[], job_endpoint=where.job_service, **workers, **named)
+
+
+def _handed_in(pipeline: beam.Pipeline, where: Runner) -> PipelineResult:
+    try:
+        return pipeline.run()
+    except (grpc.RpcError, grpc.FutureTimeoutError) as error:
+        raise AgainError(f"{where.job_service}: the job server does not take the job ({_grpc(error)})") from error
+
+
+def _found(rest: FlinkRest, where: Runner, result: PipelineResult, before: set[str]) -> str:
+    """The number of a job that the job server was given, once Flink lists it."""
+    began = time.monotonic()
+    while True:
+        new = [job.id for job in rest.jobs(where.job_name) if job.id not in before]
+        if new:
+            return new[0]
+        try:
+            state = result.state
+        except grpc.RpcError as error:
+            raise AgainError(f"{where.job_service}: the job server is lost ({_grpc(error)})") from error
+        if state in (PipelineState.FAILED, PipelineState.CANCELLED) or time.monotonic() - began > LOST_S:
+            raise AgainError(f"{where.job_service}: the job server could not hand the job on ({_last_words(result)})")
+        time.sleep(POLL_S)
+
+
+def _last_words(result: PipelineResult) -> str:
+    """Why the job server failed, where it says so."""
+    try:
+        result.wait_until_finish(duration=1_000)
+    except (RuntimeError, grpc.RpcError) as error:
+        return told(str(error))
+    return "it does not say why"
+
+
+def _follow(rest: FlinkRest, job_id: str, report: Report) -> dict[str, Any]:
+    """Returns a job when it is finished; reports its states, and what failed that Flink mends by itself."""
+    num_failures = 0
+    while True:
+        job, failures = rest.job(job_id), rest.failures(job_id)
+        if job is None:
+            raise AgainError("Flink's JobManager has lost the job: it was started anew")
+        report("state", _standing(job))
+        final = final_failure(failures)
+        if job["state"] == "FINISHED":
+            return job
+        if final is not None:
+            rest.cancel(job_id)
+            raise RuntimeError(final.text)
+        if job["state"] == "FAILED":
+            raise AgainError(f"the Flink job failed: {told(failures[0].text) if failures else 'it does not say why'}")
+        if job["state"] == "CANCELED":
+            raise StageError("somebody else cancelled its Flink job; run again and it carries on")
+        if len(failures) > num_failures:
+            report("note", f"a Flink task failed, and is started again: {told(failures[0].text)}")
+        num_failures = len(failures)
+        time.sleep(POLL_S)
+
+
+def _standing(job: dict[str, Any]) -> str:
+    """What changes when a task of a job changes its state."""
+    tasks = Counter(vertex["status"] for vertex in job["vertices"])
+    return f"{job['state']} {sorted(tasks.items())}"
+
+
+def _grpc(error: Exception) -> str:
+    """What a failed call says, in one line."""
+    code = error.code() if isinstance(error, grpc.Call) else None
+    return code.name.lower().replace("_", " ") if code is not None else type(error).__name__

@@ -1,0 +1,52 @@
+"""What failed on a Flink cluster, in one line, and whether trying again could help."""
+
+import re
+from collections.abc import Sequence
+
+from pipelines.explain import Raised, innermost
+from pipelines.flink_rest import Failure
+
+PASSING = frozenset({"StoreError", "LeaseLostError", "ConnectionError", "ConnectionResetError", "TimeoutError"})
+"""Errors of Python that come of a place that cannot be reached for a while."""
+
+SAME_ERRORS = 3
+"""Times that one error of the program is seen before it is taken for no accident: a task may run on two workers."""
+
+_FINAL = frozenset({"StageError", "ManifestError", "WarcError"})
+"""What a stage says when it cannot do its work."""
+
+_DISK_FULL = re.compile(r"\[Errno (28|122)\]|No space left on device")
+_PYTHON = "Traceback (most recent call last)"
+_CAUSED_BY = re.compile(r"^Caused by: (?:[\w$]+\.)*(?P<name>[\w$]+)(?:: (?P<message>.*))?$", re.MULTILINE)
+_FIRST = re.compile(r"^(?:[\w$]+\.)*(?P<name>[\w$]+)(?:: (?P<message>.*))?$")
+
+
+def raised(text: str) -> Raised:
+    r"""The error that began it all, out of a stack trace of Java's in which one of Python's may stand.
+
+    >>> raised("java.lang.Exception: no\n\tat X\nCaused by: java.io.IOException: slot lost\n\tat Y")
+    Raised(name='IOException', message='slot lost')
+    """
+    if _PYTHON in text:
+        return innermost(RuntimeError(text))
+    first = text.partition("\n")[0]
+    last = next(reversed(list(_CAUSED_BY.finditer(text))), _FIRST.match(first))
+    return Raised(last["name"], last["message"] or "") if last else Raised("error", first)
+
+
+def told(text: str) -> str:
+    """A stack trace in one line."""
+    name, message = raised(text)
+    return f"{name}: {message}" if message else name
+
+
+def final_failure(failures: Sequence[Failure]) -> Failure | None:
+    """The failure that trying again would not mend, if any: a stage's own word, a full disk, the same once more."""
+    errors = [(failure, raised(failure.text)) for failure in failures]
+    for failure, error in errors:
+        is_ours = _PYTHON in failure.text
+        if _DISK_FULL.search(error.message) or (is_ours and error.name in _FINAL):
+            return failure
+        if is_ours and error.name not in PASSING and [each for _, each in errors].count(error) >= SAME_ERRORS:
+            return failure
+    return None

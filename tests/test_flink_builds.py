@@ -1,0 +1,170 @@
+"""Builds on a Flink cluster write what one process writes, whatever happens on the way."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+
+from crawl.demo.server import DemoServer, serve
+from pipelines.demo import SEED
+from pipelines.flink_plan import shuffles
+from shards.object_path import ObjectPath
+from tests.arboretum import arguments
+from tests.builds import DATASETS, manifest_bytes, manifest_of, seedbed, start_seedbed, table_rows, wait_for
+from tests.cluster import faults, needs, running, services
+from tests.cluster.layout import Cluster
+from tests.object_store import KEY, SECRET, ObjectStore
+
+MANY_SHARDS = ("triplets.draws=2", "triplets.max_shard_bytes=1048576", "triplets.buckets=8")
+MOST_SHUFFLED = 500
+"""Bytes that may cross a shuffle for each picture or page."""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """Two workers of two slots each."""
+    missing = needs.what_is_missing()
+    if missing:
+        pytest.skip(f"no cluster here: {missing[0]}")
+    one = Cluster(f"f{os.getpid()}", slots=2)
+    running.up(one)
+    try:
+        yield one
+    finally:
+        running.down(one.name)
+
+
+@pytest.fixture
+def out(cluster: Cluster, built: Path, monkeypatch: pytest.MonkeyPatch) -> ObjectPath:
+    """A folder in the cluster's store that holds the arboretum's crawl."""
+    settings = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL": cluster.store}
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    return filled(cluster, built, "crawl")
+
+
+def filled(cluster: Cluster, built: Path, *stages: str) -> ObjectPath:
+    """A new folder in the cluster's store with some stages of a build."""
+    name = os.urandom(8).hex()
+    files = fsspec.filesystem("s3", key=KEY, secret=SECRET, endpoint_url=cluster.store)
+    for stage in stages:
+        files.put(f"{built / stage}/", f"{ObjectStore.bucket}/{name}/{stage}/", recursive=True)
+    return ObjectPath(f"s3://{ObjectStore.bucket}/{name}")
+
+
+def on(cluster: Cluster) -> tuple[str, ...]:
+    """The options of a build on the cluster."""
+    return "--runner", "flink", "--flink-job-endpoint", cluster.job_endpoint
+
+
+def last_job(cluster: Cluster) -> dict[str, Any]:
+    """The job that was handed in last, with its tasks."""
+    jobs = running.ask(cluster, "/jobs/overview")["jobs"]
+    return running.ask(cluster, f"/jobs/{max(jobs, key=lambda job: job['start-time'])['jid']}")
+
+
+def assert_little_was_shuffled(job: dict[str, Any], records: int) -> None:
+    """Bytes never cross a shuffle (law 1), as Flink itself counts them."""
+    found = shuffles(job)
+    assert found
+    for shuffle in found:
+        assert shuffle.bytes <= MOST_SHUFFLED * records, shuffle
+
+
+@pytest.mark.cluster
+def test_text_and_windows_are_those_of_one_process(cluster: Cluster, built: Path, server: DemoServer, out: ObjectPath):
+    for stage in ("text", "windows"):
+        done = seedbed(*arguments(server, stage, out, workers=2), *on(cluster))
+        assert done.returncode == 0, done.stderr
+        assert " fused steps in " in done.stdout
+        assert " shuffles of " in done.stdout
+        assert_little_was_shuffled(last_job(cluster), manifest_of(built, stage).counts.records_in)
+    assert manifest_bytes(out, ("text", "windows")) == manifest_bytes(built, ("text", "windows"))
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
+@pytest.mark.parametrize("parallelism", [1, 2, 4])
+def test_bytes_are_those_of_one_process_whatever_the_parallelism(
+    cluster: Cluster, built: Path, server: DemoServer, out: ObjectPath, parallelism: int
+):
+    for stage in DATASETS:
+        done = seedbed(*arguments(server, stage, out, workers=parallelism), *on(cluster))
+        assert done.returncode == 0, done.stderr
+        assert_little_was_shuffled(last_job(cluster), manifest_of(built, stage).counts.records_in)
+    assert manifest_bytes(out) == manifest_bytes(built)
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
+def test_an_interrupted_build_leaves_no_job_and_is_carried_on(
+    cluster: Cluster, built: Path, server: DemoServer, out: ObjectPath
+):
+    out = filled(cluster, built, "crawl", "images", "score")
+    command = arguments(server, "triplets", out, *MANY_SHARDS, workers=2)
+    process = start_seedbed(*command, *on(cluster))
+    stage = out / "triplets"
+    wait_for(lambda: any("/receipts/" in name for name in stage.listing()), "a shard", timeout_s=180)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, output
+    assert "interrupted; run the same command again and it carries on" in output
+    assert states(cluster) <= {"CANCELED", "FINISHED"}
+    assert last_job(cluster)["state"] == "CANCELED"
+    again = seedbed(*command, *on(cluster))
+    assert again.returncode == 0, again.stderr
+    assert manifest_of(out, "triplets").counts == manifest_of(built, "triplets").counts
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
+def test_a_folder_that_the_workers_do_not_see_is_told_before_any_work(
+    cluster: Cluster, built: Path, server: DemoServer, tmp_path: Path
+):
+    (tmp_path / "crawl").symlink_to(built / "crawl")
+    done = seedbed(*arguments(server, "text", tmp_path), *on(cluster))
+    assert done.returncode == 1
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("seedbed: text: worker w")
+    assert f"does not see the folder {tmp_path}: give an --out that every worker sees, such as s3://BUCKET" in line
+    assert not list((tmp_path / "text").glob("*/_work/receipts/*"))
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
+def test_a_jobmanager_that_was_killed_costs_another_job_and_not_a_byte(
+    cluster: Cluster, built: Path, server: DemoServer, out: ObjectPath
+):
+    out = filled(cluster, built, "crawl", "images", "score")
+    process = start_seedbed(*arguments(server, "triplets", out, workers=2), *on(cluster))
+    wait_for(lambda: "RUNNING" in states(cluster), "a job", timeout_s=180)
+    faults.kill_jobmanager(cluster)
+    services.start_jobmanager(cluster)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert "starting the stage again, finished parts are kept" in output
+    assert manifest_bytes(out, ("triplets",)) == manifest_bytes(built, ("triplets",))
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
+def test_a_live_crawl_settles_what_one_process_settles(cluster: Cluster, out: ObjectPath, tmp_path: Path):
+    few, there = ("crawl.max_pages_per_host=12", "crawl.delay_s=0.05"), filled(cluster, tmp_path)
+    with serve(SEED, address=cluster.here) as site:
+        for place, where in ((tmp_path, ()), (there, on(cluster))):
+            done = seedbed(*arguments(site, "crawl", place, *few), *where)
+            assert done.returncode == 0, done.stderr
+    facts = ("url", "fate", "reason", "status", "sha256", "robots_rule", "depth")
+    rows = [table_rows(place, "crawl", "ledger-") for place in (tmp_path, there)]
+    one, other = ({tuple(row[fact] for fact in facts) for row in each} for each in rows)
+    assert one == other
+    assert manifest_of(tmp_path, "crawl").counts == manifest_of(there, "crawl").counts
+
+
+def states(cluster: Cluster) -> set[str]:
+    """Of all jobs that the JobManager knows."""
+    return {job["state"] for job in running.ask(cluster, "/jobs/overview").get("jobs", [])}
