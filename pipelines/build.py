@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from pipelines.errors import StageError
-from pipelines.flink_ready import ready
+from pipelines.flink.ready import ready
 from pipelines.folders import RUN_NAME, is_committed, manifest_sha256
 from pipelines.inputs import check_files, check_inputs, committed_manifest
 from pipelines.ledger import count_fetched

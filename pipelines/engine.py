@@ -21,9 +21,9 @@ from apache_beam.runners.portability.portable_runner import PortableRunner
 
 from pipelines import forked_workers
 from pipelines.explain import explain
-from pipelines.flink import AgainError, run_on_flink
-from pipelines.flink_plan import shuffles_line
-from pipelines.flink_trial import try_workers
+from pipelines.flink.jobs import AgainError, run_on_flink
+from pipelines.flink.shuffled import shuffles_line
+from pipelines.flink.trial import try_workers
 from pipelines.folders import is_committed
 from pipelines.log import print_to
 from pipelines.runners import EMBEDDED, Runner

@@ -26,7 +26,7 @@ import psutil
 from pipelines.children import children
 from pipelines.errors import StageError
 from pipelines.explain import LOG
-from pipelines.flink_rest import HANDED_IN, FlinkRest, NoAnswerError
+from pipelines.flink.rest import HANDED_IN, FlinkRest, NoAnswerError
 from pipelines.log import keep_log
 from pipelines.runners import Runner
 from pipelines.server_of_children import start_server

@@ -31,7 +31,7 @@ ONLY_IN = {
     "triton": ("shards/triton_noise.py",),
     "matplotlib": ("models/", "pipelines/inspect/"),
     "apache_beam": ("pipelines/",),
-    "grpc": ("pipelines/flink.py",),
+    "grpc": ("pipelines/flink/jobs.py",),
     "pydantic": ("pipelines/",),
     "typer": ("pipelines/",),
     "psutil": ("pipelines/",),
@@ -51,7 +51,7 @@ FETCHING = (
     "crawl/addresses.py",
     "crawl/resolver.py",
 )
-FLINK = "pipelines/flink_rest.py"
+FLINK = "pipelines/flink/rest.py"
 """Opens connections, to a cluster that the command line names, never to the web."""
 WRITERS_OF_CONNECTIONS = ("aiohttp", "requests", "socket", "urllib.request", "urllib3", "http.client")
 

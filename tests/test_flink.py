@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import pytest
 from apache_beam.internal.cloudpickle import cloudpickle
 
-from pipelines.flink_failures import final_failure, told
-from pipelines.flink_plan import num_steps, shuffles, shuffles_line
-from pipelines.flink_rest import Failure, FlinkRest
-from pipelines.flink_trial import identity_maker, looker
+from pipelines.flink.failures import final_failure, told
+from pipelines.flink.rest import Failure, FlinkRest
+from pipelines.flink.shuffled import num_steps, shuffles, shuffles_line
+from pipelines.flink.trial import identity_maker, looker
 from tests.builds import seedbed
 from tests.loopback import free_port
 
@@ -100,7 +100,7 @@ def test_nobody_at_an_endpoint_is_told_before_any_work(tmp_path: Path):
 def test_a_cluster_without_free_slots_is_told_before_any_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slots: int, free: int, workers: str, advice: str
 ):
-    monkeypatch.setattr("pipelines.flink_ready.FREED_S", 0.0)
+    monkeypatch.setattr("pipelines.flink.ready.FREED_S", 0.0)
     with fake_flink(**{"slots-total": slots, "slots-available": free}) as there:
         where = ("--flink-job-endpoint", there.address, "--flink-rest", there.address)
         line = refused(tmp_path, *where, "--workers", workers)

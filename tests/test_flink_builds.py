@@ -11,7 +11,7 @@ import pytest
 
 from crawl.demo.server import DemoServer, serve
 from pipelines.demo import SEED
-from pipelines.flink_plan import shuffles
+from pipelines.flink.shuffled import shuffles
 from shards.object_path import ObjectPath
 from tests.arboretum import arguments
 from tests.builds import DATASETS, manifest_bytes, manifest_of, seedbed, start_seedbed, table_rows, wait_for

@@ -4,7 +4,7 @@ import time
 from dataclasses import replace
 
 from pipelines.errors import StageError
-from pipelines.flink_rest import POLL_S, FlinkRest, NoAnswerError, Room, is_answered
+from pipelines.flink.rest import POLL_S, FlinkRest, NoAnswerError, Room, is_answered
 from pipelines.runners import Runner
 from shards.object_path import AnyPath
 

@@ -64,7 +64,7 @@ def looker(names: list[str], wanted: Identity, out: str) -> Callable[[str], None
             raise type("StageError", (Exception,), {})(
                 f"worker {worker} runs {what}; install the same Seedbed, with the same libraries, on every worker"
             )
-        from pipelines.flink_trial import see  # noqa: PLC0415 - it is the same there
+        from pipelines.flink.trial import see  # noqa: PLC0415 - it is the same there
 
         see(out, marker, worker)
 

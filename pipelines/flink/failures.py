@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from pipelines.explain import Raised, innermost
-from pipelines.flink_rest import Failure
+from pipelines.flink.rest import Failure
 
 PASSING = frozenset({"StoreError", "LeaseLostError", "ConnectionError", "ConnectionResetError", "TimeoutError"})
 """Errors of Python that come of a place that cannot be reached for a while."""

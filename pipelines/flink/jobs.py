@@ -17,8 +17,8 @@ from apache_beam.runners.portability.portable_runner import PipelineResult, Port
 from apache_beam.runners.runner import PipelineState
 
 from pipelines.errors import SeedbedError, StageError
-from pipelines.flink_failures import final_failure, told
-from pipelines.flink_rest import HANDED_IN, POLL_S, FlinkRest, NoAnswerError
+from pipelines.flink.failures import final_failure, told
+from pipelines.flink.rest import HANDED_IN, POLL_S, FlinkRest, NoAnswerError
 from pipelines.runners import Runner
 
 LOST_S = 60.0
