@@ -16,7 +16,7 @@ from typing import Any
 
 from shards.asking import StoreError
 
-PART_BYTES = 16 * 2**20
+PART_BYTES = 8 * 2**20
 """Of an object that are put together: S3 takes 10,000 of them; memory for larger ones would be asked for each time."""
 
 SENT_AT_ONCE = 2
@@ -27,14 +27,14 @@ Ask = Callable[[Callable[[Any, str], Any]], Any]
 
 
 @contextmanager
-def growing(ask: Ask, min_bytes: int) -> Iterator["GrowingObject"]:
+def growing(ask: Ask, *, is_sent: bool) -> Iterator["GrowingObject"]:
     """Yield a `GrowingObject`, for `finish`; after an error nothing is left of it.
 
     Args:
         ask: How the store is asked.
-        min_bytes: Nothing is put before so many are written.
+        is_sent: Whether parts are put while others are written; if not, it is a file like others.
     """
-    with GrowingObject(tempfile.TemporaryFile(buffering=0), ask, min_bytes) as file:
+    with GrowingObject(tempfile.TemporaryFile(buffering=0), ask, is_sent) as file:
         try:
             yield file
         except BaseException:
@@ -48,12 +48,12 @@ class GrowingObject(io.BufferedRandom):
     Args:
         raw: An empty file.
         ask: See `growing`.
-        min_bytes: See `growing`.
+        is_sent: See `growing`.
     """
 
-    def __init__(self, raw: io.FileIO, ask: Ask, min_bytes: int) -> None:
+    def __init__(self, raw: io.FileIO, ask: Ask, is_sent: bool) -> None:
         super().__init__(raw)
-        self._ask, self._min_bytes = ask, min_bytes
+        self._ask, self._is_sent = ask, is_sent
         self._behind = ThreadPoolExecutor(SENT_AT_ONCE)
         self._upload: Future[str] | None = None
         self._parts: list[Future[dict[str, Any]]] = []
@@ -63,7 +63,7 @@ class GrowingObject(io.BufferedRandom):
         """Write, and have what is a whole part by then put."""
         num_bytes = super().write(data)
         self._num_written += num_bytes
-        while self._num_written > self._min_bytes and self._num_written >= (len(self._parts) + 1) * PART_BYTES:
+        while self._is_sent and self._num_written >= (len(self._parts) + 1) * PART_BYTES:
             self.flush()
             self._put_part()
         return num_bytes

@@ -16,7 +16,6 @@ import io
 import posixpath
 import secrets
 import shutil
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,12 +25,10 @@ from typing import Any, BinaryIO, NamedTuple
 from shards.asking import Answer, StoreError, ask
 from shards.growing_object import growing
 from shards.marked import put_marked
+from shards.ranges import write_ranges
 
 ONE_PUT_BYTES = 64 * 2**20
 """Up to which an object is held in memory to be put in one request."""
-
-RANGE_BYTES = 16 * 2**20
-"""Of an object that are asked for at once."""
 
 
 class Listed(NamedTuple):
@@ -130,9 +127,7 @@ class ObjectPath:
 
     def fetch(self, file: BinaryIO, num_bytes: int) -> None:
         """Write the whole object, of so many bytes, into a file; errors as `read_bytes`."""
-        for start in range(0, num_bytes, RANGE_BYTES):  # in a range always: else s3fs asks for the size first
-            file.write(self.read_range(start, min(RANGE_BYTES, num_bytes - start)))
-        file.flush()
+        write_ranges(file, num_bytes, self.read_range)
 
     def write_bytes(self, data: bytes, *, is_new: bool = False) -> None:
         """Put a whole object.
@@ -171,7 +166,7 @@ class ObjectPath:
 
         It is written from its beginning to its end; a large one is sent meanwhile.
         """
-        with growing(self._ask, ONE_PUT_BYTES if self.url.startswith("s3://") and not is_new else sys.maxsize) as file:
+        with growing(self._ask, is_sent=self.url.startswith("s3://") and not is_new) as file:
             yield file
             if file.finish():
                 return

@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.copies import open_file, open_piecewise
 from pipelines.open_files import OpenFiles
-from shards import asking, growing_object, object_path
+from shards import asking, growing_object, object_path, ranges
 from shards.asking import StoreError
 from shards.manifest import Counts, Manifest, ManifestError, atomic_open, atomic_write, read_manifest, write_manifest
 from shards.object_path import ObjectPath, files_below, remove_tree
@@ -64,7 +64,7 @@ def test_many_objects_are_read_and_removed_together(s3_folder: ObjectPath):
 @pytest.mark.parametrize("one_put_bytes", [2**20, 1000], ids=["in one request", "as a file"])
 def test_a_file_is_put_when_it_is_whole(s3_folder: ObjectPath, monkeypatch: pytest.MonkeyPatch, one_put_bytes: int):
     monkeypatch.setattr(object_path, "ONE_PUT_BYTES", one_put_bytes)
-    monkeypatch.setattr(object_path, "RANGE_BYTES", 1500)
+    monkeypatch.setattr(ranges, "RANGE_BYTES", 1500)
     path, content = s3_folder / "a", os.urandom(5000)
     with atomic_open(path) as file:
         file.write(content)
@@ -85,7 +85,6 @@ def test_a_file_is_put_when_it_is_whole(s3_folder: ObjectPath, monkeypatch: pyte
 def test_a_large_file_is_sent_while_it_is_written(
     s3_folder: ObjectPath, monkeypatch: pytest.MonkeyPatch, num_bytes: int
 ):
-    monkeypatch.setattr(object_path, "ONE_PUT_BYTES", 5 * 2**20)
     monkeypatch.setattr(growing_object, "PART_BYTES", 5 * 2**20)
     path, content = s3_folder / "a.tar", os.urandom(num_bytes * 2**20)
     whole_puts: list[ObjectPath] = []
@@ -100,7 +99,6 @@ def test_a_large_file_is_sent_while_it_is_written(
 
 
 def test_an_object_whose_parts_are_lost_is_put_whole(s3_folder: ObjectPath, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(object_path, "ONE_PUT_BYTES", 5 * 2**20)
     monkeypatch.setattr(growing_object, "PART_BYTES", 5 * 2**20)
     path, content = s3_folder / "a.tar", os.urandom(11 * 2**20)
     with path.created() as file:
@@ -111,7 +109,6 @@ def test_an_object_whose_parts_are_lost_is_put_whole(s3_folder: ObjectPath, monk
 
 
 def test_of_a_large_file_that_fails_nothing_is_left(s3_folder: ObjectPath, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(object_path, "ONE_PUT_BYTES", 5 * 2**20)
     monkeypatch.setattr(growing_object, "PART_BYTES", 5 * 2**20)
     path = s3_folder / "a.tar"
     with pytest.raises(TypeError), atomic_open(path) as file:
