@@ -11,7 +11,7 @@ demo: $(VENV)/.installed
 	$(BIN)/seedbed demo --out seedbed-demo
 
 test: $(VENV)/.installed
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 3 --dist loadfile
 
 slow: $(VENV)/.installed
 	$(BIN)/pytest -m slow

@@ -14,9 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import pytest
 
 WEED = Path(sys.executable).with_name("weed")
 KEY, SECRET = "seedbed", "seedbed-secret"
+slow_in_store = pytest.mark.parametrize("place", ["disk", pytest.param("store", marks=pytest.mark.slow)], indirect=True)
+"""Marks a test that takes long in a store: by default it runs on disk alone."""
+
 _GRPC = 10_000
 """What SeaweedFS adds to a port for its own calls."""
 

@@ -12,6 +12,7 @@ import pytest
 from shards.object_path import AnyPath, files_below
 from tests.builds import kill_all, manifest_of, seedbed, start_seedbed, table_rows
 from tests.loopback import NOT_FOUND, SITE_FILES, Answer, Site, serve
+from tests.object_store import slow_in_store
 
 HOSTS = tuple(f"h{number}.example" for number in range(8))
 NUM_PAGES = 50
@@ -95,6 +96,7 @@ def test_failures_that_may_pass_are_due_again_when_a_killed_run_goes_on(recipe: 
     assert len({row[0] for row in found}) == len(found) == manifest_of(place, "crawl").counts.records_in
 
 
+@slow_in_store
 @pytest.mark.parametrize("num_crawls", [pytest.param(1, id="5"), pytest.param(10, id="50", marks=pytest.mark.slow)])
 def test_a_crawl_killed_at_any_moment_has_every_url_once(
     site: Site, recipe: Path, tmp_path: Path, place: AnyPath, num_crawls: int

@@ -17,14 +17,13 @@ from pipelines.leases import FOLDER, LeaseLostError, SlotLeases, holder_of
 from shards.asking import StoreError
 from shards.object_path import AnyPath, ObjectPath
 from tests.builds import wait_for
+from tests.object_store import slow_in_store
 
 ROOT = Path(__file__).parents[1]
 LEASE_S = 2.0
 STORE_LEASE_S = 6.0
 """In a store, where a renewal takes two requests, and the first of all takes a connection."""
 
-timed = pytest.mark.parametrize("place", ["disk", pytest.param("store", marks=pytest.mark.slow)], indirect=True)
-"""Where a test takes as long as some leases."""
 ELSEWHERE = '{"machine": "elsewhere", "pid": 1, "started": 0.0}'
 FETCHER = """
 import sys, time
@@ -99,7 +98,7 @@ def _overlaps(log: Path) -> list[str]:
     return found
 
 
-@timed
+@slow_in_store
 def test_two_fetchers_never_ask_at_the_same_time(place: AnyPath, tmp_path: Path):
     log = tmp_path / "log"
     with _fetcher(place, "one", log, 40) as one, _fetcher(place, "two", log, 40) as two:
@@ -120,7 +119,7 @@ def test_a_killed_fetcher_on_the_same_machine_is_followed_at_once(place: AnyPath
             assert two.wait(30) == 0
 
 
-@timed
+@slow_in_store
 def test_a_fetcher_that_was_away_too_long_asks_for_nothing_more(place: AnyPath, tmp_path: Path):
     log = tmp_path / "log"
     with _fetcher(place, "one", log) as one:
@@ -135,7 +134,7 @@ def test_a_fetcher_that_was_away_too_long_asks_for_nothing_more(place: AnyPath, 
             assert two.poll() is None
 
 
-@timed
+@slow_in_store
 def test_whoever_renews_is_not_followed(place: AnyPath, tmp_path: Path):
     log = tmp_path / "log"
     with _fetcher(place, "one", log), _fetcher(place, "two", log):
@@ -145,7 +144,7 @@ def test_whoever_renews_is_not_followed(place: AnyPath, tmp_path: Path):
         assert not _overlaps(log)
 
 
-@timed
+@slow_in_store
 def test_a_lease_from_another_machine_ends_by_our_clock(place: AnyPath):
     """Nobody can tell whether a process of another machine is there: only waiting helps."""
     folder = place / FOLDER
@@ -183,7 +182,7 @@ def test_a_lease_that_ended_is_not_renewed(place: AnyPath):
             leases.renew()
 
 
-@timed
+@slow_in_store
 def test_all_slots_of_a_machine_that_is_gone_come_free_at_once(place: AnyPath):
     folder = place / FOLDER
     folder.mkdir(parents=True)
@@ -194,7 +193,7 @@ def test_all_slots_of_a_machine_that_is_gone_come_free_at_once(place: AnyPath):
         assert 1 <= (time.monotonic() - began) / lease_of(place) < 2
 
 
-@timed
+@slow_in_store
 def test_what_is_held_stays_held_while_another_slot_is_waited_for(place: AnyPath):
     theirs = place / FOLDER / "slot-02.000001"
     theirs.parent.mkdir(parents=True)

@@ -46,6 +46,7 @@ from tests.builds import (
     workers_of,
 )
 from tests.loopback import free_port
+from tests.object_store import slow_in_store
 from tests.test_build import copy_of
 
 ROOT = Path(__file__).parents[1]
@@ -154,6 +155,7 @@ def test_the_portable_runner_with_workers_of_its_own_writes_the_same_bytes(
     assert committed(job) == committed(alone)
 
 
+@slow_in_store
 @pytest.mark.parametrize("num_kills", [pytest.param(4, id="4"), pytest.param(40, id="40", marks=pytest.mark.slow)])
 def test_killed_at_any_moment_a_rerun_ends_with_the_same_bytes(
     server: DemoServer, built: Path, place: AnyPath, undisturbed: bytes, num_kills: int
