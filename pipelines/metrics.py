@@ -83,8 +83,8 @@ def _lines(standing: Standing) -> Iterator[str]:
         yield from (f"# UNIT {name} {unit}",) if unit else ()
         yield f"# HELP {name} {told}"
         yield f"{name}{{{stage}}} {number}"
-    yield "# TYPE seedbed_stage info"
-    yield "# HELP seedbed_stage Which output of the stage this is."
+    yield "# TYPE seedbed_stage_info gauge"  # node_exporter does not know the type info
+    yield "# HELP seedbed_stage_info Which output of the stage this is."
     yield f'seedbed_stage_info{{{stage},fingerprint="{standing.fingerprint}"}} 1'
     yield "# EOF"
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext
 from io import BufferedReader
+from types import TracebackType
 from typing import Any, BinaryIO, Self, cast
 
 from crawl.records import LEDGER_SCHEMA, LINK_SCHEMA, Visit, ledger_columns, link_columns
@@ -65,7 +66,9 @@ class SegmentWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Commits what there is; after an error it goes, to be fetched again.
 
         What was had before a source could not be had any more is whole.
@@ -75,7 +78,7 @@ class SegmentWriter:
                 self._commit()
                 self._wait()
             else:
-                self._segment.open.__exit__(kind, None, None)
+                self._segment.open.__exit__(kind, error, trace)
 
     def add(self, visit: Visit) -> None:
         """Stores one visit."""

@@ -4,7 +4,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 logger = logging.getLogger(__name__)
 
@@ -32,13 +32,21 @@ def ask(name: str, request: Callable[[], Answer]) -> Answer:
     Raises:
         FileNotFoundError: The store says that there is no such file.
         FileExistsError: The store says that there is one already.
-        StoreError: It failed each time.
+        StoreError: It failed each time, or there is no such store.
     """
     for delay in (*RETRY_DELAYS_S, None):
         try:
             return request()
-        except (FileNotFoundError, FileExistsError):
+        except FileExistsError:
             raise
+        except FileNotFoundError as error:
+            if answer_of(error)[1] == "NoSuchBucket":
+                raise StoreError(f"{name}: the store has no such bucket; make it, or name another") from error
+            raise
+        except ValueError as error:
+            if "endpoint" not in str(error):
+                raise
+            raise StoreError(f"{name}: {error}; see AWS_ENDPOINT_URL, or the endpoint in storage_options") from error
         except _failures() as error:
             if delay is None or isinstance(error, PermissionError) or _is_refusal(error):
                 told = f"{type(error).__name__}: {error}".strip(": ")
@@ -49,6 +57,14 @@ def ask(name: str, request: Callable[[], Answer]) -> Answer:
             logger.info("%s: %s; asking again in %g s", name, error, delay)
             time.sleep(delay)
     raise AssertionError("the last try returns or raises")
+
+
+def answer_of(error: Exception) -> tuple[int, str]:
+    """Return an S3 store's HTTP status and code, 0 and "" where it was not such a store that refused."""
+    told: Any = getattr(error.__cause__ or error.__context__, "response", None)
+    if not isinstance(told, dict):
+        return 0, ""
+    return told.get("ResponseMetadata", {}).get("HTTPStatusCode", 0), told.get("Error", {}).get("Code", "")
 
 
 def _failures() -> tuple[type[Exception], ...]:

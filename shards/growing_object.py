@@ -11,7 +11,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from shards.asking import StoreError
@@ -86,11 +86,10 @@ class GrowingObject(io.BufferedRandom):
     def give_up(self) -> None:
         """Have the store forget the parts, as far as it can be reached."""
         self._behind.shutdown(cancel_futures=True)
-        if self._upload is not None and not self._upload.cancelled() and self._upload.exception() is None:
-            try:
-                self._send("abort_multipart_upload", UploadId=self._upload.result())
-            except (StoreError, FileNotFoundError):
-                return
+        upload, self._upload = self._upload, None
+        if upload is not None and not upload.cancelled() and upload.exception() is None:
+            with suppress(StoreError, FileNotFoundError):
+                self._send("abort_multipart_upload", UploadId=upload.result())
 
     def close(self) -> None:
         """Close the file."""

@@ -4,10 +4,11 @@ The library of a store tries again by itself, as we do. A further try is refused
 object stands there now, or another version of it, or because the parts of an upload were joined already.
 """
 
-import errno
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
+
+from shards.asking import answer_of
 
 _WRITER = "writer"
 
@@ -54,5 +55,8 @@ def _mark_of(files: Any, path: str) -> str | None:  # noqa: ANN401 - fsspec has 
 
 
 def _is_refused(error: OSError) -> bool:
-    """Return whether a condition did not hold; `s3fs` has no other name for it."""
-    return isinstance(error, FileExistsError) or error.errno == errno.EINVAL
+    """Return whether a condition did not hold.
+
+    Source: Amazon S3, "Conditional writes": 412 where it does not hold, 409 where another writes at the same time.
+    """
+    return isinstance(error, FileExistsError) or answer_of(error)[0] in (409, 412)

@@ -24,6 +24,7 @@ class Faults:
         share: Of the requests that go wrong in each of the three ways.
         lost: How many answers to what is put are lost, of the next ones.
         is_gone: Whether every connection ends without an answer.
+        refusals: Codes of errors, with status, that requests of a method and a header are refused with.
         seen: How often each fault has come.
     """
 
@@ -31,6 +32,7 @@ class Faults:
     share: float = 0.0
     lost: int = 0
     is_gone: bool = False
+    refusals: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
     seen: Counter[str] = field(default_factory=Counter)
     chance: random.Random = field(default_factory=lambda: random.Random(7))
 
@@ -72,6 +74,11 @@ def faulty_store(endpoint: str) -> Iterator[Faults]:
             if fault == BUSY:
                 self._answer(503, [("Content-Type", "application/xml")], _SLOW_DOWN)
                 return
+            for (method, header), (status, code) in faults.refusals.items():
+                if self.command == method and header in self.headers:
+                    told = f"<Error><Code>{code}</Code><Message>told by the test</Message></Error>".encode()
+                    self._answer(status, [("Content-Type", "application/xml")], told)
+                    return
             status, headers, data = self._asked(body)
             if fault == UNANSWERED:
                 self.close_connection = True

@@ -56,6 +56,14 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     (home.recipes / "prose.dag.yaml").write_text("schedule: null\ntrain: {language: [--seconds, '60']}\n")
     (home.recipes / "broken.yaml").write_text("text: [\n")
     (home.recipes / "notes.txt").write_text("no recipe")
+    (home.recipes / "my trees.yaml").write_text("text: {}\n")
+    for name, settings in {
+        "often": "schedule: every now and then",
+        "long": "timeout_h: 48",
+        "odd": "retires: 1",
+    }.items():
+        (home.recipes / f"{name}.yaml").write_text("text: {}\n")
+        (home.recipes / f"{name}.dag.yaml").write_text(settings)
     to = folder / "listed.json"
     command = [str(PYTHON), "-c", LIST, str(AIRFLOW / "dags"), str(to)]
     subprocess.run(command, env=home.environment(), cwd=folder, check=True, capture_output=True)
@@ -64,9 +72,20 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_the_dags_are_read_without_errors_in_under_a_second(listed: dict[str, Any]):
-    assert listed["errors"] == {}
-    assert len(listed["seconds"]) == 3
+    assert len(listed["seconds"]) == 4
     assert sum(listed["seconds"]) < 1
+
+
+def test_a_recipe_that_cannot_be_scheduled_is_told_of_and_takes_nothing_from_the_others(listed: dict[str, Any]):
+    ((where, told),) = listed["errors"].items()
+    assert where.endswith("seedbed_faults.py")
+    for fault in (
+        "my trees.yaml: a DAG is named after it",
+        "often.dag.yaml",
+        "long.dag.yaml: timeout_h is 48",
+        "odd.dag.yaml",
+    ):
+        assert fault in told
 
 
 def test_reading_the_dags_loads_nothing_of_ours_and_nothing_heavy(listed: dict[str, Any]):

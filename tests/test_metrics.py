@@ -54,7 +54,7 @@ def test_metrics_of_a_committed_stage_are_those_of_its_manifest(built: Path) -> 
 
 
 def test_node_exporter_reads_the_same_numbers() -> None:
-    """Its collector takes the older text format, in which the end is a comment."""
+    """Its collector takes the older text format, in which the end is a comment, and only the types of that."""
     fates = Fates(3, Counter(too_small=2), Counter(broken_image=1))
     text = metrics_text(Standing("images", "0" * 12, fates, 2.0, 77, 10, False))
     older = {
@@ -64,6 +64,8 @@ def test_node_exporter_reads_the_same_numbers() -> None:
     }
     assert older == samples(text)
     assert older["seedbed_records_per_second", "", ""] == 3.0
+    types = {line.split()[-1] for line in text.splitlines() if line.startswith("# TYPE")}
+    assert types <= {"counter", "gauge", "histogram", "summary", "untyped"}
 
 
 def test_metrics_are_written_while_a_stage_runs(tmp_path: Path) -> None:

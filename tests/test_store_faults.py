@@ -1,16 +1,17 @@
 """A store that is busy, loses requests and answers, or is away for a while costs time, and not a byte."""
 
+import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import fsspec
 import pytest
 
 from crawl.demo.server import DemoServer
-from shards import asking
+from shards import asking, growing_object
 from shards.asking import StoreError
 from shards.object_path import ObjectPath
 from tests.arboretum import arguments
@@ -125,28 +126,64 @@ def test_a_store_that_stays_away_ends_a_stage_in_one_line(
     assert (done.stderr.count("\n"), "Traceback" in done.stderr) == (1, False)
 
 
-@pytest.mark.slow
-def test_an_object_of_many_parts_is_put_whole_or_not_at_all(s3_folder: ObjectPath, faults: Faults) -> None:
-    """Beyond 100 MB the store's library puts parts; the answer to their completion may be lost, too."""
-    path, size = s3_folder / "large", 130 * 10**6
+def test_an_object_of_many_parts_is_put_whole_or_not_at_all(
+    s3_folder: ObjectPath, faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its parts, and the answer to their completion, may be lost, too."""
+    monkeypatch.setattr(growing_object, "PART_BYTES", 5 * 2**20)
+    path, content = s3_folder / "large", os.urandom(22 * 2**20)
     faults.share = 0.05
-    for is_new in (False, True):
-        with path.created(is_new=is_new) as file:
-            file.truncate(size)
-            file.seek(size - 3)
-            file.write(b"end")
-        assert path.read_range(size - 5, 9) == b"\0\0end"
-        if not is_new:
-            path.unlink()
-    with pytest.raises(FileExistsError), path.created(is_new=True) as file:
-        file.truncate(size)
+    for _ in range(3):
+        with path.created() as file:
+            file.write(content[: 7 * 2**20])
+            file.write(content[7 * 2**20 :])
+        assert path.read_bytes() == content
+        path.unlink()
+    for is_there in (False, True):
+        with pytest.raises(FileExistsError) if is_there else nullcontext(), path.created(is_new=True) as file:
+            file.write(content)
+    assert path.read_bytes() == content
 
 
-def test_a_bucket_that_is_not_there_is_told_of_in_one_line(server: DemoServer, s3_folder: ObjectPath) -> None:
-    done = seedbed(*arguments(server, "text", ObjectPath("s3://no-such-bucket/OUT")))
+def test_a_bucket_that_is_not_there_is_told_of_in_one_line(
+    server: DemoServer, s3_folder: ObjectPath, faults: Faults
+) -> None:
+    faults.refusals = {(method, "Host"): (404, "NoSuchBucket") for method in ("GET", "HEAD", "PUT")}
+    done = seedbed(*arguments(server, "text", s3_folder))
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1, done.stderr
-    assert "no-such-bucket" in done.stderr
+    assert "the store has no such bucket" in done.stderr
+
+
+def test_a_store_that_knows_no_conditions_is_told_of_and_never_taken_for_another_build(
+    s3_folder: ObjectPath, faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "RETRY_DELAYS_S", (0.01,))
+    faults.refusals = {("PUT", "If-None-Match"): (400, "InvalidArgument")}
+    with pytest.raises(StoreError, match="told by the test"):
+        (s3_folder / "a").write_bytes(b"mine", is_new=True)
+    faults.refusals = {("PUT", "If-None-Match"): (412, "PreconditionFailed")}
+    with pytest.raises(FileExistsError, match="another's already"):
+        (s3_folder / "a").write_bytes(b"mine", is_new=True)
+
+
+@pytest.mark.parametrize(
+    ("out", "told"),
+    [
+        ("s3://", "give s3://BUCKET/PATH"),
+        ("s3:/bucket/OUT", "give s3://BUCKET/PATH"),
+        ("s3://a bucket/OUT", "give s3:"),
+    ],
+)
+def test_what_is_no_place_in_a_store_is_told_of(server: DemoServer, out: str, told: str) -> None:
+    done = seedbed("crawl", "demo", "--out", out)
+    assert (done.returncode, told in done.stderr, "Traceback" in done.stderr) == (2, True, False)
+
+
+def test_an_endpoint_that_is_none_is_told_of(s3_folder: ObjectPath, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
+    with fresh_connections(), pytest.raises(StoreError, match="see AWS_ENDPOINT_URL"):
+        (s3_folder / "a").read_bytes()
 
 
 def test_keys_that_are_refused_are_told_of(s3_folder: ObjectPath, monkeypatch: pytest.MonkeyPatch) -> None:

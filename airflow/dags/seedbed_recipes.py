@@ -11,13 +11,14 @@ A recipe is judged by the command, which says what is wrong with it: here are on
 """
 
 import os
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import yaml
-from airflow.sdk import Asset, Variable
+from airflow.sdk import DAG, Asset, Variable
 
 MODELS = {"triplets": "denoiser", "windows": "language"}
 """The model that learns from each kind of data set."""
@@ -33,7 +34,7 @@ NEEDS = {
 """Each stage, in order, and what it reads: the first of these that the recipe has."""
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-_SETTINGS = {"schedule", "timeout_h", "retries", "train"}
+_SETTINGS = {"schedule": (str, type(None)), "timeout_h": dict, "retries": int, "train": dict}
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -96,17 +97,42 @@ def airflow_home() -> Path:
 
 
 def read_recipes() -> list[ScheduledRecipe]:
+    """The recipes that can become DAGs; `read_faults` says why others cannot."""
+    return [recipe for recipe in map(_read_recipe, _paths()) if isinstance(recipe, ScheduledRecipe)]
+
+
+def read_faults() -> list[str]:
+    """Why recipes become no DAGs, a line for each."""
+    return [fault for fault in map(_read_recipe, _paths()) if isinstance(fault, str)]
+
+
+def _paths() -> list[Path]:
     """The recipes of the folder that SEEDBED_RECIPES names, `airflow/recipes` where it names none."""
     folder = Path(os.environ.get("SEEDBED_RECIPES", Path(__file__).resolve().parents[1] / "recipes"))
-    return [_read_recipe(path) for path in sorted(folder.glob("*.yaml")) if not path.name.endswith(".dag.yaml")]
+    return [path for path in sorted(folder.glob("*.yaml")) if not path.name.endswith(".dag.yaml")]
 
 
-def _read_recipe(path: Path) -> ScheduledRecipe:
+def _read_recipe(path: Path) -> ScheduledRecipe | str:
+    """A recipe with what stands beside it, or what is wrong with that: one of them takes no DAG from the others."""
+    if not re.fullmatch("[A-Za-z0-9._-]+", path.stem):
+        return f"{path}: a DAG is named after it: letters, digits, '.', '_' and '-' alone"
     beside = path.with_suffix(".dag.yaml")
-    settings = (yaml.load(beside.read_text("utf-8"), _LOADER) or {}) if beside.exists() else {}
-    if unknown := settings.keys() - _SETTINGS:
-        raise ValueError(f"{beside}: {', '.join(sorted(unknown))}: may be one of {', '.join(sorted(_SETTINGS))}")
-    return ScheduledRecipe(path.resolve(), _stages(path), **settings)
+    try:
+        settings = (yaml.load(beside.read_text("utf-8"), _LOADER) or {}) if beside.exists() else {}
+        recipe = ScheduledRecipe(path.resolve(), _stages(path), **_checked(settings))
+        DAG("check", schedule=recipe.schedule).validate()
+    except Exception as error:  # noqa: BLE001 - a schedule is judged by Airflow, which raises what it likes
+        return f"{beside}: {error}".replace("\n", " ")
+    return recipe
+
+
+def _checked(settings: Any) -> dict[str, Any]:  # noqa: ANN401 - what somebody wrote
+    if not isinstance(settings, dict) or settings.keys() - _SETTINGS:
+        raise ValueError(f"may say {', '.join(_SETTINGS)}, and nothing else")
+    for name, kinds in _SETTINGS.items():
+        if name in settings and not isinstance(settings[name], kinds):
+            raise ValueError(f"{name} is {settings[name]!r}; see the head of {Path(__file__).name} for what it may be")
+    return settings
 
 
 def _stages(path: Path) -> tuple[str, ...]:

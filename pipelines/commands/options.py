@@ -1,5 +1,6 @@
 """Arguments and options that several commands share."""
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -28,9 +29,12 @@ def place(text: str) -> AnyPath:
     """The folder, of this machine or in an object store, that a person named as OUT."""
     if not text:
         raise typer.BadParameter(_EMPTY, param_hint="OUT")
+    if text.startswith("s3:") and not _S3.fullmatch(text):
+        raise typer.BadParameter(f"{text!r} is no place in a store; give s3://BUCKET/PATH", param_hint="OUT")
     return any_path(text)
 
 
+_S3 = re.compile(r"s3://[A-Za-z0-9][A-Za-z0-9._-]*/\S+")
 _EMPTY = "an empty path; give a folder, '.' for this one"
 
 
