@@ -36,7 +36,7 @@ from tests.cluster.errors import ClusterError
 from tests.cluster.layout import Cluster
 from tests.object_store import KEY, SECRET, ObjectStore
 
-NUM_PICTURES, TIMES = 500, 10
+NUM_PICTURES, TIMES = 1_000, 10
 STAGES = ("images", "triplets")
 MAX_SHUFFLED = 500
 """Bytes that may cross a shuffle per picture."""
@@ -166,7 +166,6 @@ def _run(work: Path, cluster: Cluster, stage: str, size: int, workers: int, *, i
     jobs = running.ask(cluster, "/jobs/overview")["jobs"]
     job = running.ask(cluster, f"/jobs/{max(jobs, key=lambda each: each['start-time'])['jid']}")
     written, counts = sum(file.bytes for file in manifest.files), manifest.counts
-    print(stage, size, workers, f"{wall_s:.1f}", dict(taken.peak_bytes), taken.link_bytes, flush=True)
     return Run(stage, size, counts.records_in, counts.kept, workers, is_small, wall_s, job, taken, written)
 
 
