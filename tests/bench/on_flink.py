@@ -198,12 +198,18 @@ def _print(runs: Sequence[Run], console: Console) -> None:
             cpu["caller"],
         )
         table.add_row(
-            *(run.stage, f"{run.pictures:,}", str(run.workers), f"{run.wall_s:.1f}", f"{run.job_s:.1f}"),
+            *(
+                f"{run.stage}*" if run.is_small else run.stage,
+                f"{run.pictures:,}",
+                str(run.workers),
+                f"{run.wall_s:.1f}",
+                f"{run.job_s:.1f}",
+            ),
             *(f"{value:.1f}" for value in (*named, cpu["others"], run.taken.load)),
             f"{run.shuffled_bytes / run.pictures:,.0f}",
         )
     console.print(table)
-    console.print("Python to others here: CPU seconds; others here is the other work of the machine, whose load it is.")
+    console.print("Python to others here: CPU seconds; others here is the rest of the machine's work. * small files.")
 
 
 def _print_limits(runs: Sequence[Run], console: Console) -> bool:
