@@ -93,8 +93,22 @@ def plan(
         Path | None,
         typer.Option("--measure", metavar="OUT", parser=folder, help="print the profile of a build with --workers 1"),
     ] = None,
+    cluster: Annotated[
+        bool, typer.Option("--cluster", help="images and triplets by the million on Flink, instead of RECIPE")
+    ] = False,
+    pictures: Annotated[list[int] | None, typer.Option("--pictures", min=1, help="with --cluster: how many")] = None,
+    machines: Annotated[
+        int | None, typer.Option("--machines", min=1, help="with --cluster: how many there are")
+    ] = None,
+    cores: Annotated[int, typer.Option("--cores", min=1, help="with --cluster: of each machine")] = 16,
+    gigabits: Annotated[
+        float, typer.Option("--gigabits", min=0.001, help="with --cluster: a second, of each machine's network")
+    ] = 10.0,
+    hours: Annotated[
+        float | None, typer.Option("--hours", min=0.001, help="with --cluster: find the machines for so many; 24")
+    ] = None,
 ) -> None:
-    """Estimate requests, hours, bytes, CPU hours and cost of RECIPE; nothing is fetched."""
+    """Estimate requests, hours, bytes, CPU hours and cost of RECIPE, or what a cluster takes; nothing is fetched."""
     from rich.console import Console  # noqa: PLC0415
 
     from pipelines.load_recipe import load_recipe  # noqa: PLC0415
@@ -102,8 +116,14 @@ def plan(
     from pipelines.plan.profile import measure_profile, profile_text, read_profile  # noqa: PLC0415
     from pipelines.plan.table import plan_json, print_plan  # noqa: PLC0415
 
-    if (recipe is None) == (measure is None):
-        raise typer.BadParameter("name what to plan for, or --measure OUT and nothing else", param_hint="RECIPE")
+    if cluster and recipe is None and measure is None:
+        _plan_cluster(pictures or [], machines, hours, cores, gigabits, as_json)
+        return
+    if cluster or (recipe is None) == (measure is None):
+        told = "name what to plan for, or --measure OUT and nothing else, or --cluster"
+        raise typer.BadParameter(told, param_hint="RECIPE")
+    if pictures or machines is not None or hours is not None:
+        raise typer.BadParameter("are for --cluster", param_hint="--pictures, --machines and --hours")
     if measure is not None:
         typer.echo(profile_text(measure_profile(measure)), nl=False)
     if recipe is not None:
@@ -113,6 +133,24 @@ def plan(
             typer.echo(plan_json(planned))
         else:
             print_plan(planned, Console(highlight=False))
+
+
+def _plan_cluster(
+    pictures: list[int], machines: int | None, hours: float | None, cores: int, gigabits: float, as_json: bool
+) -> None:
+    from rich.console import Console  # noqa: PLC0415
+
+    from pipelines.plan.cluster import HOURS, SIZES, Machines, plan_cluster, read_cluster  # noqa: PLC0415
+    from pipelines.plan.cluster_table import cluster_json, print_cluster  # noqa: PLC0415
+
+    if machines is not None and hours is not None:
+        raise typer.BadParameter("one of them follows from the other", param_hint="--machines and --hours")
+    cost, machine = read_cluster(), Machines(cores, gigabits)
+    plans = [plan_cluster(cost, each, machine, machines, hours or HOURS) for each in pictures or SIZES]
+    if as_json:
+        typer.echo(cluster_json(plans, cost, machine))
+    else:
+        print_cluster(plans, cost, machine, Console(highlight=False))
 
 
 def demo(

@@ -97,7 +97,7 @@ def measure_profile(out: Path) -> Profile:
     count, num_bytes = _fetched(out / "crawl" / manifests["crawl"].fingerprint, manifests["crawl"])
     return Profile(
         date=datetime.now(UTC).date().isoformat(),
-        machine=_machine(),
+        machine=this_machine(),
         command=f"seedbed build RECIPE --out {out.name} --workers 1 && seedbed plan --measure {out.name}",
         pages=count["page"],
         page_bytes=num_bytes["page"],
@@ -162,7 +162,8 @@ def _fetched(folder: Path, manifest: Manifest) -> tuple[Counter[str], Counter[st
     return count, num_bytes
 
 
-def _machine() -> str:
+def this_machine() -> str:
+    """Its processor, cores and Python, without its name."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:

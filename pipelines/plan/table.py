@@ -76,10 +76,10 @@ def _table(plan: Plan) -> Table:
 def _numbers(found: dict[str, Any], stage: StagePlan | None) -> Iterator[str]:
     asks = stage is None or stage.stage == "crawl"
     yield _count(found["requests"]) if asks else ""
-    yield _short(found["hours"]) if asks else ""
-    yield _short(found["fetched_bytes"] / 1e9) if asks else ""
-    yield _short(found["cpu_hours"])
-    yield _short(found["bytes"] / 1e9)
+    yield short(found["hours"]) if asks else ""
+    yield short(found["fetched_bytes"] / 1e9) if asks else ""
+    yield short(found["cpu_hours"])
+    yield short(found["bytes"] / 1e9)
     yield f"${found['cost']:,.2f}"
 
 
@@ -92,10 +92,10 @@ def _count(number: int) -> str:
     return f"{number:,}" if number < 1_000_000 else f"{number / 1e6:,.2f} M"
 
 
-def _short(number: float) -> str:
+def short(number: float) -> str:
     """A number with two digits that count, or none behind the point where it is large.
 
-    >>> [_short(number) for number in (0, 0.0002, 0.00412, 3.14159, 1234.5)]
+    >>> [short(number) for number in (0, 0.0002, 0.00412, 3.14159, 1234.5)]
     ['0', '<0.001', '0.0041', '3.1', '1,234']
     """
     if number >= 10 or number == 0:

@@ -20,7 +20,7 @@ def kill_taskmanager(cluster: Cluster, worker: str) -> None:
 
 def kill_pool(cluster: Cluster, worker: str) -> None:
     """Kill a worker's pool, but not what it has started."""
-    pool = [process for process in services.running(cluster, worker, "pool") if not _is_sdk(process)]
+    pool = [process for process in services.running(cluster, worker, "pool") if not is_sdk(process)]
     _kill(pool, f"pool on {worker}")
 
 
@@ -82,10 +82,11 @@ def inside(cluster: Cluster, worker: str, *command: str) -> "subprocess.Complete
 
 def sdks(cluster: Cluster, worker: str) -> list[psutil.Process]:
     """The Python workers on a host."""
-    return [process for process in services.running(cluster, worker, "pool") if _is_sdk(process)]
+    return [process for process in services.running(cluster, worker, "pool") if is_sdk(process)]
 
 
-def _is_sdk(process: psutil.Process) -> bool:
+def is_sdk(process: psutil.Process) -> bool:
+    """Whether a process is a Python worker that a pool has started."""
     with suppress(psutil.NoSuchProcess):
         return any("SdkHarness" in part for part in process.cmdline())
     return False

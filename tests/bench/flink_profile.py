@@ -1,0 +1,119 @@
+"""A cluster's measured costs as `seedbed plan --cluster` reads them."""
+
+import os
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from crawl.likeness import LIKENESS
+from crawl.pdq import MIN_QUALITY
+from crawl.similar_pairs import NUM_TASKS, similar_pairs
+from pipelines.near_duplicates import stand_ins
+from pipelines.plan.cluster import Cluster, FlinkStage, Search
+from pipelines.plan.profile import this_machine
+from tests.bench.flink_groups import JAVA, PYTHON
+
+if TYPE_CHECKING:
+    from tests.bench.on_flink import Run
+
+SEARCHED = (200_000, 400_000, 800_000)
+"""Pictures that the search is timed with, unlike one another, in one task of its few."""
+
+
+def profile_of(runs: "Sequence[Run]", search: Search, picture_bytes: int) -> dict[str, Any]:
+    """The costs, of the runs by two workers: with next to nothing to do, and with the most pictures.
+
+    Args:
+        runs: of each stage.
+        search: what the search for near duplicates takes.
+        picture_bytes: of a picture as fetched.
+    """
+    by_two = [run for run in runs if run.workers == 2]
+    few, many = (edge(run.pictures for run in by_two) for edge in (min, max))
+    pairs = {
+        stage: [next(run for run in by_two if (run.stage, run.pictures) == (stage, size)) for size in (few, many)]
+        for stage in dict.fromkeys(run.stage for run in by_two)
+    }
+    large = [pair[1] for pair in pairs.values()]
+    ours = sum(sum(run.taken.cpu_s.values()) - run.taken.cpu_s["others"] for run in large)
+    java = sum(run.taken.cpu_s[kind] for run in large for kind in JAVA)
+    worked = sum(_core_s(pair[1]) - _core_s(pair[0]) for pair in pairs.values())
+    slots_s = sum(2 * (pair[1].job_s - pair[0].job_s) for pair in pairs.values())
+    told = Cluster(
+        date=datetime.now(UTC).date().isoformat(),
+        machine=this_machine(),
+        command=f"python -m tests.bench.on_flink ({os.cpu_count()} cores for all of it)",
+        pictures=many,
+        picture_bytes=picture_bytes,
+        load=round(sum(run.taken.load for run in large) / len(large), 1),
+        busy=round(min(worked / slots_s, 1.0), 2),
+        python_mb=_most_mb(runs, PYTHON),
+        pool_mb=_most_mb(runs, "pool"),
+        taskmanager_mb=_most_mb(runs, "taskmanager"),
+        jvm_share=round(java / ours, 2),
+        stages={stage: _stage(*pair) for stage, pair in pairs.items()},
+        search=search,
+    )
+    return told.model_dump(mode="json")
+
+
+def _most_mb(runs: "Sequence[Run]", kind: str) -> int:
+    return round(max(run.taken.peak_bytes[kind] for run in runs) / 1e6)
+
+
+def _core_s(run: "Run") -> float:
+    return sum(run.taken.cpu_s[kind] for kind in (PYTHON, "pool", "taskmanager"))
+
+
+def _stage(nothing: "Run", many: "Run") -> FlinkStage:
+    """What each picture adds to what a stage takes anyway."""
+
+    def each(more: float, anyway: float, scale: float = 1.0) -> float:
+        return round(max(more - anyway, 0.0) * scale / many.records, 2)
+
+    cpu = {kind: each(many.taken.cpu_s[kind], nothing.taken.cpu_s[kind], 1e3) for kind in many.taken.cpu_s}
+    return FlinkStage(
+        overhead_s=round(nothing.wall_s, 1),
+        flink_s=round(nothing.job_s, 1),
+        tasks=len(many.job["vertices"]),
+        python_ms=round(cpu[PYTHON] + cpu.get("pool", 0.0), 2),
+        taskmanager_ms=cpu["taskmanager"],
+        store_ms=cpu["store"],
+        shuffled_bytes=round(many.shuffled_bytes / many.records),
+        link_bytes=round(each(many.taken.link_bytes, nothing.taken.link_bytes)),
+        written_bytes=round(many.bytes / many.records),
+        kept=round(many.kept / many.records, 4),
+    )
+
+
+def search_costs() -> Search:
+    """What the search for near duplicates takes of the CPU: a line and a parabola through three sizes."""
+    found = np.array([_search_s(count) for count in SEARCHED])
+    counts = np.array(SEARCHED, float)
+    terms = np.stack([counts, counts**2], axis=1)
+    linear, square = np.linalg.lstsq(terms / found[:, :1], np.ones(len(found)), rcond=None)[0]
+    return Search(
+        pictures=max(SEARCHED),
+        tasks=NUM_TASKS,
+        linear_us=round(linear * 1e6 * NUM_TASKS, 1),
+        square_ps=round(square * 1e12 * NUM_TASKS, 1),
+        serial_us=round(float(np.mean(found[:, 1] / counts)) * 1e6, 1),
+    )
+
+
+def _search_s(count: int) -> tuple[float, float]:
+    """CPU seconds of one task, and of telling who stands for whom."""
+    drawn = np.random.default_rng(count)
+    looks = np.zeros(count, LIKENESS)
+    looks["quality"] = MIN_QUALITY
+    for name in ("whole", "parts"):
+        looks[name] = drawn.integers(0, 2**64, looks[name].shape, np.uint64)
+    keys = np.array([f"{key:032x}".encode() for key in drawn.permutation(count)])
+    since = time.process_time()
+    pairs = similar_pairs(looks, 0)
+    between = time.process_time()
+    stand_ins(pairs, looks["area"], keys)
+    return between - since, time.process_time() - between

@@ -1,0 +1,150 @@
+"""What a Flink cluster is said to take: by hand on round numbers, and as the command tells it of the measured ones."""
+
+import json
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from pipelines.plan.cluster import (
+    SIZES,
+    Cluster,
+    FlinkStage,
+    Machines,
+    Search,
+    plan_cluster,
+    read_cluster,
+    search_hours,
+)
+from tests.builds import seedbed
+
+STAGE: dict[str, Any] = {
+    "overhead_s": 18,
+    "flink_s": 6,
+    "tasks": 20,
+    "python_ms": 15,
+    "taskmanager_ms": 3,
+    "store_ms": 1,
+    "shuffled_bytes": 400,
+    "link_bytes": 125_000,
+    "written_bytes": 10_000,
+    "kept": 0.5,
+}
+ROUND = Cluster(
+    date="2026-11-30",
+    machine="a calculator",
+    command="by hand",
+    pictures=1_000,
+    picture_bytes=60_000,
+    load=0,
+    busy=0.5,
+    python_mb=300,
+    pool_mb=200,
+    taskmanager_mb=700,
+    jvm_share=0.25,
+    stages={"images": FlinkStage(**STAGE), "triplets": FlinkStage(**STAGE | {"kept": 1.0, "written_bytes": 50_000})},
+    search=Search(pictures=1_000, tasks=4, linear_us=100, square_ps=1.0, serial_us=5),
+)
+"""One picture takes 18 ms of a core that is busy half of the time, in each of two stages: images let half through."""
+
+
+def test_round_numbers_add_up_as_by_hand() -> None:
+    plan = plan_cluster(ROUND, 2_000_000, Machines(cores=10, gigabits=10), machines=3)
+    # 2 million in the one stage, 1 in the other; 18 ms / 10 cores / 0.5 = 3.6 ms of a machine, 0.1 ms of its link
+    assert plan.hours == pytest.approx(36 / 3600 + 3_000_000 * 3.6e-3 / 3 / 3600)
+    assert plan.core_hours == pytest.approx(3_000_000 * 18e-3 / 3600)
+    assert (plan.shuffled_bytes, plan.link_bytes) == (3_000_000 * 400, 3_000_000 * 125_000)
+    assert plan.written_bytes == 2_000_000 * 10_000 + 1_000_000 * 50_000
+    assert (plan.machines, plan.buckets) == (3, 30)
+    assert plan_cluster(ROUND, 2_000_000_000, Machines(10), 3).buckets == 14_000
+    # a · N + b · N² over four tasks, then c · N by one
+    assert plan.search_hours == pytest.approx((2e6 * 100e-6 / 4 + 2e6**2 * 1e-12 / 4 + 2e6 * 5e-6) / 3600)
+
+
+def test_a_slow_network_is_what_it_takes() -> None:
+    fast, slow = (plan_cluster(ROUND, 10**6, Machines(10, gigabits), machines=2) for gigabits in (10, 0.1))
+    assert slow.hours == pytest.approx(36 / 3600 + 1_500_000 * 125_000 / 12.5e6 / 2 / 3600)
+    assert slow.hours > fast.hours
+    assert slow.core_hours == fast.core_hours
+
+
+@pytest.mark.parametrize("cost", [ROUND, read_cluster()])
+@pytest.mark.parametrize("hours", [1.0, 24.0, 200.0])
+def test_the_machines_are_the_fewest_that_do_it_in_time(cost: Cluster, hours: float) -> None:
+    for pictures in SIZES:
+        plan = plan_cluster(cost, pictures, Machines(), hours=hours)
+        assert plan.hours <= hours
+        if plan.machines > 1:
+            assert plan_cluster(cost, pictures, Machines(), plan.machines - 1).hours > hours
+
+
+@pytest.mark.parametrize("cost", [ROUND, read_cluster()])
+def test_more_pictures_take_more_and_more_machines_less(cost: Cluster) -> None:
+    by_size = [plan_cluster(cost, pictures, Machines(), machines=8) for pictures in (1, 1_000, *SIZES)]
+    for few, many in pairwise(by_size):
+        for name in ("hours", "search_hours", "core_hours", "shuffled_bytes", "link_bytes", "written_bytes"):
+            assert getattr(few, name) < getattr(many, name), name
+        assert few.buckets <= many.buckets
+    by_machines = [plan_cluster(cost, 10**8, Machines(), machines=number) for number in (1, 2, 16, 1_000)]
+    for few, many in pairwise(by_machines):
+        assert few.hours > many.hours
+        assert (few.core_hours, few.search_hours) == (many.core_hours, many.search_hours)
+
+
+def test_the_search_grows_with_the_pairs() -> None:
+    linear = search_hours(ROUND.search.model_copy(update={"square_ps": 0.0}), 10**8)
+    assert search_hours(ROUND.search, 10**8) == pytest.approx(linear + 1e-12 * 1e16 / 4 / 3600)
+
+
+def test_what_was_measured_keeps_the_law_of_shuffles() -> None:
+    cost = read_cluster()
+    assert list(cost.stages) == ["images", "triplets"]
+    assert cost.pictures >= 5_000
+    for stage in cost.stages.values():
+        assert 0 < stage.shuffled_bytes < stage.link_bytes
+
+
+def test_the_command_tells_three_sizes_and_what_was_assumed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    done = seedbed("plan", "--cluster")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines if " M " in line] == ["1", "100", "1,000"]
+    assert "…" not in done.stdout
+    for words in (
+        "s to start and end",
+        "bytes shuffled",
+        "a slot takes",
+        "assumed, not measured",
+        "near duplicates: 4 tasks",
+    ):
+        assert words in done.stdout
+
+
+def test_sizes_machines_and_hours_are_those_asked_for() -> None:
+    given = json.loads(
+        seedbed("plan", "--cluster", "--pictures", "7000000", "--machines", "3", "--cores", "4", "--json").stdout
+    )
+    (plan,) = given["plans"]
+    assert (plan["pictures"], plan["machines"], given["machines"]["cores"]) == (7_000_000, 3, 4)
+    assert given["measured"] == read_cluster().model_dump(mode="json")
+    found = json.loads(
+        seedbed(
+            "plan", "--cluster", "--pictures", "7000000", "--hours", str(plan["hours"]), "--cores", "4", "--json"
+        ).stdout
+    )
+    assert found["plans"][0]["machines"] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--cluster", "--machines", "2", "--hours", "3"], "one of them follows from the other"),
+        (["demo", "--cluster"], "name what to plan for"),
+        (["demo", "--machines", "2"], "are for --cluster"),
+    ],
+)
+def test_what_cannot_be_meant_is_a_usage_error(arguments: list[str], said: str) -> None:
+    done = seedbed("plan", *arguments)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert said in done.stderr
