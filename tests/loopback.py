@@ -3,6 +3,7 @@
 import mimetypes
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,6 +28,19 @@ SITE_FILES = ("/robots.txt", "/.well-known/tdmrep.json", "/ai.txt")
 """What every origin is asked for first, in this order."""
 
 
+class Exchange(NamedTuple):
+    """A request, and how long it took: from when it was read to when its answer was ready, by one clock, in seconds.
+
+    Whoever asks has begun before that and ends after it.
+    """
+
+    host: str
+    path: str
+    client: tuple[str, int]
+    begin: float
+    end: float
+
+
 @dataclass
 class Site:
     """A running server.
@@ -34,11 +48,13 @@ class Site:
     Attributes:
         port: on its address.
         requests: host and path of every request, as they came.
+        log: what was answered, with the address and port that asked and the time it took.
         unchanged: paths of those that were answered "304 Not Modified".
     """
 
     port: int
     requests: list[tuple[str, str]] = field(default_factory=list)
+    log: list[Exchange] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
     address: str = "127.0.0.1"
 
@@ -62,7 +78,9 @@ def serve(answer: Callable[[str, str], Answer], port: int = 0, address: str = "1
         def do_GET(self) -> None:
             host = self.headers.get("Host", "").partition(":")[0]
             site.requests.append((host, self.path))
+            begin = time.monotonic()
             status, headers, body = answer(host, self.path)
+            site.log.append(Exchange(host, self.path, self.client_address, begin, time.monotonic()))
             if self._is_known(headers):
                 status, body = 304, b""
                 site.unchanged.append(self.path)

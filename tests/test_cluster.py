@@ -23,7 +23,7 @@ from tests.cluster import faults, needs, network, running, services
 from tests.cluster.__main__ import main
 from tests.cluster.errors import ClusterError
 from tests.cluster.layout import STORE_PORT, Cluster
-from tests.object_store import KEY, SECRET, ObjectStore
+from tests.cluster.standing import in_store, keys, standing
 from tests.test_sink import BUCKETS, MAX_BYTES, _write, build_shards, contents, some_samples
 
 STAND_INS = {
@@ -110,19 +110,8 @@ def test_two_names_share_nothing():
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """Two workers, up; each test leaves them so."""
-    missing = needs.what_is_missing()
-    if missing:
-        pytest.skip(f"no cluster here: {missing[0]}")
-    try:
-        needs.fetch_jars()
-    except ClusterError as error:
-        pytest.skip(f"no cluster here: {error}")
-    one = Cluster(f"t{os.getpid()}", disk_mb=256)
-    running.up(one)
-    try:
+    with standing(Cluster(f"t{os.getpid()}", disk_mb=256)) as one:
         yield one
-    finally:
-        running.down(one.name)
 
 
 def wait_for_workers(cluster: Cluster) -> None:
@@ -266,10 +255,9 @@ def test_nothing_stays_of_a_cluster_that_went_down(cluster: Cluster):
 
 def bucket(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> ObjectPath:
     """An empty folder in the cluster's store, which this process has the keys of."""
-    settings = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL": cluster.store}
-    for name, value in settings.items():
+    for name, value in keys(cluster).items():
         monkeypatch.setenv(name, value)
-    return ObjectPath(f"s3://{ObjectStore.bucket}/{os.urandom(8).hex()}")
+    return in_store()
 
 
 def run_there(cluster: Cluster, samples: list[SampleRef], folder: ObjectPath) -> None:

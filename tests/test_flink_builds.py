@@ -15,9 +15,10 @@ from pipelines.flink.shuffled import shuffles
 from shards.object_path import ObjectPath
 from tests.arboretum import arguments
 from tests.builds import DATASETS, manifest_bytes, manifest_of, seedbed, start_seedbed, table_rows, wait_for
-from tests.cluster import faults, needs, running, services
+from tests.cluster import faults, running, services
 from tests.cluster.layout import Cluster
-from tests.object_store import KEY, SECRET, ObjectStore
+from tests.cluster.standing import in_store, keys, options, standing
+from tests.object_store import KEY, SECRET
 
 MANY_SHARDS = ("triplets.draws=2", "triplets.max_shard_bytes=1048576", "triplets.buckets=8")
 MOST_SHUFFLED = 500
@@ -27,38 +28,25 @@ MOST_SHUFFLED = 500
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """Two workers of two slots each."""
-    missing = needs.what_is_missing()
-    if missing:
-        pytest.skip(f"no cluster here: {missing[0]}")
-    one = Cluster(f"f{os.getpid()}", slots=2)
-    running.up(one)
-    try:
+    with standing(Cluster(f"f{os.getpid()}", slots=2)) as one:
         yield one
-    finally:
-        running.down(one.name)
 
 
 @pytest.fixture
 def out(cluster: Cluster, built: Path, monkeypatch: pytest.MonkeyPatch) -> ObjectPath:
     """A folder in the cluster's store that holds the arboretum's crawl."""
-    settings = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL": cluster.store}
-    for name, value in settings.items():
+    for name, value in keys(cluster).items():
         monkeypatch.setenv(name, value)
     return filled(cluster, built, "crawl")
 
 
 def filled(cluster: Cluster, built: Path, *stages: str) -> ObjectPath:
     """A new folder in the cluster's store with some stages of a build."""
-    name = os.urandom(8).hex()
+    out = in_store()
     files = fsspec.filesystem("s3", key=KEY, secret=SECRET, endpoint_url=cluster.store)
     for stage in stages:
-        files.put(f"{built / stage}/", f"{ObjectStore.bucket}/{name}/{stage}/", recursive=True)
-    return ObjectPath(f"s3://{ObjectStore.bucket}/{name}")
-
-
-def on(cluster: Cluster) -> tuple[str, ...]:
-    """The options of a build on the cluster."""
-    return "--runner", "flink", "--flink-job-endpoint", cluster.job_endpoint
+        files.put(f"{built / stage}/", f"{out / stage}/", recursive=True)
+    return out
 
 
 def last_job(cluster: Cluster) -> dict[str, Any]:
@@ -78,7 +66,7 @@ def assert_little_was_shuffled(job: dict[str, Any], records: int) -> None:
 @pytest.mark.cluster
 def test_text_and_windows_are_those_of_one_process(cluster: Cluster, built: Path, server: DemoServer, out: ObjectPath):
     for stage in ("text", "windows"):
-        done = seedbed(*arguments(server, stage, out, workers=2), *on(cluster))
+        done = seedbed(*arguments(server, stage, out, workers=2), *options(cluster))
         assert done.returncode == 0, done.stderr
         assert " fused steps in " in done.stdout
         assert " shuffles of " in done.stdout
@@ -93,7 +81,7 @@ def test_bytes_are_those_of_one_process_whatever_the_parallelism(
     cluster: Cluster, built: Path, server: DemoServer, out: ObjectPath, parallelism: int
 ):
     for stage in DATASETS:
-        done = seedbed(*arguments(server, stage, out, workers=parallelism), *on(cluster))
+        done = seedbed(*arguments(server, stage, out, workers=parallelism), *options(cluster))
         assert done.returncode == 0, done.stderr
         assert_little_was_shuffled(last_job(cluster), manifest_of(built, stage).counts.records_in)
     assert manifest_bytes(out) == manifest_bytes(built)
@@ -106,7 +94,7 @@ def test_an_interrupted_build_leaves_no_job_and_is_carried_on(
 ):
     out = filled(cluster, built, "crawl", "images", "score")
     command = arguments(server, "triplets", out, *MANY_SHARDS, workers=2)
-    process = start_seedbed(*command, *on(cluster))
+    process = start_seedbed(*command, *options(cluster))
     stage = out / "triplets"
     wait_for(lambda: any("/receipts/" in name for name in stage.listing()), "a shard", timeout_s=180)
     process.send_signal(signal.SIGINT)
@@ -115,7 +103,7 @@ def test_an_interrupted_build_leaves_no_job_and_is_carried_on(
     assert "interrupted; run the same command again and it carries on" in output
     assert states(cluster) <= {"CANCELED", "FINISHED"}
     assert last_job(cluster)["state"] == "CANCELED"
-    again = seedbed(*command, *on(cluster))
+    again = seedbed(*command, *options(cluster))
     assert again.returncode == 0, again.stderr
     assert manifest_of(out, "triplets").counts == manifest_of(built, "triplets").counts
 
@@ -126,7 +114,7 @@ def test_a_folder_that_the_workers_do_not_see_is_told_before_any_work(
     cluster: Cluster, built: Path, server: DemoServer, tmp_path: Path
 ):
     (tmp_path / "crawl").symlink_to(built / "crawl")
-    done = seedbed(*arguments(server, "text", tmp_path), *on(cluster))
+    done = seedbed(*arguments(server, "text", tmp_path), *options(cluster))
     assert done.returncode == 1
     line = done.stderr.splitlines()[-1]
     assert line.startswith("seedbed: text: worker w")
@@ -140,7 +128,7 @@ def test_a_jobmanager_that_was_killed_costs_another_job_and_not_a_byte(
     cluster: Cluster, built: Path, server: DemoServer, out: ObjectPath
 ):
     out = filled(cluster, built, "crawl", "images", "score")
-    process = start_seedbed(*arguments(server, "triplets", out, workers=2), *on(cluster))
+    process = start_seedbed(*arguments(server, "triplets", out, workers=2), *options(cluster))
     wait_for(lambda: "RUNNING" in states(cluster), "a job", timeout_s=180)
     faults.kill_jobmanager(cluster)
     services.start_jobmanager(cluster)
@@ -155,7 +143,7 @@ def test_a_jobmanager_that_was_killed_costs_another_job_and_not_a_byte(
 def test_a_live_crawl_settles_what_one_process_settles(cluster: Cluster, out: ObjectPath, tmp_path: Path):
     few, there = ("crawl.max_pages_per_host=12", "crawl.delay_s=0.05"), filled(cluster, tmp_path)
     with serve(SEED, address=cluster.here) as site:
-        for place, where in ((tmp_path, ()), (there, on(cluster))):
+        for place, where in ((tmp_path, ()), (there, options(cluster))):
             done = seedbed(*arguments(site, "crawl", place, *few), *where)
             assert done.returncode == 0, done.stderr
     facts = ("url", "fate", "reason", "status", "sha256", "robots_rule", "depth")

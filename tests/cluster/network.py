@@ -44,9 +44,13 @@ def create(cluster: Cluster) -> None:
     _ip("addr", "add", f"{cluster.here}/25", "dev", link)
     _ip("link", "set", link, "up")
     for worker in cluster.workers:
-        own = cluster.address(worker)
-        _plug(cluster, worker, CLUSTER, "head", own)
-        _plug(cluster, worker, SITE, "site", f"{cluster.network}.{128 + int(own.rpartition('.')[2])}")
+        _plug(cluster, worker, CLUSTER, "head", cluster.address(worker))
+        _plug(cluster, worker, SITE, "site", site_address(cluster, worker))
+
+
+def site_address(cluster: Cluster, worker: str) -> str:
+    """The address that a site sees a worker come from."""
+    return f"{cluster.network}.{128 + int(cluster.address(worker).rpartition('.')[2])}"
 
 
 def cut(cluster: Cluster, worker: str, links: tuple[str, ...] = (CLUSTER, SITE)) -> None:

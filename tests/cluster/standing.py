@@ -1,0 +1,45 @@
+"""A cluster for tests, and builds that run on it."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from shards.object_path import ObjectPath
+from tests.cluster import needs, running
+from tests.cluster.errors import ClusterError
+from tests.cluster.layout import Cluster
+from tests.object_store import KEY, SECRET, ObjectStore
+
+
+@contextmanager
+def standing(cluster: Cluster) -> Iterator[Cluster]:
+    """Keep a cluster up for as long as the block takes; skip the test, saying why, where none can stand."""
+    missing = needs.what_is_missing()
+    if missing:
+        pytest.skip(f"no cluster here: {missing[0]}")
+    try:
+        needs.fetch_jars()
+    except ClusterError as error:
+        pytest.skip(f"no cluster here: {error}")
+    running.up(cluster)
+    try:
+        yield cluster
+    finally:
+        running.down(cluster.name)
+
+
+def keys(cluster: Cluster) -> dict[str, str]:
+    """The environment in which a cluster's store is reached."""
+    return {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL": cluster.store}
+
+
+def in_store() -> ObjectPath:
+    """A new folder in the cluster's store."""
+    return ObjectPath(f"s3://{ObjectStore.bucket}/{os.urandom(8).hex()}")
+
+
+def options(cluster: Cluster) -> tuple[str, ...]:
+    """The options of a build on a cluster."""
+    return "--runner", "flink", "--flink-job-endpoint", cluster.job_endpoint

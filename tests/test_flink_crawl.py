@@ -1,0 +1,155 @@
+"""A live crawl by two workers of a cluster keeps what it promised to hosts, by their own log, also with one cut off."""
+
+import itertools
+import os
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from operator import attrgetter
+from pathlib import Path
+
+import pytest
+
+from shards.object_path import ObjectPath
+from tests.builds import manifest_of, seedbed, start_seedbed, table_rows, wait_for
+from tests.cluster import network, running
+from tests.cluster.layout import Cluster
+from tests.cluster.standing import in_store, keys, options, standing
+from tests.loopback import NOT_FOUND, SITE_FILES, Answer, Exchange, Site, serve
+
+HOSTS = tuple(f"h{number:02d}.example" for number in range(20))
+SLOW_HOSTS = frozenset(HOSTS[::5])
+"""Their robots.txt asks for a longer delay than the recipe's."""
+DELAY_S, CRAWL_DELAY_S, RESPONSE_S, RESPONSE_MULTIPLE = 0.25, 1.0, 0.2, 2.0
+NUM_PAGES = 8
+RECIPE = f"""
+name: twenty
+contact: gardener@example.org
+crawl:
+  sources: {{twenty: {{source: site, seeds: [{", ".join(f'"http://{host}/"' for host in HOSTS)}]}}}}
+  allow_hosts: [{", ".join(HOSTS)}]
+  delay_s: {DELAY_S}
+  response_time_multiple: {RESPONSE_MULTIPLE}
+  connections_per_address: 20
+  records_per_segment: 10
+"""
+
+
+def answer(host: str, path: str) -> Answer:
+    """Each page links to two more, to one that is forbidden, and to a page of the next host."""
+    time.sleep(RESPONSE_S)
+    if path == "/robots.txt":
+        delay = f"Crawl-delay: {CRAWL_DELAY_S:g}\n" if host in SLOW_HOSTS else ""
+        return Answer(200, {"Content-Type": "text/plain"}, f"User-agent: *\n{delay}Disallow: /no/".encode())
+    number = path.strip("/") or "0"
+    if not number.isdigit() or int(number) >= NUM_PAGES:
+        return NOT_FOUND
+    following = HOSTS[(HOSTS.index(host) + 1) % len(HOSTS)]
+    more = [str(each) for each in (2 * int(number) + 1, 2 * int(number) + 2) if each < NUM_PAGES]
+    links = [f"/{each}" for each in (*more, f"no/{number}")] + [f"http://{following}/{number}"]
+    body = f"<p>{host} {path}</p>" + "".join(f'<a href="{link}">a</a>' for link in links)
+    return Answer(200, {"Content-Type": "text/html"}, body.encode())
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with standing(Cluster(f"c{os.getpid()}", slots=2)) as one:
+        yield one
+
+
+@pytest.fixture
+def out(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> ObjectPath:
+    for name, value in keys(cluster).items():
+        monkeypatch.setenv(name, value)
+    return in_store()
+
+
+@contextmanager
+def site_of(cluster: Cluster) -> Iterator[Site]:
+    """All hosts, at the site's address, which the machine itself does not reach."""
+    with network.entered(cluster, "site"), serve(answer, address=cluster.address("site")) as site:
+        yield site
+
+
+def command(cluster: Cluster, site: Site, folder: Path, out: ObjectPath, workers: int) -> list[str]:
+    recipe = folder / "twenty.yaml"
+    recipe.write_text(RECIPE)
+    settings = ("--set", site.connect_to(*HOSTS))
+    return ["crawl", str(recipe), "--out", str(out), "--workers", str(workers), *settings, *options(cluster)]
+
+
+def promised_s(before: Exchange) -> float:
+    """The least pause between the end of a request and the beginning of the next."""
+    crawl_delay_s = CRAWL_DELAY_S if before.host in SLOW_HOSTS else 0.0
+    return max(DELAY_S, crawl_delay_s, RESPONSE_MULTIPLE * (before.end - before.begin))
+
+
+def broken_promises(log: Iterable[Exchange]) -> list[str]:
+    """Each pause of a host that was too short, or none at all, and each connection that was used beside another."""
+    by_host: defaultdict[str, list[Exchange]] = defaultdict(list)
+    for exchange in log:
+        by_host[exchange.host].append(exchange)
+    found = []
+    for host, exchanges in by_host.items():
+        exchanges.sort(key=attrgetter("begin"))
+        for before, after in itertools.pairwise(exchanges):
+            if after.begin - before.end < promised_s(before):
+                found.append(f"{host}: {after.begin - before.end:.3f} s between {before} and {after}")
+        connections = [client for client, _ in itertools.groupby(exchange.client for exchange in exchanges)]
+        if len(connections) != len(set(connections)):
+            found.append(f"{host}: connections were used in turns: {connections}")
+    return found
+
+
+def check(site: Site, out: ObjectPath) -> None:
+    """Checks the log, and that all pages were kept, and none that is forbidden."""
+    assert broken_promises(site.log) == []
+    assert {exchange.host for exchange in site.log} == {*HOSTS}
+    assert not [exchange for exchange in site.log if exchange.path.startswith("/no/")]
+    rows = {row["url"]: (row["fate"], row["reason"]) for row in table_rows(out, "crawl", "ledger-")}
+    names = [str(number or "") for number in range(NUM_PAGES)]
+    expected = {f"http://{host}/{name}": ("kept", "") for host in HOSTS for name in names}
+    forbidden = {f"http://{host}/no/{number}" for host in HOSTS for number in range(NUM_PAGES)}
+    assert rows == expected | dict.fromkeys(forbidden, ("rejected", "robots_disallowed"))
+    counts = manifest_of(out, "crawl").counts
+    assert counts.is_balanced()
+    assert counts.records_in == len(rows)
+
+
+def visitors(cluster: Cluster, log: Iterable[Exchange]) -> set[str]:
+    """The workers that have asked."""
+    names = {network.site_address(cluster, worker): worker for worker in cluster.workers}
+    return {names[exchange.client[0]] for exchange in log}
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
+def test_two_workers_ask_each_host_as_one_would(cluster: Cluster, out: ObjectPath, tmp_path: Path):
+    with site_of(cluster) as site:
+        done = seedbed(*command(cluster, site, tmp_path, out, workers=4))
+    assert done.returncode == 0, done.stderr
+    check(site, out)
+    assert visitors(cluster, site.log) == {"w1", "w2"}
+    assert len(site.log) == len(HOSTS) * (NUM_PAGES + len(SITE_FILES)), "nothing was asked for twice"
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
+@pytest.mark.parametrize("cut_s", [20, 150], ids=["shorter than a lease", "longer than a lease"])
+def test_a_worker_cut_off_the_cluster_but_not_off_the_site_breaks_no_promise(
+    cluster: Cluster, out: ObjectPath, tmp_path: Path, cut_s: int
+):
+    """Its lanes run twice: Flink begins them anew on the other worker, and it does not know of that."""
+    with site_of(cluster) as site:
+        process = start_seedbed(*command(cluster, site, tmp_path, out, workers=2))
+        wait_for(lambda: len(site.log) > 3 * len(HOSTS), "the middle of the crawl", timeout_s=180)
+        (ill, *_) = sorted(visitors(cluster, site.log))
+        network.cut(cluster, ill, (network.CLUSTER,))
+        time.sleep(cut_s)
+        network.mend(cluster, ill)
+        output, _ = process.communicate(timeout=400)
+    assert process.returncode == 0, output
+    check(site, out)
+    running.wait_for(cluster, lambda: running.num_workers(cluster) == cluster.num_workers, "all workers")
+    assert visitors(cluster, site.log) == {"w1", "w2"}
