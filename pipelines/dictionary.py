@@ -3,6 +3,7 @@
 import functools
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import PurePath
 
 import apache_beam as beam
 
@@ -15,6 +16,7 @@ from pipelines.receipts import Receipt, finish_part, read_receipt
 from pipelines.recipe import WindowsConfig
 from pipelines.stages import Job
 from pipelines.tables import read_rows, write_file
+from pipelines.word_counts import FindCommonest, Place, set_aside
 from shards.bpe import read_bpe, train_bpe
 from shards.object_path import AnyPath
 from shards.tokenizer import TOKENIZER_NAME, ByteTokenizer, WordTokenizer, build_vocabulary, split_words
@@ -63,17 +65,14 @@ def build_dictionary(pipeline: beam.Pipeline, job: Job) -> None:
     """Adds the graph that makes the dictionary: the commonest words of the train split."""
     assert job.recipe.windows is not None
     config = job.recipe.windows
-    commonest = beam.combiners.TopCombineFn(config.max_words, key=lambda word: (-word[1], word[0]), reverse=True)
     (
         pipeline
         | "Tables" >> beam.Create(document_tables(job))
-        | "CountWords" >> beam.FlatMap(count_words, job.input_folder("text"), config.lower_case, config.spaced)
-        # (word, count)
-        | "Sum" >> beam.CombinePerKey(sum)
-        | "CommonEnough" >> beam.Filter(lambda word: word[1] >= config.min_count)
-        | "Commonest" >> beam.CombineGlobally(commonest)
-        # [(word, count)]
-        | "Choose" >> beam.Map(lambda words: build_vocabulary(dict(words), config.max_words))
+        | "CountWords" >> beam.FlatMap(count_words, job.input_folder("text"), job.folder, config)
+        # (range of words, Place)
+        | "FindCommonest" >> FindCommonest(job.folder, config.max_words, config.min_count)
+        # {word: count}
+        | "Choose" >> beam.Map(lambda counts: build_vocabulary(counts, config.max_words))
         # (word, …)
         | "Write" >> beam.Map(lambda words: finish_tokenizer(_dictionary(words, config), job.folder))
     )
@@ -88,13 +87,13 @@ def _dictionary(words: tuple[str, ...], config: WindowsConfig) -> WordTokenizer:
     return WordTokenizer(words, config.lower_case, config.spaced)
 
 
-def count_words(table: str, text: AnyPath, lower_case: bool, spaced: bool) -> Iterator[tuple[str, int]]:
-    """How often each word stands in the train documents of one table."""
+def count_words(table: str, text: AnyPath, folder: AnyPath, config: WindowsConfig) -> Iterator[tuple[int, Place]]:
+    """Counts how often each word stands in the train documents of one table, and sets the counts aside."""
     counts: Counter[str] = Counter()
     for row in read_rows(f"{text}/{table}", ("split", "text")):
         if row["split"] == "train":
-            counts.update(split_words(row["text"], lower_case, spaced))
-    yield from counts.items()
+            counts.update(split_words(row["text"], config.lower_case, config.spaced))
+    yield from set_aside(counts, folder, f"words-{PurePath(table).stem}")
 
 
 def finish_tokenizer(tokenizer: Tokenizer, folder: AnyPath) -> str:
