@@ -17,7 +17,7 @@ slow: $(VENV)/.installed
 	$(BIN)/pytest -m slow
 
 test-cluster: $(VENV)/.installed
-	$(BIN)/pytest -m "cluster and not slow"
+	$(BIN)/pytest -m "cluster and not slow" --durations=5 $(wildcard tests/test_cluster*.py tests/test_flink*.py)
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check

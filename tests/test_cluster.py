@@ -188,6 +188,7 @@ def test_what_the_store_holds_outlives_its_stop(cluster: Cluster, monkeypatch: p
 
 
 @pytest.mark.cluster
+@pytest.mark.slow
 def test_a_pipeline_on_two_workers_writes_into_the_store_what_one_process_writes_to_disk(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -200,6 +201,7 @@ def test_a_pipeline_on_two_workers_writes_into_the_store_what_one_process_writes
 
 
 @pytest.mark.cluster
+@pytest.mark.slow
 def test_killed_parts_come_back_and_take_jobs_again(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     faults.kill_taskmanager(cluster, "w1")
     faults.kill_pool(cluster, "w2")

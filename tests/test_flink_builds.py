@@ -1,8 +1,10 @@
 """Builds on a Flink cluster write what one process writes, whatever happens on the way."""
 
 import os
+import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,8 @@ from tests.object_store import KEY, SECRET
 MANY_SHARDS = ("triplets.draws=2", "triplets.max_shard_bytes=1048576", "triplets.buckets=8")
 MOST_SHUFFLED = 500
 """Bytes that may cross a shuffle for each picture or page."""
+FLINKS_OWN = re.compile(r"/tmp/(flink-rpc-akka.*\.jar|jaas-.*\.conf|hsperfdata_root/.*|seedbed-cluster-.*/conf/.*)$")
+"""What a TaskManager writes as it starts, and its configuration."""
 
 
 @pytest.fixture(scope="module")
@@ -49,29 +53,37 @@ def filled(cluster: Cluster, built: Path, *stages: str) -> ObjectPath:
     return out
 
 
-def last_job(cluster: Cluster) -> dict[str, Any]:
-    """The job that was handed in last, with its tasks."""
-    jobs = running.ask(cluster, "/jobs/overview")["jobs"]
-    return running.ask(cluster, f"/jobs/{max(jobs, key=lambda job: job['start-time'])['jid']}")
+def jobs(cluster: Cluster) -> list[dict[str, Any]]:
+    """All jobs that the JobManager knows, with their tasks, in the order in which they were handed in."""
+    known = sorted(running.ask(cluster, "/jobs/overview").get("jobs", []), key=itemgetter("start-time"))
+    return [running.ask(cluster, f"/jobs/{job['jid']}") for job in known]
 
 
-def assert_little_was_shuffled(job: dict[str, Any], records: int) -> None:
+def files_of(cluster: Cluster, worker: str) -> list[str]:
+    """What lies on a worker's disk, its only place to write to."""
+    return faults.inside(cluster, worker, "find", "/tmp", "/dev/shm", "-type", "f").stdout.splitlines()
+
+
+def assert_little_was_shuffled(jobs: Iterable[dict[str, Any]], records: int) -> None:
     """Bytes never cross a shuffle (law 1), as Flink itself counts them."""
-    found = shuffles(job)
+    found = [shuffle for job in jobs for shuffle in shuffles(job)]
     assert found
     for shuffle in found:
         assert shuffle.bytes <= MOST_SHUFFLED * records, shuffle
 
 
 @pytest.mark.cluster
-def test_text_and_windows_are_those_of_one_process(cluster: Cluster, built: Path, server: DemoServer, out: ObjectPath):
-    for stage in ("text", "windows"):
-        done = seedbed(*arguments(server, stage, out, workers=2), *options(cluster))
-        assert done.returncode == 0, done.stderr
-        assert " fused steps in " in done.stdout
-        assert " shuffles of " in done.stdout
-        assert_little_was_shuffled(last_job(cluster), manifest_of(built, stage).counts.records_in)
-    assert manifest_bytes(out, ("text", "windows")) == manifest_bytes(built, ("text", "windows"))
+def test_a_text_build_is_that_of_one_process_and_leaves_the_workers_disks_as_they_were(
+    cluster: Cluster, built: Path, server: DemoServer, out: ObjectPath
+):
+    done = seedbed(*arguments(server, "text", out, workers=2), *options(cluster))
+    assert done.returncode == 0, done.stderr
+    assert " fused steps in " in done.stdout
+    assert " shuffles of " in done.stdout
+    assert_little_was_shuffled(jobs(cluster)[-1:], manifest_of(built, "text").counts.records_in)
+    assert manifest_bytes(out, ("text",)) == manifest_bytes(built, ("text",))
+    for worker in cluster.workers:
+        assert [path for path in files_of(cluster, worker) if not FLINKS_OWN.match(path)] == []
 
 
 @pytest.mark.cluster
@@ -81,9 +93,11 @@ def test_bytes_are_those_of_one_process_whatever_the_parallelism(
     cluster: Cluster, built: Path, server: DemoServer, out: ObjectPath, parallelism: int
 ):
     for stage in DATASETS:
+        before = {job["jid"] for job in jobs(cluster)}
         done = seedbed(*arguments(server, stage, out, workers=parallelism), *options(cluster))
         assert done.returncode == 0, done.stderr
-        assert_little_was_shuffled(last_job(cluster), manifest_of(built, stage).counts.records_in)
+        new = [job for job in jobs(cluster) if job["jid"] not in before]
+        assert_little_was_shuffled(new, manifest_of(built, stage).counts.records_in)
     assert manifest_bytes(out) == manifest_bytes(built)
 
 
@@ -102,7 +116,7 @@ def test_an_interrupted_build_leaves_no_job_and_is_carried_on(
     assert process.returncode == 130, output
     assert "interrupted; run the same command again and it carries on" in output
     assert states(cluster) <= {"CANCELED", "FINISHED"}
-    assert last_job(cluster)["state"] == "CANCELED"
+    assert jobs(cluster)[-1]["state"] == "CANCELED"
     again = seedbed(*command, *options(cluster))
     assert again.returncode == 0, again.stderr
     assert manifest_of(out, "triplets").counts == manifest_of(built, "triplets").counts
@@ -155,4 +169,4 @@ def test_a_live_crawl_settles_what_one_process_settles(cluster: Cluster, out: Ob
 
 def states(cluster: Cluster) -> set[str]:
     """Of all jobs that the JobManager knows."""
-    return {job["state"] for job in running.ask(cluster, "/jobs/overview").get("jobs", [])}
+    return {job["state"] for job in jobs(cluster)}
