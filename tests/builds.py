@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,17 @@ def start_seedbed(*arguments: str | AnyPath) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [SEEDBED, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
+
+
+@contextmanager
+def started_seedbed(*arguments: str | AnyPath) -> Iterator["subprocess.Popen[str]"]:
+    """Starts `seedbed …`, which is killed where the block leaves it running."""
+    process = start_seedbed(*arguments)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            kill_all(process)
 
 
 def list_job(folder: Path, urls: Sequence[str], workers: int = 1) -> Job:

@@ -16,7 +16,7 @@ from pipelines.demo import SEED
 from pipelines.flink.shuffled import shuffles
 from shards.object_path import ObjectPath
 from tests.arboretum import arguments
-from tests.builds import DATASETS, manifest_bytes, manifest_of, seedbed, start_seedbed, table_rows, wait_for
+from tests.builds import DATASETS, manifest_bytes, manifest_of, seedbed, started_seedbed, table_rows, wait_for
 from tests.cluster import faults, running, services
 from tests.cluster.layout import Cluster
 from tests.cluster.standing import in_store, keys, options, standing
@@ -108,11 +108,11 @@ def test_an_interrupted_build_leaves_no_job_and_is_carried_on(
 ):
     out = filled(cluster, built, "crawl", "images", "score")
     command = arguments(server, "triplets", out, *MANY_SHARDS, workers=2)
-    process = start_seedbed(*command, *options(cluster))
-    stage = out / "triplets"
-    wait_for(lambda: any("/receipts/" in name for name in stage.listing()), "a shard", timeout_s=180)
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=120)
+    with started_seedbed(*command, *options(cluster)) as process:
+        stage = out / "triplets"
+        wait_for(lambda: any("/receipts/" in name for name in stage.listing()), "a shard", timeout_s=180)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=120)
     assert process.returncode == 130, output
     assert "interrupted; run the same command again and it carries on" in output
     assert states(cluster) <= {"CANCELED", "FINISHED"}
@@ -142,11 +142,11 @@ def test_a_jobmanager_that_was_killed_costs_another_job_and_not_a_byte(
     cluster: Cluster, built: Path, server: DemoServer, out: ObjectPath
 ):
     out = filled(cluster, built, "crawl", "images", "score")
-    process = start_seedbed(*arguments(server, "triplets", out, workers=2), *options(cluster))
-    wait_for(lambda: "RUNNING" in states(cluster), "a job", timeout_s=180)
-    faults.kill_jobmanager(cluster)
-    services.start_jobmanager(cluster)
-    output, _ = process.communicate(timeout=300)
+    with started_seedbed(*arguments(server, "triplets", out, workers=2), *options(cluster)) as process:
+        wait_for(lambda: "RUNNING" in states(cluster), "a job", timeout_s=180)
+        faults.kill_jobmanager(cluster)
+        services.start_jobmanager(cluster)
+        output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     assert "starting the stage again, finished parts are kept" in output
     assert manifest_bytes(out, ("triplets",)) == manifest_bytes(built, ("triplets",))
@@ -169,4 +169,4 @@ def test_a_live_crawl_settles_what_one_process_settles(cluster: Cluster, out: Ob
 
 def states(cluster: Cluster) -> set[str]:
     """Of all jobs that the JobManager knows."""
-    return {job["state"] for job in jobs(cluster)}
+    return {job["state"] for job in running.ask(cluster, "/jobs/overview").get("jobs", [])}

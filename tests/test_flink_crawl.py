@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from shards.object_path import ObjectPath
-from tests.builds import manifest_of, seedbed, start_seedbed, table_rows, wait_for
+from tests.builds import manifest_of, seedbed, started_seedbed, table_rows, wait_for
 from tests.cluster import network, running
 from tests.cluster.layout import Cluster
 from tests.cluster.standing import in_store, keys, options, standing
@@ -143,8 +143,10 @@ def test_a_worker_cut_off_the_cluster_but_not_off_the_site_breaks_no_promise(
     cluster: Cluster, out: ObjectPath, tmp_path: Path, cut_s: int
 ):
     """Its lanes run twice: Flink begins them anew on the other worker, and it does not know of that."""
-    with site_of(cluster) as site:
-        process = start_seedbed(*command(cluster, site, tmp_path, out, workers=2))
+    with (
+        site_of(cluster) as site,
+        started_seedbed(*command(cluster, site, tmp_path, out, workers=2)) as process,
+    ):
         wait_for(lambda: len(site.log) > 3 * len(HOSTS), "the middle of the crawl", timeout_s=180)
         (ill, *_) = sorted(visitors(cluster, site.log))
         network.cut(cluster, ill, (network.CLUSTER,))
