@@ -25,8 +25,8 @@ from tests.object_store import KEY, SECRET
 MANY_SHARDS = ("triplets.draws=2", "triplets.max_shard_bytes=1048576", "triplets.buckets=8")
 MOST_SHUFFLED = 500
 """Bytes that may cross a shuffle for each picture or page."""
-FLINKS_OWN = re.compile(r"/tmp/(flink-rpc-akka.*\.jar|jaas-.*\.conf|hsperfdata_root/.*|seedbed-cluster-.*/conf/.*)$")
-"""What a TaskManager writes as it starts, and its configuration."""
+FLINKS_OWN = re.compile(r"/tmp/(flink-rpc-|liblz4-java-|jaas-|hsperfdata_root/|seedbed-cluster-[^/]*/conf/)")
+"""What a TaskManager puts there for itself, and its configuration."""
 
 
 @pytest.fixture(scope="module")
