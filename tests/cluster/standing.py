@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import fsspec
 import pytest
 
 from shards.object_path import ObjectPath
@@ -24,6 +25,7 @@ def standing(cluster: Cluster) -> Iterator[Cluster]:
     except ClusterError as error:
         pytest.skip(f"no cluster here: {error}")
     running.up(cluster)
+    fsspec.get_filesystem_class("s3").clear_instance_cache()  # it would go on asking another cluster's store
     try:
         yield cluster
     finally:
