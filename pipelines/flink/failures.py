@@ -54,10 +54,8 @@ def final_failure(failures: Sequence[Failure]) -> Failure | None:
 
 def full_disk(failure: Failure) -> str | None:
     """What a person is told of a failure for which a worker's disk is to blame, None of any other."""
-    name, message = raised(failure.text)
+    message = raised(failure.text).message
     if not _DISK_FULL.search(message):
         return None
     worker = f"worker {failure.host}" if failure.host else "a worker"
-    return (
-        f"{worker}: its disk is full ({name}: {message}); free some space there and run again: what is finished is kept"
-    )
+    return f"{worker}: its disk is full ({message}); free some space there and run again: what is finished is kept"
