@@ -45,6 +45,11 @@ def restart_jobmanager(cluster: Cluster, _worker: str) -> None:
     services.start_jobmanager(cluster)
 
 
+def restart_jobserver(cluster: Cluster, _worker: str) -> None:
+    faults.kill_jobserver(cluster)
+    services.start_jobserver(cluster)
+
+
 def stop_store_for_a_while(cluster: Cluster, _worker: str) -> None:
     faults.stop_store(cluster)
     time.sleep(STORE_AWAY_S)
@@ -60,10 +65,15 @@ FAULTS: dict[str, Callable[[Cluster, str], None]] = {
     "jobmanager": restart_jobmanager,
     "store": stop_store_for_a_while,
 }
+MORE_FAULTS = {"jobserver": restart_jobserver, "hang": faults.pause_sdk}
+"""Which happen once."""
 ROUNDS = [
-    *((stage, fault, number) for number in (1, 2, 3) for stage in ("triplets",) for fault in FAULTS),
+    *(("triplets", fault, number) for number in (1, 2, 3) for fault in FAULTS),
     *((stage, fault, 1) for stage in ("images", "text") for fault in FAULTS),
+    *(("triplets", fault, 1) for fault in MORE_FAULTS),
 ]
+STUCK_S = 30.0
+"""Seconds without any progress after which a build is begun again that has a worker which hangs."""
 
 
 @pytest.fixture(scope="module")
@@ -108,8 +118,9 @@ def test_a_cluster_that_loses_a_part_writes_the_same_bytes(
 ):
     chance = random.Random(f"{stage} {fault} {number}")
     out = filled(cluster, plain, *INPUTS[stage])
-    process = start_seedbed(*arguments(server, stage, out, *MANY_PARTS, workers=2), *on(cluster))
-    strike(cluster, process, out / stage, FAULTS[fault], num_parts(plain, stage), chance)
+    patience = ("--flink-stuck-after", str(STUCK_S)) if fault == "hang" else ()
+    process = start_seedbed(*arguments(server, stage, out, *MANY_PARTS, workers=2), *on(cluster), *patience)
+    strike(cluster, process, out / stage, (FAULTS | MORE_FAULTS)[fault], num_parts(plain, stage), chance)
     output, _ = process.communicate(timeout=BUILD_S)
     print(output)
     assert process.returncode == 0, output
