@@ -14,8 +14,9 @@ class Runner:
         rest: `HOST:PORT` of Flink's REST interface, "" where the job service is not Flink's.
         job_name: what Flink's jobs are called, so that those of a build can be found and ended.
         is_tried: whether the workers have shown that they can run this Seedbed and see the build's folder.
-        stuck_s: seconds without a finished part and without a task's change of state after which a job is stuck.
-        retries: how often a stage is begun again on Flink.
+        stuck_s: seconds without a finished part and, on Flink, without a task that changes its state or takes or gives
+            a record, after which a job is stuck.
+        retries: how often a stage is begun again on a cluster.
     """
 
     job_service: str = ""

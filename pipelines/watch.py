@@ -4,8 +4,8 @@ Beam's embedded engine hangs when one of its worker processes is killed. So the 
 child, watches the workers, and ends and restarts the stage when one is gone while a pipeline runs. Parts that have a
 receipt are not made again, so that a restart costs little and the bytes are those of a run nothing happened to.
 
-On Flink the child follows its job, and says where it cannot be saved; a job that does not get on is seen here. However
-a child ends, no job of its name is left running.
+On Flink the child follows its job, and says where it cannot be saved; however a child ends, no job of its name is left
+running. A job that does not get on is seen here: so is one of a plain job service, which hangs when a worker is killed.
 """
 
 import logging
@@ -95,7 +95,7 @@ def run_watched(job: Job, tick: Callable[[], object], tell: Callable[[str], None
         StageError: the stage failed, or could not go on too often.
         KeyboardInterrupt: interrupted; the child, its workers and its jobs are gone when it is raised.
     """
-    retries = job.runner.retries if job.runner.is_flink else MAX_RESTARTS
+    retries = MAX_RESTARTS if job.runner.is_embedded else job.runner.retries
     _end_jobs(job.runner)  # of a build that was killed
     for attempt in range(retries + 1):
         child, trouble = _start(job), "interrupted"
@@ -134,7 +134,7 @@ def _too_often(trouble: str, times: int) -> str:
 
 
 def _advice(runner: Runner) -> str:
-    return "" if runner.is_flink else " (out of memory?)"
+    return " (out of memory?)" if runner.is_embedded else ""
 
 
 def _start(job: Job) -> _Watched:
@@ -188,8 +188,9 @@ def _watch(child: _Watched, job: Job, tick: Callable[[], object], tell: Callable
             raise StageError(f"{job.stage}: its process ended before it could say why; see {job.folder / LOG}")
         if not alive or _lost_a_worker(child):
             return "a worker process died"
-        if job.runner.is_flink and _is_stuck(child, finished, job.runner.stuck_s):
-            return f"its Flink job has got no further for {job.runner.stuck_s:g} s ({child.state or 'not handed in'})"
+        if not job.runner.is_embedded and _is_stuck(child, finished, job.runner.stuck_s):
+            state = f" ({child.state or 'not handed in'})" if job.runner.is_flink else ""
+            return f"its job has got no further for {job.runner.stuck_s:g} s{state}"
 
 
 def _note(child: _Watched, report: tuple[Any, ...], job: Job, tell: Callable[[str], None]) -> None:

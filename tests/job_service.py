@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import psutil
+
 from pipelines.runners import Runner
 from tests.loopback import free_port
 
@@ -42,6 +44,14 @@ def job_service(folder: Path, num_workers: int, environment: Mapping[str, str] |
 def worker_ids(folder: Path) -> set[str]:
     """The ids of all workers that the pool has started."""
     return set(re.findall(r'worker_id="([^"]+)"', (folder / "pool.log").read_text()))
+
+
+def pool_workers(runner: Runner) -> list[psutil.Process]:
+    """The workers that the pool of a running job service has started."""
+    option = f"--service_port={runner.worker_pool.rpartition(':')[2]}"
+    (pool,) = [each for each in psutil.process_iter(["cmdline"]) if option in (each.info["cmdline"] or ())]
+    found: list[psutil.Process] = pool.children()
+    return found
 
 
 @contextmanager

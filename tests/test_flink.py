@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 from apache_beam.internal.cloudpickle import cloudpickle
 
-from pipelines.flink.failures import final_failure, told
+from pipelines.flink.failures import final_failure, full_disk, told
 from pipelines.flink.rest import Failure, FlinkRest
 from pipelines.flink.shuffled import num_steps, shuffles, shuffles_line
 from pipelines.flink.trial import identity_maker, looker
@@ -163,6 +163,20 @@ def test_a_failure_is_told_in_one_line():
         "FlinkException: TaskExecutor w1 lost",
         "StageError: images: too large",
         "KeyError: 'oak'",
+    ]
+
+
+def test_a_full_disk_is_told_with_its_worker():
+    with fake_flink() as there:
+        entry = {"timestamp": 1, "stacktrace": FULL, "endpoint": "10.0.0.7:4711"}
+        nowhere = {"timestamp": 2, "stacktrace": JAVA, "endpoint": None}
+        there.answers["/jobs/a/exceptions"] = {"exceptionHistory": {"entries": [entry, nowhere]}}
+        failures = FlinkRest(there.address).failures("a")
+    assert [failure.host for failure in failures] == ["10.0.0.7", ""]
+    assert [full_disk(failure) for failure in failures] == [
+        "worker 10.0.0.7: its disk is full ([Errno 28] No space left on device: '/tmp/a'); "
+        "free some space there and run again: what is finished is kept",
+        None,
     ]
 
 

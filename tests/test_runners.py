@@ -1,6 +1,7 @@
 """A job service with workers of its own writes what the embedded engine writes."""
 
 import functools
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,12 @@ from pipelines.engine import run_pipeline
 from pipelines.receipts import all_receipts
 from shards.object_path import ObjectPath
 from tests.arboretum import arguments
-from tests.builds import DATASETS, manifest_bytes, seedbed
-from tests.job_service import job_service, worker_ids
+from tests.builds import DATASETS, manifest_bytes, seedbed, start_seedbed, wait_for
+from tests.job_service import job_service, pool_workers, worker_ids
 from tests.object_store import ObjectStore
 from tests.test_sink import build_shards, contents, some_samples
+
+MANY_SHARDS = ("triplets.draws=4", "triplets.max_shard_bytes=1048576", "triplets.buckets=16")
 
 
 def test_external_workers_write_the_same_files_to_disk_and_into_a_store(s3_folder: ObjectPath, tmp_path: Path):
@@ -41,3 +44,23 @@ def test_two_external_workers_build_into_a_store_what_one_builds_on_disk(
             assert done.returncode == 0, done.stderr
     assert manifest_bytes(s3_folder) == manifest_bytes(built)
     assert len(worker_ids(tmp_path)) >= 2 * len(DATASETS)
+
+
+@pytest.mark.slow
+def test_an_external_worker_that_is_killed_costs_time_and_not_a_byte(built: Path, server: DemoServer, tmp_path: Path):
+    here, there = tmp_path / "here", tmp_path / "there"
+    for out in (here, there):
+        for stage in ("crawl", "images", "score"):
+            shutil.copytree(built / stage, out / stage)
+    command = functools.partial(arguments, server, "triplets")
+    assert seedbed(*command(here, *MANY_SHARDS)).returncode == 0
+    with job_service(tmp_path, num_workers=2) as runner:
+        where = ("--runner", runner.job_service, "--worker-pool", runner.worker_pool, "--flink-stuck-after", "15")
+        process = start_seedbed(*command(there, *MANY_SHARDS, workers=2), *where)
+        receipts = functools.partial((there / "triplets").glob, "*/_work/receipts/*.json")
+        wait_for(lambda: len(list(receipts())) >= 3, "three parts", timeout_s=120)
+        pool_workers(runner)[0].kill()
+        output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert "its job has got no further for 15 s; starting the stage again, finished parts are kept" in output
+    assert manifest_bytes(there, ("triplets",)) == manifest_bytes(here, ("triplets",))

@@ -52,20 +52,21 @@ def runner_of(where: str, worker_pool: str, flink: FlinkOptions) -> Runner:
     """Where pipelines run, as a person named it."""
     if where == FLINK:
         return _flink(worker_pool, flink)
+    is_service = is_address(where)
     for name, value in vars(flink).items():
-        if value not in ("", None):
+        if value not in ("", None) and not (is_service and name == "stuck_after"):
             raise typer.BadParameter("is for a Flink cluster: add --runner flink", param_hint=_option(name))
     if where == LOCAL:
         if worker_pool:
             raise typer.BadParameter("is for a job service: name it as --runner", param_hint="--worker-pool")
         return EMBEDDED
-    if not is_address(where):
+    if not is_service:
         told = f"{where!r} is not known: use 'local', 'flink', or HOST:PORT of a Beam job service"
         raise typer.BadParameter(told, param_hint="--runner")
     if not is_address(worker_pool):
         told = f"{worker_pool!r} is no HOST:PORT: name the worker pool that the job service is to use"
         raise typer.BadParameter(told, param_hint="--worker-pool")
-    return Runner(where, worker_pool)
+    return _patient(Runner(where, worker_pool), flink)
 
 
 def _flink(worker_pool: str, flink: FlinkOptions) -> Runner:
@@ -80,9 +81,12 @@ def _flink(worker_pool: str, flink: FlinkOptions) -> Runner:
     for option, value, advice in named:
         if not is_address(value):
             raise typer.BadParameter(f"{value!r} is no HOST:PORT: {advice}", param_hint=option)
-    known = Runner(flink.job_endpoint, pool, rest)
-    stuck_s = known.stuck_s if flink.stuck_after is None else flink.stuck_after
-    return replace(known, stuck_s=stuck_s, retries=known.retries if flink.retries is None else flink.retries)
+    known = _patient(Runner(flink.job_endpoint, pool, rest), flink)
+    return known if flink.retries is None else replace(known, retries=flink.retries)
+
+
+def _patient(known: Runner, flink: FlinkOptions) -> Runner:
+    return known if flink.stuck_after is None else replace(known, stuck_s=flink.stuck_after)
 
 
 def _option(name: str) -> str:
@@ -111,7 +115,9 @@ RestOption = Annotated[
 ]
 StuckOption = Annotated[
     float | None,
-    typer.Option("--flink-stuck-after", min=1, metavar="SECONDS", help="without progress, a job is begun again; 600"),
+    typer.Option(
+        "--flink-stuck-after", min=1, metavar="SECONDS", help="without progress, also of HOST:PORT, begin again; 600"
+    ),
 ]
 RetriesOption = Annotated[
     int | None, typer.Option("--flink-retries", min=0, help="how often a stage is begun again; 5")

@@ -50,3 +50,12 @@ def final_failure(failures: Sequence[Failure]) -> Failure | None:
         if is_ours and error.name not in PASSING and [each for _, each in errors].count(error) >= SAME_ERRORS:
             return failure
     return None
+
+
+def full_disk(failure: Failure) -> str | None:
+    """What a person is told of a failure for which a worker's disk is to blame, None of any other."""
+    message = raised(failure.text).message
+    if not _DISK_FULL.search(message):
+        return None
+    worker = f"worker {failure.host}" if failure.host else "a worker"
+    return f"{worker}: its disk is full ({message}); free some space there and run again: what is finished is kept"

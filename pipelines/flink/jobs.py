@@ -17,7 +17,7 @@ from apache_beam.runners.portability.portable_runner import PipelineResult, Port
 from apache_beam.runners.runner import PipelineState
 
 from pipelines.errors import SeedbedError, StageError
-from pipelines.flink.failures import final_failure, told
+from pipelines.flink.failures import final_failure, full_disk, told
 from pipelines.flink.rest import HANDED_IN, POLL_S, FlinkRest, NoAnswerError
 from pipelines.runners import Runner
 
@@ -42,6 +42,7 @@ def run_on_flink(
 
     Raises:
         RuntimeError: an error that another try would not mend, with the stack trace that Flink has of it.
+        StageError: a worker's disk is full, or somebody else cancelled the job.
         AgainError: one that it might.
     """
     rest = FlinkRest(where.rest, patience_s=LOST_S)
@@ -107,7 +108,8 @@ def _follow(rest: FlinkRest, job_id: str, report: Report) -> dict[str, Any]:
             return job
         if final is not None:
             rest.cancel(job_id)
-            raise RuntimeError(final.text)
+            told_of_disk = full_disk(final)
+            raise StageError(told_of_disk) if told_of_disk else RuntimeError(final.text)
         if job["state"] == "FAILED":
             raise AgainError(f"the Flink job failed: {told(failures[0].text) if failures else 'it does not say why'}")
         if job["state"] == "CANCELED":
@@ -119,9 +121,11 @@ def _follow(rest: FlinkRest, job_id: str, report: Report) -> dict[str, Any]:
 
 
 def _standing(job: dict[str, Any]) -> str:
-    """What changes when a task of a job changes its state."""
+    """What changes when a task of a job changes its state, takes a record or gives one."""
     tasks = Counter(vertex["status"] for vertex in job["vertices"])
-    return f"{job['state']} {sorted(tasks.items())}"
+    records = sum(vertex["metrics"][which] for vertex in job["vertices"] for which in ("read-records", "write-records"))
+    told = ", ".join(f"{number} {status.lower()}" for status, number in sorted(tasks.items()))
+    return f"{job['state']}: {told}; {records} records"
 
 
 def _grpc(error: Exception) -> str:

@@ -49,10 +49,11 @@ class FlinkJob(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """Something that failed in a job: when, in milliseconds, and the stack trace."""
+    """Something that failed in a job: when, in milliseconds, the stack trace, and the host, "" where none is known."""
 
     at_ms: int
     text: str
+    host: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class FlinkRest:
         told = self._ask(f"/jobs/{job_id}/exceptions", is_missing_known=True) or {}
         entries = told.get("exceptionHistory", {}).get("entries", [])
         together = [each for entry in entries for each in (entry, *entry.get("concurrentExceptions", []))]
-        found = [Failure(each["timestamp"], each["stacktrace"]) for each in together]
+        found = [Failure(each["timestamp"], each["stacktrace"], _host(each)) for each in together]
         if not found and told.get("root-exception"):
             return [Failure(told["timestamp"], told["root-exception"])]
         return found
@@ -143,6 +144,12 @@ class FlinkRest:
             raise NoAnswerError(f"{self.address}: Flink's REST interface gives no answer ({told})") from error
         finally:
             connection.close()
+
+
+def _host(entry: dict[str, Any]) -> str:
+    """Where a task failed; "" of what failed on no host."""
+    host, _, port = (entry.get("endpoint") or "").rpartition(":")
+    return host if port.isdigit() else ""
 
 
 def is_answered(address: str) -> bool:

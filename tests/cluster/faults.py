@@ -38,6 +38,17 @@ def kill_jobmanager(cluster: Cluster) -> None:
     _kill(services.running(cluster, "head", "jobmanager"), "JobManager")
 
 
+def kill_jobserver(cluster: Cluster) -> None:
+    """Kill Beam's job server; jobs that were handed in run on."""
+    _kill(services.running(cluster, "head", "jobserver"), "job server")
+
+
+def pause_sdk(cluster: Cluster, worker: str) -> None:
+    """Let the Python workers of a worker hang: they live, and do nothing."""
+    for process in sdks(cluster, worker):
+        process.suspend()
+
+
 def stop_store(cluster: Cluster) -> None:
     """End the S3 server: connections are refused from now on."""
     _kill(services.running(cluster, "head", "store"), "S3 server")
