@@ -13,11 +13,11 @@ from crawl.demo.server import DemoServer
 from shards.object_path import ObjectPath
 from tests.arboretum import arguments, run
 from tests.builds import manifest_bytes, manifest_of, seedbed, start_seedbed, wait_for
-from tests.cluster import faults, needs, network, running, services
+from tests.cluster import faults, network, running, services
 from tests.cluster.layout import Cluster
-from tests.object_store import KEY, SECRET
+from tests.cluster.standing import keys, options, standing
 from tests.test_cluster import wait_for_workers
-from tests.test_flink_builds import filled, on
+from tests.test_flink_builds import filled
 
 MANY_PARTS = (
     *("crawl.records_per_segment=5", "images.size=64", "triplets.steps=2", "triplets.draws=2"),
@@ -87,31 +87,20 @@ def plain(server: DemoServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """Two workers; each round leaves them whole."""
-    missing = needs.what_is_missing()
-    if missing:
-        pytest.skip(f"no cluster here: {missing[0]}")
-    one = Cluster(f"x{os.getpid()}")
-    running.up(one)
-    try:
+    with standing(Cluster(f"x{os.getpid()}")) as one:
         yield one
-    finally:
-        running.down(one.name)
 
 
 @pytest.fixture
-def keys(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of the cluster's store, in the environment."""
-    for name, value in keys_of(cluster).items():
+def environment(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The keys of the cluster's store are in it."""
+    for name, value in keys(cluster).items():
         monkeypatch.setenv(name, value)
-
-
-def keys_of(cluster: Cluster) -> dict[str, str]:
-    return {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL": cluster.store}
 
 
 @pytest.mark.cluster
 @pytest.mark.slow
-@pytest.mark.usefixtures("keys")
+@pytest.mark.usefixtures("environment")
 @pytest.mark.parametrize(("stage", "fault", "number"), ROUNDS)
 def test_a_cluster_that_loses_a_part_writes_the_same_bytes(
     cluster: Cluster, plain: Path, server: DemoServer, stage: str, fault: str, number: int
@@ -119,7 +108,7 @@ def test_a_cluster_that_loses_a_part_writes_the_same_bytes(
     chance = random.Random(f"{stage} {fault} {number}")
     out = filled(cluster, plain, *INPUTS[stage])
     patience = ("--flink-stuck-after", str(STUCK_S)) if fault == "hang" else ()
-    process = start_seedbed(*arguments(server, stage, out, *MANY_PARTS, workers=2), *on(cluster), *patience)
+    process = start_seedbed(*arguments(server, stage, out, *MANY_PARTS, workers=2), *options(cluster), *patience)
     strike(cluster, process, out / stage, (FAULTS | MORE_FAULTS)[fault], num_parts(plain, stage), chance)
     output, _ = process.communicate(timeout=BUILD_S)
     print(output)
@@ -132,11 +121,11 @@ def test_a_cluster_that_loses_a_part_writes_the_same_bytes(
 
 @pytest.mark.cluster
 @pytest.mark.slow
-@pytest.mark.usefixtures("keys")
+@pytest.mark.usefixtures("environment")
 def test_a_full_disk_ends_a_build_with_a_line_that_names_the_worker(cluster: Cluster, plain: Path, server: DemoServer):
     out, chance = filled(cluster, plain, *INPUTS["triplets"]), random.Random("disk")
     command = arguments(server, "triplets", out, *MANY_PARTS, workers=2)
-    process = start_seedbed(*command, *on(cluster))
+    process = start_seedbed(*command, *options(cluster))
     worker = strike(cluster, process, out / "triplets", faults.fill_disk, num_parts(plain, "triplets"), chance)
     output, _ = process.communicate(timeout=BUILD_S)
     faults.empty_disk(cluster, worker)
@@ -144,7 +133,7 @@ def test_a_full_disk_ends_a_build_with_a_line_that_names_the_worker(cluster: Clu
     line = " ".join(output.partition("seedbed: ")[2].split())
     assert line.startswith(f"triplets: worker {cluster.address(worker)}: its disk is full ([Errno 28] "), output
     assert line.endswith("; free some space there and run again: what is finished is kept"), output
-    again = seedbed(*command, *on(cluster))
+    again = seedbed(*command, *options(cluster))
     assert again.returncode == 0, again.stderr
     assert manifest_bytes(out, ("triplets",)) == manifest_bytes(plain, ("triplets",))
 
