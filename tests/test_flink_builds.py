@@ -83,7 +83,8 @@ def test_a_text_build_is_that_of_one_process_and_leaves_the_workers_disks_as_the
     assert_little_was_shuffled(jobs(cluster)[-1:], manifest_of(built, "text").counts.records_in)
     assert manifest_bytes(out, ("text",)) == manifest_bytes(built, ("text",))
     for worker in cluster.workers:
-        assert [path for path in files_of(cluster, worker) if not FLINKS_OWN.match(path)] == []
+        left = [path for path in files_of(cluster, worker) if not FLINKS_OWN.match(path)]
+        assert [path for path in left if not path.startswith(f"{cluster.source}/")] == []  # its checkout may lie there
 
 
 @pytest.mark.cluster
