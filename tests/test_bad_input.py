@@ -265,7 +265,7 @@ def test_a_site_without_pictures_or_prose_says_what_to_do(
             "Invalid value for --worker-pool: is for a job service: name it as",
         ),
         (["--workers", "-1"], "Invalid value for '--workers': Input should be greater than or equal to 0"),
-        (["--out", ""], "Invalid value for '--out': an empty path; give a folder, '.' for this one"),
+        (["--out", ""], "Invalid value for OUT: an empty path; give a folder, '.' for this one"),
         (["--colour"], "No such option: --colour"),
     ],
 )
