@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from pipelines.compact_table import compact_table
 from pipelines.fates import Fates
 from pipelines.metrics import Standing, write_metrics
 from pipelines.receipts import WORK, Receipt, all_receipts, open_fates, read_receipt, receipt_names
@@ -67,7 +67,7 @@ class StageProgress:
     open: dict[str, Fates] = field(default_factory=dict)
 
     def tick(self) -> tuple[int, int, int]:
-        """Shows where the stage stands, not more than once a second; what is returned changes when more is done."""
+        """Shows where the stage stands, now and then; what is returned changes when more is done."""
         if time.monotonic() >= self.next_look:
             self._show()
         return len(self.counted), self.handled, self._settled().total
@@ -156,14 +156,7 @@ def stage_line(result: StageResult) -> str:
 
 def closing_table(results: list[StageResult]) -> Table:
     """The funnel: stage, records in, kept, rejected and failed by reason, seconds; 80 columns hold it unbroken."""
-    table = Table(
-        title="What became of everything",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-    )
+    table = compact_table("What became of everything")
     table.add_column("stage", no_wrap=True)
     table.add_column("in", justify="right", no_wrap=True)
     table.add_column("kept", justify="right", no_wrap=True)

@@ -4,11 +4,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pipelines.compact_table import compact_table
 from pipelines.plan.cluster import Cluster, ClusterPlan, Machines, assumptions
 from pipelines.plan.table import short
 
@@ -40,14 +40,7 @@ def cluster_json(plans: Sequence[ClusterPlan], cost: Cluster, machine: Machines)
 
 
 def _table(plans: Sequence[ClusterPlan]) -> Table:
-    table = Table(
-        title="Images and triplets on a Flink cluster",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-    )
+    table = compact_table("Images and triplets on a Flink cluster")
     columns = ("pictures", "machines", "hours", "search\nhours", "CPU\nhours", "GB\nshuffled", "store\nGB/s")
     for name in (*columns, "TB\nwritten", "buckets"):
         table.add_column(name, justify="right", no_wrap=True)

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pipelines.compact_table import compact_table
 from pipelines.plan import Plan, StagePlan
 from pipelines.plan.asked import KINDS, Asked
 
@@ -56,14 +56,7 @@ def _total(plan: Plan) -> dict[str, float]:
 
 def _table(plan: Plan) -> Table:
     title = "What it would take, at most" if plan.is_limit else "What it would take"
-    table = Table(
-        title=title,
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-    )
+    table = compact_table(title)
     for name in ("stage", "in", "kept", "requests", "hours", "GB\nfetched", "CPU\nhours", "GB\nwritten", "cost"):
         table.add_column(name, justify="left" if name == "stage" else "right", no_wrap=True)
     for stage in plan.stages:
