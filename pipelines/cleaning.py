@@ -11,9 +11,9 @@ from pipelines.fates import Fates, Reject
 from pipelines.ledger import RowRef
 from pipelines.receipts import Receipt, finish_part, receipt_of
 from pipelines.stages import Job
-from pipelines.staging import stage_payload, staged_name
+from pipelines.staging import create_staged, stage_payload, staged_name
 from pipelines.tables import rows_at, write_rejects
-from shards.manifest import FileEntry, atomic_open
+from shards.manifest import FileEntry
 from shards.object_path import AnyPath
 
 
@@ -94,7 +94,7 @@ def _clean_part(name: str, records: Iterable[Fetched], job: Job, clean: CleanRec
     """Cleans records into a staging file; what is turned away settles its fate here."""
     rejects: list[Reject] = []
     cleaned: list[tuple[str, str, tuple[int, ...]]] = []
-    with atomic_open(job.folder / staged_name(name)) as staging:
+    with create_staged(job.folder, name) as staging:
         for record, rows in _with_rows(sorted(records, key=lambda record: record.ref), job):
             found = clean(record, rows, job)
             if isinstance(found, Verdict):

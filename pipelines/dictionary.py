@@ -15,8 +15,9 @@ from pipelines.fetching import settings_of
 from pipelines.receipts import Receipt, finish_part, read_receipt
 from pipelines.recipe import WindowsConfig
 from pipelines.stages import Job
+from pipelines.staging import Place
 from pipelines.tables import read_rows, write_file
-from pipelines.word_counts import FindCommonest, Place, set_aside
+from pipelines.word_counts import FindCommonest, set_aside
 from shards.bpe import read_bpe, train_bpe
 from shards.object_path import AnyPath
 from shards.tokenizer import TOKENIZER_NAME, ByteTokenizer, WordTokenizer, build_vocabulary, split_words

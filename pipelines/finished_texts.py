@@ -27,10 +27,10 @@ from pipelines.host_lines import common_lines
 from pipelines.open_files import OpenFiles
 from pipelines.receipts import Receipt, finish_part
 from pipelines.stages import Job
-from pipelines.staging import stage_payload, staged_name
+from pipelines.staging import create_staged, stage_payload, staged_name
 from pipelines.tables import write_rejects
 from pipelines.text_recipe import TextConfig
-from shards.manifest import FileEntry, atomic_open
+from shards.manifest import FileEntry
 from shards.object_path import AnyPath
 
 Document = dict[str, Any]
@@ -52,7 +52,7 @@ def _finish(name: str, part: str, job: Job) -> Receipt:
     """Finishes documents into another staging file; what is turned away settles its fate here."""
     rejects: list[Reject] = []
     going_on: list[tuple[str, str, tuple[int, ...]]] = []
-    with atomic_open(job.folder / staged_name(name)) as staging:
+    with create_staged(job.folder, name) as staging:
         for document in _documents(job.folder, part):
             found = finish_text(document, job)
             if isinstance(found, Verdict):

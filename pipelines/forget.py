@@ -20,7 +20,7 @@ from rich.table import Table
 
 from crawl.urls import canonical_url, without_parameters
 from pipelines.errors import StageError
-from pipelines.folders import STAGE_NAMES, is_committed, manifest_sha256
+from pipelines.folders import STAGE_NAMES, committed_versions, is_committed, manifest_sha256
 from pipelines.inputs import committed_manifest
 from pipelines.locks import locked
 from pipelines.redact import redact_folder
@@ -139,7 +139,7 @@ def _committed(out: AnyPath, stage: str) -> list[AnyPath]:
     Raises:
         StageError: a manifest of one cannot be read.
     """
-    waiting = {folder.name: folder for folder in _folders(out, stage) if is_committed(folder)}
+    waiting = {folder.name: folder for folder in committed_versions(out / stage)}
     before = {name: [entry.fingerprint for entry in committed_manifest(waiting[name]).inputs] for name in waiting}
     found: list[AnyPath] = []
     while waiting:

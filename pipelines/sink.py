@@ -15,9 +15,7 @@ import hashlib
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import BinaryIO
 
 import apache_beam as beam
 
@@ -25,17 +23,13 @@ from pipelines.errors import StageError
 from pipelines.open_files import OpenFiles
 from pipelines.receipts import STAGING, Receipt, finish_part
 from pipelines.sorting import Packed, SampleRef, pack, read_blocks, sort_samples, unpack, write_blocks
-from pipelines.staging import read_staged, stage_payload, staged_name
-from shards.manifest import atomic_open
+from pipelines.staging import Place, create_staged, read_staged, stage_payload, staged_name
 from shards.object_path import AnyPath
 from shards.tar import TRAILER
 from shards.writer import bucket_of, number_shards
 
 MAX_PACKED_BYTES = 4096
 """Of one list's references that cross the shuffle themselves; of more only the place does."""
-
-Place = tuple[str, int, int]
-"""Where packed references stand: staging file, offset and length."""
 
 Shard = tuple[str, int, int, int]
 """Bucket, number within the bucket, and where in the bucket's staging file its samples stand: offset and length."""
@@ -88,7 +82,7 @@ class WriteShards(beam.PTransform):
             yield from packed.items()
             return
         name = f"planned-{hashlib.sha256(b''.join(packed.values())).hexdigest()[:32]}"
-        with self._stage(name) as staging:
+        with create_staged(self._folder, name) as staging:
             offsets = [stage_payload(staging, [piece])[0] for piece in packed.values()]
         for (bucket, piece), offset in zip(packed.items(), offsets, strict=True):
             yield bucket, (name, offset, len(piece))
@@ -97,7 +91,7 @@ class WriteShards(beam.PTransform):
         """Cuts a bucket, and sets aside the samples of each file."""
         name, pieces = bucket
         parts = (unpack(piece if isinstance(piece, bytes) else self._packed(*piece)) for piece in pieces)
-        with self._stage(_references(name)) as staging:
+        with create_staged(self._folder, _references(name)) as staging:
             scratch = self._folder / STAGING if isinstance(self._folder, Path) else None
             shards = cut_bucket(name, parts, self._max_bytes, scratch)
             places = [write_blocks(staging, shard) for shard in shards]
@@ -116,12 +110,6 @@ class WriteShards(beam.PTransform):
 
     def _packed(self, name: str, offset: int, length: int) -> Packed:
         return read_staged(self._folder, name, offset, [length])[0]
-
-    def _stage(self, name: str) -> AbstractContextManager[BinaryIO]:
-        """A staging file that gets its name when it is whole."""
-        path = self._folder / staged_name(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return atomic_open(path)
 
 
 def pack_by_bucket(samples: Iterable[SampleRef], buckets: int) -> Iterator[tuple[str, Packed]]:

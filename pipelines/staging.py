@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -10,12 +11,23 @@ import numpy.typing as npt
 from pipelines.copies import open_file
 from pipelines.open_files import OpenFiles
 from pipelines.receipts import STAGING
+from shards.manifest import atomic_open
 from shards.object_path import AnyPath
+
+Place = tuple[str, int, int]
+"""Where something was set aside: the name of a staging file, offset and length."""
 
 
 def staged_name(name: str) -> str:
     """The path, relative to the stage's folder, of the staging file called `name`."""
     return f"{STAGING}/{name}.bin"
+
+
+def create_staged(folder: AnyPath, name: str) -> AbstractContextManager[BinaryIO]:
+    """The staging file called `name`, to be written; it gets its name when it is whole."""
+    path = folder / staged_name(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return atomic_open(path)
 
 
 def stage_payload(file: BinaryIO, pieces: Sequence[bytes]) -> tuple[int, ...]:

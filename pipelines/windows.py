@@ -25,7 +25,7 @@ from pipelines.receipts import STAGING, Receipt, finish_part, receipt_of
 from pipelines.sink import WriteShards
 from pipelines.sorting import SampleRef, batched
 from pipelines.stages import Job, Outcome
-from pipelines.staging import stage_payload, staged_name
+from pipelines.staging import create_staged, stage_payload, staged_name
 from pipelines.streams import DOCUMENT_SCHEMA, Stream, Totals, pack_windows, part_name, plan_windows, tokens_name
 from pipelines.tables import read_rows, write_table
 from shards.manifest import FileEntry, atomic_open
@@ -120,7 +120,7 @@ def plan_table(
 ) -> Iterator[list[SampleRef]]:
     """The references of the windows that begin in a table, with their exact sizes; no token is read."""
     name = f"{RECORDS}-{part_name(table[0])}"
-    with atomic_open(folder / staged_name(name)) as staging:
+    with create_staged(folder, name) as staging:
         yield from batched(_plan_table(table[0], name, staging, folder, spec, totals), PLANNED_WINDOWS)
 
 

@@ -9,16 +9,11 @@ from typing import BinaryIO
 
 import apache_beam as beam
 
-from pipelines.receipts import STAGING
-from pipelines.staging import read_staged, stage_payload, staged_name
-from shards.manifest import atomic_open
+from pipelines.staging import Place, create_staged, read_staged, stage_payload
 from shards.object_path import AnyPath
 
 NUM_RANGES = 16
 """Of words, added up apart: the memory of a worker holds the words of one, and each table names as many places."""
-
-Place = tuple[str, int, int]
-"""A staging file, and first byte and length of the counts of one range in it."""
 
 
 class FindCommonest(beam.PTransform):
@@ -50,7 +45,7 @@ class FindCommonest(beam.PTransform):
     def _add_up(self, number: int, places: Iterable[Place]) -> Place:
         name = f"commonest-words-{number:02d}"
         found = self._commonest(_read(self._folder, places))
-        with atomic_open(self._folder / staged_name(name)) as file:
+        with create_staged(self._folder, name) as file:
             return _write(file, name, found)
 
     def _commonest(self, counts: Mapping[str, int]) -> list[tuple[str, int]]:
@@ -64,8 +59,7 @@ def set_aside(counts: Mapping[str, int], folder: AnyPath, name: str) -> Iterator
     ranges: defaultdict[int, dict[str, int]] = defaultdict(dict)
     for word, count in counts.items():
         ranges[zlib.crc32(word.encode()) % NUM_RANGES][word] = count
-    (folder / STAGING).mkdir(parents=True, exist_ok=True)
-    with atomic_open(folder / staged_name(name)) as file:
+    with create_staged(folder, name) as file:
         for number, counted in sorted(ranges.items()):
             yield number, _write(file, name, sorted(counted.items()))
 
