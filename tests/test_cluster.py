@@ -23,7 +23,7 @@ from tests.cluster import faults, needs, network, running, services
 from tests.cluster.__main__ import main
 from tests.cluster.errors import ClusterError
 from tests.cluster.layout import STORE_PORT, Cluster
-from tests.cluster.standing import in_store, keys, standing
+from tests.cluster.standing import in_store, standing, take_keys
 from tests.test_sink import BUCKETS, MAX_BYTES, _write, build_shards, contents, some_samples
 
 STAND_INS = {
@@ -257,8 +257,7 @@ def test_nothing_stays_of_a_cluster_that_went_down(cluster: Cluster):
 
 def bucket(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> ObjectPath:
     """An empty folder in the cluster's store, which this process has the keys of."""
-    for name, value in keys(cluster).items():
-        monkeypatch.setenv(name, value)
+    take_keys(cluster, monkeypatch)
     return in_store()
 
 

@@ -19,7 +19,7 @@ from tests.arboretum import arguments
 from tests.builds import DATASETS, manifest_bytes, manifest_of, seedbed, started_seedbed, table_rows, wait_for
 from tests.cluster import faults, running, services
 from tests.cluster.layout import Cluster
-from tests.cluster.standing import in_store, keys, options, standing
+from tests.cluster.standing import in_store, options, standing, take_keys
 from tests.object_store import KEY, SECRET
 
 MANY_SHARDS = ("triplets.draws=2", "triplets.max_shard_bytes=1048576", "triplets.buckets=8")
@@ -39,8 +39,7 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture
 def out(cluster: Cluster, built: Path, monkeypatch: pytest.MonkeyPatch) -> ObjectPath:
     """A folder in the cluster's store that holds the arboretum's crawl."""
-    for name, value in keys(cluster).items():
-        monkeypatch.setenv(name, value)
+    take_keys(cluster, monkeypatch)
     return filled(cluster, built, "crawl")
 
 

@@ -15,7 +15,7 @@ from shards.object_path import ObjectPath
 from tests.builds import manifest_of, seedbed, started_seedbed, table_rows, wait_for
 from tests.cluster import network, running
 from tests.cluster.layout import Cluster
-from tests.cluster.standing import in_store, keys, options, standing
+from tests.cluster.standing import in_store, options, standing, take_keys
 from tests.loopback import NOT_FOUND, SITE_FILES, Answer, Exchange, Site, serve
 
 HOSTS = tuple(f"h{number:02d}.example" for number in range(20))
@@ -60,8 +60,7 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def out(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> ObjectPath:
-    for name, value in keys(cluster).items():
-        monkeypatch.setenv(name, value)
+    take_keys(cluster, monkeypatch)
     return in_store()
 
 

@@ -15,7 +15,7 @@ from tests.arboretum import arguments, run
 from tests.builds import manifest_bytes, manifest_of, seedbed, start_seedbed, wait_for
 from tests.cluster import faults, network, running, services
 from tests.cluster.layout import Cluster
-from tests.cluster.standing import keys, options, standing
+from tests.cluster.standing import options, standing, take_keys
 from tests.test_cluster import wait_for_workers
 from tests.test_flink_builds import filled
 
@@ -94,8 +94,7 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture
 def environment(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """The keys of the cluster's store are in it."""
-    for name, value in keys(cluster).items():
-        monkeypatch.setenv(name, value)
+    take_keys(cluster, monkeypatch)
 
 
 @pytest.mark.cluster

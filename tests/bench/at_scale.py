@@ -189,8 +189,7 @@ def _print_starts(work: Path, pictures: Path, console: Console) -> None:
     write_recipe(work, few, {"text": text, "windows": {"context": 8}})
     cost = _build(work, work / "started", workers=0)
     runs = {stage: _run_of(work / "started", stage) for stage in (*STAGES, "text", "windows")}
-    told = ", ".join(f"{stage} {run['seconds']:.1f} ({run['cpu_seconds']:.1f})" for stage, run in runs.items())
-    rest = cost.wall_s - sum(run["seconds"] for run in runs.values())
+    told, rest = _seconds(runs), cost.wall_s - sum(run["seconds"] for run in runs.values())
     console.print(f"starting, seconds (of CPU) for one picture and one page: {told}; the command itself {rest:.1f}")
 
 
@@ -227,8 +226,12 @@ def _run_of(out: AnyPath, stage: str) -> dict[str, Any]:
 def _tell_stages(outs: Mapping[str, AnyPath], console: Console) -> None:
     for where, out in outs.items():
         runs = {stage: _run_of(out, stage) for stage in STAGES}
-        told = ", ".join(f"{stage} {run['seconds']:.1f} ({run['cpu_seconds']:.1f})" for stage, run in runs.items())
-        console.print(f"  {where}: seconds (of CPU): {told}")
+        console.print(f"  {where}: seconds (of CPU): {_seconds(runs)}")
+
+
+def _seconds(runs: Mapping[str, Mapping[str, Any]]) -> str:
+    """What stages took, and of CPU."""
+    return ", ".join(f"{stage} {run['seconds']:.1f} ({run['cpu_seconds']:.1f})" for stage, run in runs.items())
 
 
 def _print(figures: Sequence[Figure], title: str, console: Console) -> None:

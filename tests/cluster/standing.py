@@ -37,6 +37,12 @@ def keys(cluster: Cluster) -> dict[str, str]:
     return {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL": cluster.store}
 
 
+def take_keys(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the keys of a cluster's store into this environment."""
+    for name, value in keys(cluster).items():
+        monkeypatch.setenv(name, value)
+
+
 def in_store() -> ObjectPath:
     """A new folder in the cluster's store."""
     return ObjectPath(f"s3://{ObjectStore.bucket}/{os.urandom(8).hex()}")
