@@ -242,7 +242,7 @@ def train(
         "model": "denoiser",
         "target": settings.target,
         "train_steps": budget.step,
-        "seconds": round(budget.elapsed_s(), 1),
+        "seconds": round(budget.elapsed_s(), 3),
         "num_parameters": num_parameters(training.model),
     }
     draw_losses(run, f"Denoiser told to predict {settings.target}", "squared error; held out at the ladder's steps", {})

@@ -262,7 +262,7 @@ def conclude(
     settings: Settings, run: RunFolder, training: Training, dataset: WindowDataset, counts: WordCounts
 ) -> dict[str, Any]:
     """Judge the best model, by text that chose nothing where there is some; leave results and curves, return those."""
-    seconds = round(training.budget.elapsed_s(), 1)
+    seconds = round(training.budget.elapsed_s(), 3)
     training.model.load_state_dict(training.best)
     judge = held_out_of(settings.dataset, dataset, ("test", "val"))
     results = {

@@ -60,6 +60,8 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     for name, settings in {
         "often": "schedule: every now and then",
         "long": "timeout_h: 48",
+        "longer": "timeout_h: {crawl: long}",
+        "trained": "train: {language: --seconds 60}",
         "odd": "retires: 1",
     }.items():
         (home.recipes / f"{name}.yaml").write_text("text: {}\n")
@@ -83,6 +85,8 @@ def test_a_recipe_that_cannot_be_scheduled_is_told_of_and_takes_nothing_from_the
         "my trees.yaml: a DAG is named after it",
         "often.dag.yaml",
         "long.dag.yaml: timeout_h is 48",
+        "longer.dag.yaml: timeout_h is {'crawl': 'long'}",
+        "trained.dag.yaml: train is {'language': '--seconds 60'}",
         "odd.dag.yaml",
     ):
         assert fault in told

@@ -189,8 +189,9 @@ def test_torchs_loader_gives_the_loaders_own_stream(folder: Path, num_workers: i
     def keys(batches: list[TensorBatch]) -> list[object]:
         return [batch["key"] for batch in batches]
 
-    # A forked worker would inherit locks of the threads that other tests left behind.
-    context = "spawn" if num_workers else None
+    # A forked worker would inherit locks of the threads that other tests left behind; a spawned one that is ended in the
+    # middle of a stream ends its interpreter under the thread that hands over its batches, and may abort.
+    context = "forkserver" if num_workers else None
     loader = DataLoader(fresh(), batch_size=None, num_workers=num_workers, multiprocessing_context=context)
     through_torch = list(loader)
     own = [to_tensors(batch) for batch in fresh().loader]
@@ -225,7 +226,7 @@ def test_a_mixture_goes_through_torchs_loader_and_damage_counts(tmp_path: Path, 
         return MixedLoader(loaders, [1, 1], 3, workers=1)
 
     batches, own = TensorBatches(mixture()), mixture()
-    context = "spawn" if num_workers else None
+    context = "forkserver" if num_workers else None
     loader = DataLoader(batches, batch_size=None, num_workers=num_workers, multiprocessing_context=context)
     through_torch = [batch["key"] for batch in islice(loader, 10)]
     assert through_torch == [batch["key"].tolist() for batch in islice(own, 10)]
@@ -243,6 +244,6 @@ def test_samples_replaced_in_workers_count_where_their_batches_come(tmp_path: Pa
     )
     Path(open_dataset(folder).shards.path(5)).unlink()
     batches = TensorBatches(open_dataset(folder).loader(2, finite=True, on_error="quarantine"))
-    found = list(DataLoader(batches, batch_size=None, num_workers=2, multiprocessing_context="spawn"))
+    found = list(DataLoader(batches, batch_size=None, num_workers=2, multiprocessing_context="forkserver"))
     assert {type(batch) for batch in found} == {dict}
     assert batches.loader.num_quarantined == 4

@@ -130,9 +130,18 @@ def _checked(settings: Any) -> dict[str, Any]:  # noqa: ANN401 - what somebody w
     if not isinstance(settings, dict) or settings.keys() - _SETTINGS:
         raise ValueError(f"may say {', '.join(_SETTINGS)}, and nothing else")
     for name, kinds in _SETTINGS.items():
-        if name in settings and not isinstance(settings[name], kinds):
+        if name in settings and not (isinstance(settings[name], kinds) and _can_be(name, settings[name])):
             raise ValueError(f"{name} is {settings[name]!r}; see the head of {Path(__file__).name} for what it may be")
     return settings
+
+
+def _can_be(name: str, said: Any) -> bool:  # noqa: ANN401 - what somebody wrote
+    """Whether what stands under each stage or model can be used."""
+    if name == "timeout_h":
+        return all(type(hours) in (int, float) and hours > 0 for hours in said.values())
+    if name == "train":
+        return all(isinstance(arguments, list) for arguments in said.values())
+    return True
 
 
 def _stages(path: Path) -> tuple[str, ...]:
