@@ -71,6 +71,7 @@ def ledger(out: AnyPath) -> list[tuple[Any, ...]]:
     return sorted(tuple(row[name] for name in names) for row in rows)
 
 
+@slow_in_store
 def test_failures_that_may_pass_are_due_again_when_a_killed_run_goes_on(recipe: Path, place: AnyPath):
     is_unwell = True
 

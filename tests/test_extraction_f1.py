@@ -29,7 +29,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.skipif(not ARTICLES.exists(), reason="needs ../shared/data/pages")
-@pytest.mark.parametrize(("extractor", "least"), [("best", 0.960), ("cascade", 0.955)])
+@pytest.mark.parametrize(
+    ("extractor", "least"), [("best", 0.960), pytest.param("cascade", 0.955, marks=pytest.mark.slow)]
+)
 def test_the_main_text_is_that_which_people_marked(pages: Path, extractor: Extractor, least: float) -> None:
     gold = pages / "ground-truth.json"
     settings = TextSettings(extractor, NO_RULES, private_data=())

@@ -28,6 +28,7 @@ from shards.object_path import AnyPath, files_below, remove_tree
 from shards.tokenizer import WordTokenizer, load_tokenizer, split_words
 from tests.arboretum import run
 from tests.builds import SEEDBED, manifest_bytes, manifest_of, seedbed, seedbed_process
+from tests.object_store import slow_in_store
 from tests.test_build import copy_of
 from tests.test_verify import change_manifest, faults, folder_of
 
@@ -306,6 +307,7 @@ def test_a_dataset_whose_crawl_is_gone_forgets_too_and_only_once(out: Path) -> N
     assert forget(out, [("url", picture["url"])]) == []
 
 
+@slow_in_store
 @pytest.mark.parametrize("num_kills", [pytest.param(3, id="3"), pytest.param(25, id="25", marks=pytest.mark.slow)])
 def test_killed_at_any_moment_the_same_command_ends_with_the_same_bytes(
     built: Path, tmp_path: Path, place: AnyPath, num_kills: int

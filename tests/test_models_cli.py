@@ -295,8 +295,8 @@ def test_the_same_command_trains_on_a_gpu(build: Path, tmp_path: Path) -> None:
 def test_a_batch_that_would_be_granted_and_is_not_there_is_said_in_one_line(
     build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(devices, "memory_left", lambda: 300_000_000)
-    argv = [str(build), "--out", str(tmp_path / "run"), *TINY["denoiser"][2:], "--batch-size", "400000"]
+    monkeypatch.setattr(devices, "memory_left", lambda: 20_000_000)
+    argv = [str(build), "--out", str(tmp_path / "run"), *TINY["denoiser"][2:], "--batch-size", "30000"]
     assert MAINS["denoiser"](argv) == 1
-    assert capsys.readouterr().err.startswith("seedbed: --batch-size 400000: too large for the memory of")
+    assert capsys.readouterr().err.startswith("seedbed: --batch-size 30000: too large for the memory of")
     assert resource.getrlimit(resource.RLIMIT_DATA)[0] == resource.RLIM_INFINITY

@@ -25,6 +25,7 @@ from tests.tiny_datasets import draw_tree
 
 HOST = "grove.example"
 HOME = f"http://{HOST}"
+ALL = ("crawl", "images", "text")
 HTML = {"Content-Type": "text/html"}
 PROSE = "<p>" + "The old oak stands at the edge of the grove and drops its acorns in the autumn wind. " * 8 + "</p>"
 
@@ -50,7 +51,7 @@ FIRST: dict[str, Answer] = {
 }
 
 
-def _build(site: Site, out: Path, snapshot: str, **crawl: Any) -> None:
+def _build(site: Site, out: Path, snapshot: str, stages: tuple[str, ...] = ("crawl",), **crawl: Any) -> None:
     data = {
         "name": "grove",
         "contact": "gardener@example.org",
@@ -67,7 +68,7 @@ def _build(site: Site, out: Path, snapshot: str, **crawl: Any) -> None:
         "split": {"train": 1.0, "val": 0.0, "test": 0.0},
     }
     recipe = check_recipe(data, "grove.yaml")
-    build(recipe, out, recipe.stages(), 1, Console(quiet=True))
+    build(recipe, out, stages, 1, Console(quiet=True))
 
 
 def _folder(out: Path) -> Path:
@@ -153,7 +154,7 @@ def test_every_reference_returns_its_record_and_the_files_are_valid(later: dict[
 
 
 def test_later_stages_read_what_an_earlier_snapshot_holds(later: dict[str, Answer], tmp_path: Path):
-    _snapshots(later, tmp_path)
+    _snapshots(later, tmp_path, stages=ALL)
     assert manifest_of(tmp_path, "images").counts.kept == 2
     documents = tmp_path / "text" / manifest_of(tmp_path, "text").fingerprint
     found = {row["url"] for path in documents.glob("documents-*.parquet") for row in pq.read_table(path).to_pylist()}
@@ -206,7 +207,7 @@ def test_what_failed_is_asked_for_again_by_the_next_snapshot_and_not_before(tmp_
 
 
 def test_what_is_forgotten_goes_from_all_snapshots_and_the_rest_still_reads(later: dict[str, Answer], tmp_path: Path):
-    _snapshots(later, tmp_path)
+    _snapshots(later, tmp_path, stages=ALL)
     forget(tmp_path, [("url", f"{HOME}/oak")])
     rows = _ledger(tmp_path)
     assert (rows["/oak"]["reason"], rows["/oak"]["warc_file"]) == ("forgotten", "")
@@ -216,7 +217,7 @@ def test_what_is_forgotten_goes_from_all_snapshots_and_the_rest_still_reads(late
     assert everything
     assert print_faults(str(tmp_path), True, Console(quiet=True)) == 0
     with serve(pages(later)) as site:
-        _build(site, tmp_path, "second")
+        _build(site, tmp_path, "second", ALL)
     assert site.requests == []
 
 

@@ -189,8 +189,8 @@ def test_torchs_loader_gives_the_loaders_own_stream(folder: Path, num_workers: i
     def keys(batches: list[TensorBatch]) -> list[object]:
         return [batch["key"] for batch in batches]
 
-    # A forked worker would inherit locks of the threads that other tests left behind; a spawned one that is ended in the
-    # middle of a stream ends its interpreter under the thread that hands over its batches, and may abort.
+    # A forked worker would inherit locks of the threads that other tests left behind; a spawned one that is ended in
+    # the middle of a stream ends its interpreter under the thread that hands over its batches, and may abort.
     context = "forkserver" if num_workers else None
     loader = DataLoader(fresh(), batch_size=None, num_workers=num_workers, multiprocessing_context=context)
     through_torch = list(loader)

@@ -137,7 +137,7 @@ def test_a_stricter_similarity_lets_more_go_on(tmp_path: Path) -> None:
     assert len(_kept(out)) == 60
 
 
-@pytest.mark.parametrize("near_duplicates", ["reject", "keep"])
+@pytest.mark.parametrize("near_duplicates", [pytest.param("reject", marks=pytest.mark.slow), "keep"])
 def test_workers_change_no_byte(tmp_path: Path, near_duplicates: str) -> None:
     texts = _planted(0.85, 60) | _chain()
     built = [

@@ -156,6 +156,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_the_trained_denoiser_errs_at_most_a_twentieth_more_than_the_best(run: Path) -> None:
     results = RunFolder(run / "run").results()
     assert results is not None
@@ -170,6 +171,7 @@ def test_the_trained_denoiser_errs_at_most_a_twentieth_more_than_the_best(run: P
         assert best * 0.999 < row["model"] < best * 1.05
 
 
+@pytest.mark.slow
 def test_five_steps_of_the_trained_denoiser_grow_pictures_of_the_right_moments(run: Path) -> None:
     pictures = to_values(generate(run / "run", count=4000, seed=1, steps=5, solver="multistep")).double()
     assert worst(pictures) < 0.05

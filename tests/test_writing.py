@@ -128,8 +128,9 @@ def _service(module: str, option: str) -> Iterator[str]:
         process.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of Beam's job service
-@pytest.mark.parametrize("stage", [triplets, pytest.param(windows, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stage", [triplets, windows])
 def test_the_portable_runner_with_workers_of_its_own_writes_the_same_bytes(
     server: DemoServer, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: ModuleType
 ) -> None:
@@ -156,7 +157,7 @@ def test_the_portable_runner_with_workers_of_its_own_writes_the_same_bytes(
 
 
 @slow_in_store
-@pytest.mark.parametrize("num_kills", [pytest.param(4, id="4"), pytest.param(40, id="40", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("num_kills", [pytest.param(2, id="2"), pytest.param(40, id="40", marks=pytest.mark.slow)])
 def test_killed_at_any_moment_a_rerun_ends_with_the_same_bytes(
     server: DemoServer, built: Path, place: AnyPath, undisturbed: bytes, num_kills: int
 ) -> None:
@@ -238,7 +239,9 @@ def parted(server: DemoServer, built: Path, tmp_path_factory: pytest.TempPathFac
     return out
 
 
-@pytest.mark.parametrize("stage", DATASETS)
+@pytest.mark.parametrize(
+    "stage", [*(stage for stage in DATASETS if stage != "score"), pytest.param("score", marks=pytest.mark.slow)]
+)
 def test_reversed_input_gives_the_same_bytes(
     server: DemoServer, built: Path, parted: Path, tmp_path: Path, stage: str
 ) -> None:
