@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from crawl.verdict import Verdict
+from pipelines.behind import NO_TURN, Turn
 from pipelines.fates import Fates, Reject
-from pipelines.ledger import RowRef
+from pipelines.ledger import RowRef, fetch_ahead
 from pipelines.receipts import Receipt, finish_part, receipt_of
 from pipelines.stages import Job
 from pipelines.staging import create_staged, stage_payload, staged_name
@@ -61,22 +62,27 @@ class Cleaned(NamedTuple):
     """Of its pieces, in bytes."""
 
 
-def finish_clean_part(part: tuple[str, Iterable[Fetched]], job: Job, clean: CleanRecord) -> Iterator[Cleaned]:
+def finish_clean_part(
+    part: tuple[str, Iterable[Fetched]], job: Job, clean: CleanRecord, turn: Turn = NO_TURN
+) -> Iterator[Cleaned]:
     """Cleans the records of one ledger table, unless an earlier run has, and yields those set aside.
 
     Args:
         part: the ledger table, and what is to be cleaned of it.
         job: the stage's.
         clean: judges and cleans one record.
+        turn: to clean them in.
     """
-    yield from cleaned_records(*clean_part(part, job, clean))
+    yield from cleaned_records(*clean_part(part, job, clean, turn))
 
 
-def clean_part(part: tuple[str, Iterable[Fetched]], job: Job, clean: CleanRecord) -> tuple[str, Receipt]:
+def clean_part(
+    part: tuple[str, Iterable[Fetched]], job: Job, clean: CleanRecord, turn: Turn = NO_TURN
+) -> tuple[str, Receipt]:
     """As `finish_clean_part`, but returns the name of the staging file, and its receipt."""
     table, records = part
     name = table.replace("ledger-", "clean-").removesuffix(".parquet")
-    return name, finish_part(job.folder, name, lambda: _clean_part(name, records, job, clean))
+    return name, finish_part(job.folder, name, lambda: _clean_part(name, records, job, clean, turn))
 
 
 def cleaned_records(name: str, receipt: Receipt) -> Iterator[Cleaned]:
@@ -90,17 +96,21 @@ def records_set_aside(folder: AnyPath, part: str) -> Iterator[Cleaned]:
     return cleaned_records(part, receipt_of(folder, part))
 
 
-def _clean_part(name: str, records: Iterable[Fetched], job: Job, clean: CleanRecord) -> Receipt:
+def _clean_part(name: str, records: Iterable[Fetched], job: Job, clean: CleanRecord, turn: Turn) -> Receipt:
     """Cleans records into a staging file; what is turned away settles its fate here."""
     rejects: list[Reject] = []
     cleaned: list[tuple[str, str, tuple[int, ...]]] = []
+    ordered = sorted(records, key=lambda record: record.ref)
+    if ordered:
+        fetch_ahead(job, ordered[0].ref)
     with create_staged(job.folder, name) as staging:
-        for record, rows in _with_rows(sorted(records, key=lambda record: record.ref), job):
-            found = clean(record, rows, job)
-            if isinstance(found, Verdict):
-                rejects.append(Reject(record.url, found.fate, found.reason, found.detail))
-            else:
-                cleaned.append((found.key, record.url, stage_payload(staging, found.pieces)))
+        with turn:
+            for record, rows in _with_rows(ordered, job):
+                found = clean(record, rows, job)
+                if isinstance(found, Verdict):
+                    rejects.append(Reject(record.url, found.fate, found.reason, found.detail))
+                else:
+                    cleaned.append((found.key, record.url, stage_payload(staging, found.pieces)))
         size = staging.tell()
     files = (FileEntry(staged_name(name), size, "", len(cleaned)), *write_rejects(job.folder, name, rejects))
     return Receipt(files, Fates.of(rejects), len(rejects) + len(cleaned), {"cleaned": cleaned})

@@ -11,6 +11,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from typing import BinaryIO, cast
+from weakref import WeakValueDictionary
 
 from shards.object_path import AnyPath, Listed, ObjectPath
 
@@ -32,7 +33,11 @@ class _Copy:
 
 
 _copies: dict[ObjectPath, _Copy] = {}
-_lock = threading.RLock()
+_lock = threading.Lock()
+"""Held while copies come and go, but not while an object is asked for: others may be wanted meanwhile."""
+
+_asking: WeakValueDictionary[ObjectPath, threading.Lock] = WeakValueDictionary()
+"""Held for each object while it is asked for: those who want it, too, wait for its copy."""
 
 
 def open_file(path: AnyPath, *, is_final: bool = False) -> BinaryIO:
@@ -47,9 +52,11 @@ def open_file(path: AnyPath, *, is_final: bool = False) -> BinaryIO:
     """
     if not isinstance(path, ObjectPath):
         return path.open("rb")
-    with _lock:
-        copy = _find(path, is_final=is_final) or _fetch(path, _looked_at(path))
-        return cast("BinaryIO", os.fdopen(_descriptor(copy), "rb"))
+    with _asking_for(path):
+        descriptor = _find(path, is_final=is_final)
+        if descriptor is None:
+            descriptor = _fetch(path, _looked_at(path))
+        return cast("BinaryIO", os.fdopen(descriptor, "rb"))
 
 
 def open_piecewise(path: AnyPath) -> int | None:
@@ -60,12 +67,17 @@ def open_piecewise(path: AnyPath) -> int | None:
     """
     if not isinstance(path, ObjectPath):
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    with _lock:
-        copy = _find(path, is_final=True)
-        if copy is None:
+    with _asking_for(path):
+        descriptor = _find(path, is_final=True)
+        if descriptor is None:
             seen = _looked_at(path)
-            copy = _fetch(path, seen) if _has_room(seen.bytes) else None
-        return None if copy is None else _descriptor(copy)
+            descriptor = _fetch(path, seen) if _has_room(seen.bytes) else None
+        return descriptor
+
+
+def _asking_for(path: ObjectPath) -> threading.Lock:
+    with _lock:
+        return _asking.setdefault(path, threading.Lock())
 
 
 def _descriptor(copy: _Copy) -> int:
@@ -74,12 +86,14 @@ def _descriptor(copy: _Copy) -> int:
     return os.open(f"/dev/fd/{copy.descriptor}", os.O_RDONLY | os.O_CLOEXEC)
 
 
-def _find(path: ObjectPath, *, is_final: bool) -> _Copy | None:
-    """The copy that is kept, if it is one of what is there now."""
-    copy = _copies.get(path)
-    if copy is None or is_final or copy.seen == path.look():
-        return copy
-    os.close(_copies.pop(path).descriptor)
+def _find(path: ObjectPath, *, is_final: bool) -> int | None:
+    """A descriptor of the copy that is kept, if it is one of what is there now."""
+    seen = None if is_final or path not in _copies else path.look()
+    with _lock:
+        copy = _copies.get(path)
+        if copy is None or is_final or copy.seen == seen:
+            return None if copy is None else _descriptor(copy)
+        os.close(_copies.pop(path).descriptor)
     return None
 
 
@@ -90,16 +104,20 @@ def _looked_at(path: ObjectPath) -> Listed:
     return seen
 
 
-def _fetch(path: ObjectPath, seen: Listed) -> _Copy:
-    _make_room(seen.bytes)
+def _fetch(path: ObjectPath, seen: Listed) -> int:
+    """A descriptor of a new copy."""
+    with _lock:
+        _make_room(seen.bytes)
     with tempfile.TemporaryFile() as file:
         path.fetch(cast("BinaryIO", file), seen.bytes)
-        copy = _copies[path] = _Copy(os.dup(file.fileno()), seen)
-    return copy
+        with _lock:
+            copy = _copies[path] = _Copy(os.dup(file.fileno()), seen)
+            return _descriptor(copy)
 
 
 def _has_room(num_bytes: int) -> bool:
-    _make_room(num_bytes)
+    with _lock:
+        _make_room(num_bytes)
     return _fits(num_bytes)
 
 

@@ -21,6 +21,7 @@ from crawl.licence_statements import Licence, judge_licence
 from crawl.records import UNKNOWN
 from crawl.verdict import Verdict
 from pipelines.attribution import write_attribution
+from pipelines.behind import FinishParts, Turn
 from pipelines.cleaning import Clean, Cleaned, finish_clean_part
 from pipelines.duplicates import REJECTS, keep_first, keep_first_remembered
 from pipelines.engine import run_pipeline
@@ -102,7 +103,7 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         | "KeyByLedger" >> beam.Map(lambda found: (found.ref.table, found.packed()))
         | "GroupByLedger" >> beam.GroupByKey()
         # (ledger table, [Found])
-        | "Clean" >> beam.FlatMap(clean_pictures, job)
+        | "Clean" >> beam.ParDo(FinishParts(functools.partial(clean_pictures, job=job), job.folder))
         # Cleaned
         | "KeyByPixels" >> beam.Map(lambda cleaned: (cleaned.key, cleaned))
         | "GroupByPixels" >> beam.GroupByKey()
@@ -147,10 +148,10 @@ def place_samples(distinct: list[Distinct], fractions: SplitConfig) -> list[Samp
     return samples
 
 
-def clean_pictures(part: tuple[str, Iterable[Any]], job: Job) -> Iterator[Cleaned]:
+def clean_pictures(part: tuple[str, Iterable[Any]], turn: Turn, job: Job) -> Iterator[Cleaned]:
     """Cleans the pictures of one ledger table, unless an earlier run has, and yields those set aside."""
     table, found = part
-    yield from finish_clean_part((table, map(Found.unpack, found)), job, clean_picture)
+    yield from finish_clean_part((table, map(Found.unpack, found)), job, clean_picture, turn)
 
 
 def clean_picture(found: Found, rows: Sequence[dict[str, Any]], job: Job) -> Clean | Verdict:

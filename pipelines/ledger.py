@@ -7,8 +7,8 @@ from typing import NamedTuple
 from crawl.warc import StoredResponse, read_record
 from pipelines.copies import open_file
 from pipelines.stages import Job
-from pipelines.tables import read_table
-from shards.object_path import AnyPath
+from pipelines.tables import read_table, rows_at
+from shards.object_path import AnyPath, ObjectPath
 
 FROM_LEDGER = ("url", "sha256", "warc_file", "warc_offset", "fetched_at", "robots_rule", "opt_out")
 """What every clean record carries over from its ledger row, so that it can say where it came from (law 5)."""
@@ -55,6 +55,14 @@ def stored_record(crawl: AnyPath, warc_file: str, offset: int) -> StoredResponse
         return read_record(path, offset)
     with open_file(path, is_final=True) as file:
         return read_record(file, offset, str(path))
+
+
+def fetch_ahead(job: Job, ref: RowRef) -> None:
+    """Has the WARC file of a ledger row fetched, where it lies in a store: whoever reads it then need not wait."""
+    crawl = job.input_folder("crawl")
+    if isinstance(crawl, ObjectPath):
+        warc_file = rows_at(crawl, [ref])[ref]["warc_file"]
+        open_file(crawl / warc_file, is_final=True).close()
 
 
 def count_fetched(job: Job, kind: str) -> int:

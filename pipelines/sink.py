@@ -14,11 +14,13 @@ import functools
 import hashlib
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import apache_beam as beam
 
+from pipelines.behind import FinishParts, Turn
 from pipelines.errors import StageError
 from pipelines.open_files import OpenFiles
 from pipelines.receipts import STAGING, Receipt, finish_part
@@ -72,7 +74,7 @@ class WriteShards(beam.PTransform):
             | "Number" >> beam.Map(_number, beam.pvalue.AsDict(sizes))
             # (name, Shard)
             | "Spread" >> beam.Reshuffle()
-            | "Write" >> beam.MapTuple(self._finish)
+            | "Write" >> beam.ParDo(FinishParts(self._finish, self._folder))
         )
 
     def _pack(self, samples: list[SampleRef]) -> Iterator[tuple[str, Packed | Place]]:
@@ -97,13 +99,20 @@ class WriteShards(beam.PTransform):
             places = [write_blocks(staging, shard) for shard in shards]
         return [(name, number, offset, length) for number, (offset, length) in enumerate(places)]
 
-    def _finish(self, name: str, shard: Shard) -> str:
-        bucket, _, offset, length = shard
-        finish_part(self._folder, name, lambda: self._write(name, self._samples(bucket, offset, length)))
-        return name
+    def _finish(self, part: tuple[str, Shard], turn: Turn) -> list[str]:
+        name, shard = part
 
-    def _samples(self, bucket: str, offset: int, length: int) -> Iterator[SampleRef]:
-        with OpenFiles() as files:
+        def make() -> Receipt:
+            with closing(self._samples(shard, turn)) as samples:
+                return self._write(name, samples)
+
+        finish_part(self._folder, name, make)
+        return [name]
+
+    def _samples(self, shard: Shard, turn: Turn) -> Generator[SampleRef]:
+        """The samples of a file, which is made when they have all been taken, and then only to be put."""
+        bucket, _, offset, length = shard
+        with turn, OpenFiles() as files:
             yield from read_blocks(
                 functools.partial(files.read, self._folder / staged_name(_references(bucket))), offset, length
             )

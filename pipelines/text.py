@@ -19,6 +19,7 @@ from crawl.records import UNKNOWN
 from crawl.text import CleanText, clean_page, clean_plain_text
 from crawl.verdict import Verdict
 from crawl.visit import LOCAL_TEXT_TYPES
+from pipelines.behind import FinishParts, Turn
 from pipelines.cleaning import Clean, clean_part
 from pipelines.duplicates import REJECTS, keep_first_remembered
 from pipelines.engine import run_pipeline
@@ -95,7 +96,7 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         once.kept
         | "GroupByLedger" >> beam.GroupByKey()
         # (ledger table, [row])
-        | "Clean" >> beam.Map(clean_documents, job)
+        | "Clean" >> beam.ParDo(FinishParts(functools.partial(clean_documents, job=job), job.folder))
         # staging file
     )
     counted: Any = ()
@@ -130,12 +131,12 @@ def one_of_each_file(file: tuple[str, Iterable[tuple[Any, ...]]], job: Job) -> I
         yield tuple(each.ref) if isinstance(each, Fetched) else each
 
 
-def clean_documents(part: tuple[str, Iterable[int]], job: Job) -> str:
+def clean_documents(part: tuple[str, Iterable[int]], turn: Turn, job: Job) -> list[str]:
     """Cleans the pages of some rows of a ledger table, unless an earlier run has; returns the staging file's name."""
     table, rows = part
     wanted = set(rows)
     fetched = (each for each in read_fetched(table, job, "page") if each.ref.row in wanted)
-    return clean_part((table, fetched), job, clean_document)[0]
+    return [clean_part((table, fetched), job, clean_document, turn)[0]]
 
 
 def one_of_each_text(_: str, copies: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
