@@ -113,6 +113,24 @@ def test_a_build_killed_in_a_store_finishes_with_the_same_bytes(
 
 
 @pytest.mark.slow
+def test_pictures_of_a_build_killed_in_a_store_come_out_the_same(
+    built: Path, server: DemoServer, s3: ObjectStore, s3_folder: ObjectPath
+):
+    copied(built, s3, s3_folder, "crawl")
+    command = arguments(server, "images", s3_folder)
+    folder = s3_folder / "images" / manifest_of(built, "images").fingerprint
+    process = start_seedbed(*command)
+    try:
+        wait_for(lambda: any(name.startswith("clean-") for name in receipt_names(folder)), "a part that is set aside")
+    finally:
+        kill_all(process)
+    assert not (folder / "manifest.json").exists()
+    again = seedbed(*command)
+    assert again.returncode == 0, again.stderr
+    assert manifest_bytes(s3_folder, ("images",)) == manifest_bytes(built, ("images",))
+
+
+@pytest.mark.slow
 def test_a_worker_killed_over_a_store_costs_a_restart_and_not_a_byte(
     built: Path, server: DemoServer, s3: ObjectStore, s3_folder: ObjectPath, tmp_path: Path
 ):
