@@ -33,7 +33,8 @@ class FinishParts(beam.DoFn):
     A part that fails ends the bundle with its error. Of the one begun behind it nothing is lost: it is finished first.
 
     Args:
-        finish: given the part and the turn to make it in.
+        finish: given the part and the turn to make it in, in another thread: a part that Beam would read piece by
+            piece, as it does large groups, must have been read.
         folder: where parts go; on this machine nothing is worth a thread, and each is finished before the next.
     """
 

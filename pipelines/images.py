@@ -103,6 +103,7 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         | "KeyByLedger" >> beam.Map(lambda found: (found.ref.table, found.packed()))
         | "GroupByLedger" >> beam.GroupByKey()
         # (ledger table, [Found])
+        | "HoldGroup" >> beam.MapTuple(lambda table, found: (table, list(found)))
         | "Clean" >> beam.ParDo(FinishParts(functools.partial(clean_pictures, job=job), job.folder))
         # Cleaned
         | "KeyByPixels" >> beam.Map(lambda cleaned: (cleaned.key, cleaned))

@@ -96,6 +96,7 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         once.kept
         | "GroupByLedger" >> beam.GroupByKey()
         # (ledger table, [row])
+        | "HoldGroup" >> beam.MapTuple(lambda table, rows: (table, list(rows)))
         | "Clean" >> beam.ParDo(FinishParts(functools.partial(clean_documents, job=job), job.folder))
         # staging file
     )
