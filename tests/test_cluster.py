@@ -22,7 +22,7 @@ from tests import loopback
 from tests.cluster import faults, needs, network, running, services
 from tests.cluster.__main__ import main
 from tests.cluster.errors import ClusterError
-from tests.cluster.layout import STORE_PORT, Cluster
+from tests.cluster.layout import REST_PORT, STORE_PORT, Cluster
 from tests.cluster.standing import in_store, standing, take_keys
 from tests.test_sink import BUCKETS, MAX_BYTES, _write, build_shards, contents, some_samples
 
@@ -173,6 +173,17 @@ def test_a_worker_is_cut_off_the_cluster_alone_or_wholly(cluster: Cluster):
             network.mend(cluster, "w1")
         assert seen == [[True, True], [False, True], [False, False]]
         assert reaches(cluster, "w2", "site", site.port)
+    wait_for_workers(cluster)
+
+
+@pytest.mark.cluster
+def test_a_worker_is_cut_off_flink_and_sees_the_store_still(cluster: Cluster):
+    ports = (STORE_PORT, REST_PORT)
+    network.cut_flink(cluster, "w1")
+    assert [reaches(cluster, "w1", "head", port) for port in ports] == [True, False]
+    running.wait_for(cluster, lambda: running.num_workers(cluster) == 1, "the loss of w1")
+    network.mend(cluster, "w1")
+    assert [reaches(cluster, "w1", "head", port) for port in ports] == [True, True]
     wait_for_workers(cluster)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.frontier import slot_of
 from shards.object_path import ObjectPath
 from tests.builds import manifest_of, seedbed, started_seedbed, table_rows, wait_for
 from tests.cluster import network, running
@@ -21,8 +22,11 @@ from tests.loopback import NOT_FOUND, SITE_FILES, Answer, Exchange, Site, serve
 HOSTS = tuple(f"h{number:02d}.example" for number in range(20))
 SLOW_HOSTS = frozenset(HOSTS[::5])
 """Their robots.txt asks for a longer delay than the recipe's."""
-DELAY_S, CRAWL_DELAY_S, RESPONSE_S, RESPONSE_MULTIPLE = 0.25, 1.0, 0.2, 2.0
-NUM_PAGES = 8
+DELAY_S, CRAWL_DELAY_S, RESPONSE_S, RESPONSE_MULTIPLE = 1.0, 1.5, 0.2, 2.0
+NUM_PAGES = 32
+"""Of each host: with a pause before each of them, a lane takes longer than Flink to miss its worker."""
+ONE_SEGMENT = ("--set", "crawl.records_per_segment=10000", "--set", "crawl.segment_time_s=600")
+"""A lane whose worker commits once, at its end: until then it has no way to hear that another has begun it again."""
 RECIPE = f"""
 name: twenty
 contact: gardener@example.org
@@ -73,10 +77,12 @@ def site_of(cluster: Cluster) -> Iterator[Site]:
         yield site
 
 
-def command(cluster: Cluster, site: Site, folder: Path, out: ObjectPath, workers: int) -> list[str]:
+def command(
+    cluster: Cluster, site: Site, folder: Path, out: ObjectPath, workers: int, more: tuple[str, ...] = ()
+) -> list[str]:
     recipe = folder / "twenty.yaml"
     recipe.write_text(RECIPE)
-    settings = ("--set", site.connect_to(*HOSTS))
+    settings = ("--set", site.connect_to(*HOSTS), *more)
     return ["crawl", str(recipe), "--out", str(out), "--workers", str(workers), *settings, *options(cluster)]
 
 
@@ -118,10 +124,25 @@ def check(site: Site, out: ObjectPath) -> None:
     assert counts.records_in == len(rows)
 
 
+def visitor(cluster: Cluster, exchange: Exchange) -> str:
+    """The worker that asked."""
+    names = {network.site_address(cluster, worker): worker for worker in cluster.workers}
+    return names[exchange.client[0]]
+
+
 def visitors(cluster: Cluster, log: Iterable[Exchange]) -> set[str]:
     """The workers that have asked."""
-    names = {network.site_address(cluster, worker): worker for worker in cluster.workers}
-    return {names[exchange.client[0]] for exchange in log}
+    return {visitor(cluster, exchange) for exchange in log}
+
+
+def hosts_of(cluster: Cluster, site: Site, worker: str) -> set[str]:
+    """The hosts that a worker has asked."""
+    return {exchange.host for exchange in list(site.log) if visitor(cluster, exchange) == worker}
+
+
+def begun_again(out: ObjectPath) -> list[str]:
+    """The second attempts at lanes that run."""
+    return [name for name in (out / "crawl").listing() if "/attempts/" in name and name.endswith(".1")]
 
 
 @pytest.mark.cluster
@@ -137,17 +158,47 @@ def test_two_workers_ask_each_host_as_one_would(cluster: Cluster, out: ObjectPat
 
 @pytest.mark.cluster
 @pytest.mark.slow
+def test_of_two_workers_that_have_a_lane_at_the_same_time_one_asks(cluster: Cluster, out: ObjectPath, tmp_path: Path):
+    """Flink begins the lanes anew of a worker that it lost, and that sees store and site: its leases hold."""
+    with (
+        site_of(cluster) as site,
+        started_seedbed(*command(cluster, site, tmp_path, out, 2, ONE_SEGMENT)) as process,
+    ):
+        ill = ill_worker(cluster, site)
+        network.cut_flink(cluster, ill)
+        hosts = hosts_of(cluster, site, ill)
+        num_lanes = len({slot_of(host) % 2 for host in hosts})
+        wait_for(lambda: len(begun_again(out)) == num_lanes, "its lanes to be begun again", timeout_s=120)
+        began = time.monotonic()
+        (well,) = {*cluster.workers} - {ill}
+        wait_for(lambda: hosts & hosts_of(cluster, site, well), "the other worker to ask there", timeout_s=300)
+        network.mend(cluster, ill)
+        output, _ = process.communicate(timeout=400)
+    assert process.returncode == 0, output
+    check(site, out)
+    asked_twice = [exchange for exchange in site.log if exchange.host in hosts]
+    late = [each for each in asked_twice if visitor(cluster, each) == ill and each.begin > began]
+    assert {each.host for each in late} == hosts, "else no host was in danger of being asked by two"
+    print(f"{len(late)} requests by {ill} in {max(each.end for each in late) - began:.1f} s since its lanes ran twice")
+    for host in hosts:
+        last = max(each.end for each in late if each.host == host)
+        others = [each.begin for each in asked_twice if each.host == host and visitor(cluster, each) == well]
+        assert min(others) > last
+    running.wait_for(cluster, lambda: running.num_workers(cluster) == cluster.num_workers, "all workers")
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
 @pytest.mark.parametrize("cut_s", [150, 20], ids=["longer than a lease", "shorter than a lease"])
 def test_a_worker_cut_off_the_cluster_but_not_off_the_site_breaks_no_promise(
     cluster: Cluster, out: ObjectPath, tmp_path: Path, cut_s: int
 ):
-    """Its lanes run twice: Flink begins them anew on the other worker, and it does not know of that."""
+    """Without the store it can neither renew its leases nor commit; it asks on for as long as it needs neither."""
     with (
         site_of(cluster) as site,
         started_seedbed(*command(cluster, site, tmp_path, out, workers=2)) as process,
     ):
-        wait_for(lambda: len(site.log) > 3 * len(HOSTS), "the middle of the crawl", timeout_s=180)
-        (ill, *_) = sorted(visitors(cluster, site.log))
+        ill = ill_worker(cluster, site)
         network.cut(cluster, ill, (network.CLUSTER,))
         time.sleep(cut_s)
         network.mend(cluster, ill)
@@ -156,3 +207,9 @@ def test_a_worker_cut_off_the_cluster_but_not_off_the_site_breaks_no_promise(
     check(site, out)
     running.wait_for(cluster, lambda: running.num_workers(cluster) == cluster.num_workers, "all workers")
     assert visitors(cluster, site.log) == {"w1", "w2"}
+
+
+def ill_worker(cluster: Cluster, site: Site) -> str:
+    """One of those that ask, in the middle of the crawl."""
+    wait_for(lambda: len(site.log) > 3 * len(HOSTS), "the middle of the crawl", timeout_s=180)
+    return min(visitors(cluster, list(site.log)))

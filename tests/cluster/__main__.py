@@ -2,9 +2,10 @@
 
     python -m tests.cluster up [--workers 2] [--slots 1] [--disk-mb 512] [--source CHECKOUT]
     python -m tests.cluster status | down
-    python -m tests.cluster kill taskmanager|pool|sdk|worker w1 | kill jobmanager
-    python -m tests.cluster start jobmanager | start worker w1
-    python -m tests.cluster cut w1 [cluster|all] | mend w1
+    python -m tests.cluster kill taskmanager|pool|sdk|worker w1 | kill jobmanager|jobserver
+    python -m tests.cluster start jobmanager|jobserver | start worker w1
+    python -m tests.cluster pause sdk w1 | resume sdk w1
+    python -m tests.cluster cut w1 [cluster|flink|all] | mend w1
     python -m tests.cluster store stop|start|pause|resume
     python -m tests.cluster fill w1 | empty w1
     python -m tests.cluster [--name NAME] inside w1 COMMAND …
@@ -24,7 +25,9 @@ from tests.object_store import KEY, SECRET
 
 ACTIONS: dict[tuple[str, ...], Callable[[Cluster], object]] = {
     ("kill", "jobmanager"): faults.kill_jobmanager,
+    ("kill", "jobserver"): faults.kill_jobserver,
     ("start", "jobmanager"): services.start_jobmanager,
+    ("start", "jobserver"): services.start_jobserver,
     ("store", "stop"): faults.stop_store,
     ("store", "start"): services.start_store,
     ("store", "pause"): faults.pause_store,
@@ -36,6 +39,8 @@ WORKER_ACTIONS: dict[tuple[str, ...], Callable[[Cluster, str], object]] = {
     ("kill", "sdk"): faults.kill_sdk,
     ("kill", "worker"): faults.kill_worker,
     ("start", "worker"): services.start_worker,
+    ("pause", "sdk"): faults.pause_sdk,
+    ("resume", "sdk"): lambda cluster, worker: faults.pause_sdk(cluster, worker, is_paused=False),
     ("cut",): network.cut,
     ("mend",): network.mend,
     ("fill",): faults.fill_disk,
@@ -76,6 +81,8 @@ def _do(cluster: Cluster, words: list[str]) -> int:
             print(_told(cluster))
         case ["cut", worker, "cluster"]:
             network.cut(cluster, worker, (network.CLUSTER,))
+        case ["cut", worker, "flink"]:
+            network.cut_flink(cluster, worker)
         case ["cut", worker, "all"]:
             network.cut(cluster, worker)
         case ["inside", worker, *command]:

@@ -43,10 +43,10 @@ def kill_jobserver(cluster: Cluster) -> None:
     _kill(services.running(cluster, "head", "jobserver"), "job server")
 
 
-def pause_sdk(cluster: Cluster, worker: str) -> None:
-    """Let the Python workers of a worker hang: they live, and do nothing."""
+def pause_sdk(cluster: Cluster, worker: str, is_paused: bool = True) -> None:
+    """Let the Python workers of a worker hang, which live and do nothing, or go on."""
     for process in sdks(cluster, worker):
-        process.suspend()
+        process.send_signal(signal.SIGSTOP if is_paused else signal.SIGCONT)
 
 
 def stop_store(cluster: Cluster) -> None:

@@ -16,10 +16,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.cluster.errors import ClusterError
-from tests.cluster.layout import Cluster
+from tests.cluster.layout import STORE_PORT, Cluster
 
 CLUSTER, SITE = "eth0", "eth1"
 """A worker's links."""
+_STORE_RULE, _FLINK_RULE = "10", "11"
+"""Where the rules stand that cut a worker off Flink, behind the one for its own addresses. Source: ip-rule(8)."""
 _HANDLES = Path("/run/netns")
 """Where the kernel's handles of namespaces are, by name. Source: ip-netns(8)."""
 _NEW_NETWORK = 0x40000000
@@ -59,10 +61,21 @@ def cut(cluster: Cluster, worker: str, links: tuple[str, ...] = (CLUSTER, SITE))
         _in(cluster, _far_end(link), "link", "set", worker, "down")
 
 
+def cut_flink(cluster: Cluster, worker: str) -> None:
+    """Take a worker off the hosts of the cluster, but neither off the store nor off the site."""
+    store = ("to", cluster.address("head"), "ipproto", "tcp", "dport", str(STORE_PORT))
+    _in(cluster, worker, "rule", "add", "pref", _STORE_RULE, *store, "lookup", "main")
+    _in(cluster, worker, "rule", "add", "pref", _FLINK_RULE, "to", f"{cluster.network}.0/25", "unreachable")
+
+
 def mend(cluster: Cluster, worker: str) -> None:
-    """Plug a worker in again."""
+    """Plug a worker in again, and let it find the other hosts."""
     for link in (CLUSTER, SITE):
         _in(cluster, _far_end(link), "link", "set", worker, "up")
+    listed = subprocess.run(["ip", "-n", cluster.namespace(worker), "rule"], capture_output=True, text=True, check=True)
+    for rule in (_STORE_RULE, _FLINK_RULE):
+        if f"{rule}:" in listed.stdout.split():
+            _in(cluster, worker, "rule", "del", "pref", rule)
 
 
 @contextmanager
