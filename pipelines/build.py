@@ -2,14 +2,16 @@
 
 import functools
 import json
+import logging
 import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
 
@@ -28,11 +30,19 @@ from pipelines.source_files import identities
 from pipelines.stages import STAGES, Job, fingerprint, inputs_of, tidy
 from pipelines.tombstones import Tombstones, read_tombstones
 from pipelines.watch import run_watched
+from shards.asking import StoreError
 from shards.manifest import CURRENT_NAME, Manifest, atomic_write, write_current
 from shards.object_path import AnyPath, ObjectPath
 
 SMALL_STAGE = 2_000
 """Records up to which one worker is quicker: starting worker processes costs 5 to 8 seconds of CPU time."""
+
+STORE_DELAYS_S = (5.0, 10.0, 20.0)
+"""Before each further try of what stands around a stage on a cluster, and the store gave no answer to."""
+
+logger = logging.getLogger(__name__)
+
+_Done = TypeVar("_Done")
 
 
 def build(
@@ -59,19 +69,47 @@ def build(
         manifests: dict[str, Manifest] = {}
         results = []
         for stage in stages:
-            for needed in inputs_of(stage, recipe):
-                if needed not in manifests:
-                    manifests[needed] = _committed_input(needed, stage, out, recipe, tombstones)
-            job = make_job(stage, recipe, out, manifests, tombstones, workers)
-            if runner.is_flink and not runner.is_tried and not is_committed(job.folder):
-                runner, workers = ready(runner, out, workers)
-                job = replace(job, workers=workers)
-            result = build_stage(replace(job, runner=runner), console)
+            prepare = functools.partial(_prepared, stage, recipe, out, manifests, tombstones, workers, runner)
+            job = patiently(runner, prepare)
+            if job.runner != runner:  # the cluster has told how much room it has
+                runner, workers = job.runner, job.workers
+            result = build_stage(job, console)
             runner = replace(runner, is_tried=runner.is_tried or not result.up_to_date)
             manifests[stage] = result.manifest
             results.append(result)
             console.print(stage_line(result), highlight=False)
         return results
+
+
+def patiently(runner: Runner, do: Callable[[], _Done]) -> _Done:
+    """Does what may be done again, and does it where the store of a build on a cluster is away for a while."""
+    for delay_s in STORE_DELAYS_S if runner.is_flink else ():
+        try:
+            return do()
+        except StoreError as error:
+            logger.warning("%s; asking again in %g s", error, delay_s)
+            time.sleep(delay_s)
+    return do()
+
+
+def _prepared(
+    stage: str,
+    recipe: Recipe,
+    out: AnyPath,
+    manifests: dict[str, Manifest],
+    tombstones: Tombstones,
+    workers: int,
+    runner: Runner,
+) -> Job:
+    """The job of a stage, and where it runs; adds the manifests of its inputs to those that are known."""
+    for needed in inputs_of(stage, recipe):
+        if needed not in manifests:
+            manifests[needed] = _committed_input(needed, stage, out, recipe, tombstones)
+    job = make_job(stage, recipe, out, manifests, tombstones, workers)
+    if runner.is_flink and not runner.is_tried and not is_committed(job.folder):
+        runner, workers = ready(runner, out, workers)
+        return replace(job, runner=runner, workers=workers)
+    return replace(job, runner=runner)
 
 
 def make_job(
@@ -101,11 +139,18 @@ def build_stage(job: Job, console: Console) -> StageResult:
         job.folder.mkdir(parents=True, exist_ok=True)
         with stage_progress(console, job.stage, job.folder, _expected(job)) as progress:
             cpu_seconds = run_watched(job, progress.tick, functools.partial(console.print, highlight=False))
-        manifest, seconds = committed_manifest(job.folder), time.monotonic() - started
-        _write_run(job, seconds, cpu_seconds)
-        write_metrics(job.out / job.stage, committed_standing(manifest, seconds))
-    _put_in_force(job)
+        conclude = functools.partial(_concluded, job, time.monotonic() - started, cpu_seconds)
+        manifest = patiently(job.runner, conclude)
+    patiently(job.runner, functools.partial(_put_in_force, job))
     return StageResult(manifest, time.monotonic() - started, up_to_date)
+
+
+def _concluded(job: Job, seconds: float, cpu_seconds: float) -> Manifest:
+    """The manifest of a stage that has just been committed; notes how that went."""
+    manifest = committed_manifest(job.folder)
+    _write_run(job, seconds, cpu_seconds)
+    write_metrics(job.out / job.stage, committed_standing(manifest, seconds))
+    return manifest
 
 
 def _committed_input(needed: str, stage: str, out: AnyPath, recipe: Recipe, tombstones: Tombstones) -> Manifest:

@@ -27,9 +27,10 @@ from pipelines.flink.trial import try_workers
 from pipelines.folders import is_committed
 from pipelines.log import print_to
 from pipelines.runners import EMBEDDED, Runner
-from pipelines.stages import Job, commit
+from pipelines.source_files import read_by_workers
+from pipelines.stages import Job, commit, tidy
 from shards.asking import StoreError
-from shards.manifest import committed_meanwhile
+from shards.manifest import committed_meanwhile, read_manifest
 from shards.object_path import ObjectPath
 
 logger = logging.getLogger(__name__)
@@ -93,9 +94,10 @@ def run_child(job: Job, reporter: Connection, lifeline: Connection, log: Connect
             importlib.import_module(f"pipelines.{job.stage}")  # which the workers then need not
             forked_workers.open_nursery()
         threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
-        if job.runner.is_flink and not job.runner.is_tried:
-            try_workers(job, functools.partial(run_on_flink, parallelism=job.workers, where=job.runner, report=_report))
-        run_job(job)
+        if is_committed(job.folder):  # by an earlier try, which failed behind that
+            tidy(job.folder, read_manifest(job.folder))
+        else:
+            _work(job)
         forked_workers.close_nursery()
     except AgainError as error:
         logger.warning("%s: %s", job.stage, error)
@@ -107,6 +109,14 @@ def run_child(job: Job, reporter: Connection, lifeline: Connection, log: Connect
     else:
         used = os.times()  # of this process, and of those below it that have ended
         reporter.send(("done", used.user + used.system + used.children_user + used.children_system))
+
+
+def _work(job: Job) -> None:
+    """Runs and commits a job, on workers of a cluster that have shown that they can."""
+    where = job.runner
+    if where.is_flink and (not where.is_tried or read_by_workers(job.stage, job.recipe)):
+        try_workers(job, functools.partial(run_on_flink, parallelism=job.workers, where=where, report=_report))
+    run_job(job)
 
 
 def _told(error: BaseException, job: Job) -> str:

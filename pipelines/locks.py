@@ -8,10 +8,11 @@ of anything: the store itself lets only one of them create a manifest.
 import fcntl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from pipelines.errors import StageError
 from pipelines.leases import Lease, SlotLeases, holder_of
+from shards.asking import StoreError
 from shards.object_path import AnyPath, ObjectPath
 
 LOCK = ".lock"
@@ -88,4 +89,5 @@ def _leased(out: ObjectPath, held: str) -> Iterator[None]:
     finally:
         is_over.set()
         renewing.join()
-        leases.__exit__(None, None, None)
+        with suppress(StoreError):  # then it ends by itself
+            leases.__exit__(None, None, None)

@@ -1,7 +1,7 @@
 """The files of the user's own that stages read, and what tells whether they are still the same."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from io import BufferedReader
 from pathlib import Path
 from typing import cast
@@ -13,9 +13,12 @@ from pipelines.errors import StageError, said
 from pipelines.fetching import settings_of
 from pipelines.nothing_fetched import would_do
 from pipelines.recipe import Recipe
-from pipelines.score_recipe import model_identity
+from pipelines.score_recipe import BUNDLED, model_identity
 from pipelines.source_recipes import FolderSource, UrlsSource, WarcSource
 from shards.store import is_url
+
+_SMALL_BYTES = 1 << 26
+"""Of a file that is read whole to tell it from others."""
 
 
 def find_files(patterns: Iterable[str], stage: str = "crawl") -> list[str]:
@@ -93,6 +96,40 @@ def _of_sources(recipe: Recipe) -> dict[str, str]:
         except OSError as error:
             raise StageError(f"crawl: source '{name}': {said(error)}; check the source's files") from error
     return found
+
+
+def read_by_workers(stage: str, recipe: Recipe) -> list[str]:
+    """What the recipe names on a disk, by path or pattern, and each worker of a stage reads there itself."""
+    named: list[str] = []
+    for source in recipe.crawl.sources.values() if stage == "crawl" else ():
+        if isinstance(source, WarcSource):
+            named += source.files
+        elif isinstance(source, FolderSource):
+            named.append(source.path)
+    if stage == "score" and recipe.score is not None and recipe.score.model != BUNDLED:
+        named.append(recipe.score.model)
+    if stage == "text" and recipe.text is not None:
+        named += recipe.text.decontaminate
+        named += [recipe.text.quality.head] if recipe.text.quality else []
+    return [name for name in named if not is_url(name)]
+
+
+def file_digests(names: Iterable[str]) -> dict[str, str]:
+    """What tells files of this machine's disk from others, by path or pattern: names, sizes, of small ones the bytes.
+
+    Raises:
+        StageError: there is none of a name.
+    """
+    return {name: _digest(_told_apart(name)) for name in names}
+
+
+def _told_apart(name: str) -> Iterator[str]:
+    if Path(name).is_dir():
+        yield from _listing(name, Path(name))
+        return
+    for path in map(Path, find_files([name])):
+        size = path.stat().st_size
+        yield f"{path.name} {size} {hashlib.sha256(path.read_bytes()).hexdigest() if size <= _SMALL_BYTES else ''}"
 
 
 def _listing(name: str, folder: Path) -> list[str]:

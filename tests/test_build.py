@@ -20,10 +20,14 @@ from PIL import Image
 
 from crawl.demo.server import DemoServer
 from crawl.demo.site import FORBIDDEN_PAGES, FORBIDDEN_PICTURES
+from pipelines.build import make_job
+from pipelines.load_recipe import load_recipe
 from pipelines.stages import STAGES
+from pipelines.tombstones import Tombstones
+from pipelines.watch import run_watched
 from shards import open_dataset
 from shards.object_path import AnyPath, ObjectPath
-from tests.arboretum import arguments, run
+from tests.arboretum import arguments, overrides, run
 from tests.builds import (
     DATASETS,
     kill_all,
@@ -56,6 +60,20 @@ def copy_of(built: Path, out: Place, stages: tuple[str, ...]) -> Place:
 def cpu_seconds(out: Path, stage: str) -> float:
     notes = json.loads((out / stage / manifest_of(out, stage).fingerprint / "run.json").read_bytes())
     return float(notes["cpu_seconds"])
+
+
+def test_a_try_that_failed_behind_its_commit_leaves_nothing_to_do_but_to_clear_up(
+    built: Path, server: DemoServer, tmp_path: Path
+):
+    out = copy_of(built, tmp_path, ("crawl", "text"))
+    inputs = {"crawl": manifest_of(out, "crawl")}
+    job = make_job("text", load_recipe("demo", overrides(server)), out, inputs, Tombstones(), workers=1)
+    folder = Path(str(job.folder))
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert before
+    (folder / "_work/staging").mkdir(parents=True)
+    run_watched(job, lambda: None, print)
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
 def test_the_arboretum_gives_exactly_these_counts(built: Path):

@@ -7,17 +7,24 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from apache_beam.internal.cloudpickle import cloudpickle
 
+from pipelines.build import patiently
+from pipelines.errors import StageError
 from pipelines.flink.failures import final_failure, full_disk, told
 from pipelines.flink.rest import Failure, FlinkRest
 from pipelines.flink.shuffled import num_steps, shuffles, shuffles_line
-from pipelines.flink.trial import identity_maker, looker
+from pipelines.flink.trial import identity_maker, looker, see_files
+from pipelines.load_recipe import check_recipe
+from pipelines.runners import EMBEDDED, Runner
+from pipelines.source_files import file_digests, read_by_workers
+from shards.asking import StoreError
 from tests.builds import seedbed
 from tests.loopback import free_port
 
@@ -212,9 +219,55 @@ def test_a_worker_of_another_version_says_so_without_our_modules(tmp_path: Path)
     (tmp_path / "pipelines/__init__.py").write_text("")  # stands in the way of ours
     wanted = identity_maker()([])
     theirs = there(tmp_path, f"print(given([])[{SOURCE!r}])", identity_maker()).stdout.strip()
-    said = there(tmp_path, "given('marker')", looker([], wanted, str(tmp_path))).stderr.splitlines()[-1]
+    said = there(tmp_path, "given('marker')", looker([], wanted, str(tmp_path), {})).stderr.splitlines()[-1]
     assert "StageError: worker " in said
     assert f"runs Seedbed's source {theirs}, and this machine {wanted[SOURCE]}; install the same" in said
+
+
+def test_files_that_a_worker_does_not_have_as_we_do_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for folder in ("here", "there"):
+        (tmp_path / folder / "pictures").mkdir(parents=True)
+        (tmp_path / folder / "good.json").write_text("{}")
+        (tmp_path / folder / "pictures/oak.jpg").write_bytes(b"oak")
+    monkeypatch.chdir(tmp_path / "here")
+    wanted = file_digests(["pictures", "*.json"])
+    monkeypatch.chdir(tmp_path / "there")
+    see_files(wanted, "w1")
+    Path("good.json").write_text("[]")
+    with pytest.raises(StageError, match=r"^worker w1: \*\.json is another there than on this machine; put the"):
+        see_files(wanted, "w1")
+    Path("good.json").unlink()
+    with pytest.raises(StageError, match=r"^worker w1 does not see \*\.json, which the recipe names; put the same on"):
+        see_files(wanted, "w1")
+
+
+def test_what_workers_read_on_their_disks_is_what_the_recipe_names_there():
+    archives = {"source": "warc", "files": ["a/*.warc.gz", "s3://b/c.warc.gz", "https://d.example/e.warc.gz"]}
+    sources = {"archives": archives, "pictures": {"source": "folder", "path": "oaks"}}
+    text = {"decontaminate": ["tests.jsonl"], "quality": {"head": "good.json"}}
+    recipe = check_recipe(
+        {"name": "n", "contact": "a@example.org", "crawl": {"sources": sources}, "text": text}, "n.yaml"
+    )
+    assert read_by_workers("crawl", recipe) == ["a/*.warc.gz", "oaks"]
+    assert read_by_workers("text", recipe) == ["tests.jsonl", "good.json"]
+    assert read_by_workers("images", recipe) == []
+
+
+def test_a_store_that_is_away_around_a_stage_is_waited_for_on_a_cluster_alone(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("pipelines.build.STORE_DELAYS_S", (0.0, 0.0))
+    times_asked: list[None] = []
+
+    def ask(num_away: int) -> str:
+        times_asked.append(None)
+        if len(times_asked) <= num_away:
+            raise StoreError("s3://b/a: the store gives no answer")
+        return "here"
+
+    for runner, num_away, times in ((Runner(rest="h:1"), 2, 3), (Runner(rest="h:1"), 9, 3), (EMBEDDED, 1, 1)):
+        times_asked.clear()
+        with pytest.raises(StoreError) if num_away >= times else nullcontext():
+            assert patiently(runner, partial(ask, num_away)) == "here"
+        assert len(times_asked) == times
 
 
 def there(folder: Path, program: str, given: object) -> subprocess.CompletedProcess[str]:

@@ -1,20 +1,25 @@
-"""A trial of a cluster's workers, before they get any work: is it this Seedbed that they run, and do they see OUT?
+"""A trial of a cluster's workers, before they get any work: do they run this Seedbed, and see what they are to read?
 
 The function that looks goes to the workers whole, not by its name: on a worker it must do without any of our modules.
 """
 
 import secrets
+import time
 from collections.abc import Callable, Mapping
 
 import apache_beam as beam
 
 from pipelines.errors import StageError
+from pipelines.source_files import file_digests, read_by_workers
 from pipelines.stages import STAGES, Job
 from shards.asking import StoreError
 from shards.object_path import any_path
 
 LOOKS_PER_SLOT = 4
 """Elements of the trial for each slot, dealt out in turn, so that each slot gets some."""
+
+STORE_AWAY_S = 60.0
+"""How long a worker goes on asking a store that gives no answer: it may be away for a while."""
 
 Identity = Mapping[str, str]
 """Versions of what decides bytes: of Python, of libraries, and a hash of Seedbed's source."""
@@ -24,13 +29,14 @@ Run = Callable[[Callable[[beam.Pipeline], None]], object]
 
 
 def try_workers(job: Job, run: Run) -> None:
-    """Has each slot look at what it runs, and for a file in the build's folder.
+    """Has each slot look at what it runs, for a file in the build's folder, and for what the recipe names of its disk.
 
     Raises:
-        RuntimeError: a worker runs something else, or does not see the folder; a `StageError` says which in its text.
+        RuntimeError: a worker runs something else, or does not see the same; a `StageError` says which in its text.
     """
     names = sorted({name for stage in STAGES.values() for name in stage.libraries})
-    look, num_looks = looker(names, identity_maker()(names), str(job.out)), LOOKS_PER_SLOT * job.workers
+    files = file_digests(read_by_workers(job.stage, job.recipe))
+    look, num_looks = looker(names, identity_maker()(names), str(job.out), files), LOOKS_PER_SLOT * job.workers
     marker = job.out / f".trial-{secrets.token_hex(8)}"
     marker.write_bytes(b"seen")
 
@@ -44,13 +50,14 @@ def try_workers(job: Job, run: Run) -> None:
         marker.unlink(missing_ok=True)
 
 
-def looker(names: list[str], wanted: Identity, out: str) -> Callable[[str], None]:
+def looker(names: list[str], wanted: Identity, out: str, files: Mapping[str, str]) -> Callable[[str], None]:
     """What a worker is to do, as a function that needs nothing of ours until it has shown that it is the same.
 
     Args:
         names: of the libraries whose versions count.
         wanted: what a worker must run.
         out: the folder that it must see.
+        files: what it must find on its own disk, as `file_digests` tells it.
     """
     identity = identity_maker()
 
@@ -64,9 +71,10 @@ def looker(names: list[str], wanted: Identity, out: str) -> Callable[[str], None
             raise type("StageError", (Exception,), {})(
                 f"worker {worker} runs {what}; install the same Seedbed, with the same libraries, on every worker"
             )
-        from pipelines.flink.trial import see  # noqa: PLC0415 - it is the same there
+        from pipelines.flink.trial import see, see_files  # noqa: PLC0415 - it is the same there
 
         see(out, marker, worker)
+        see_files(files, worker)
 
     return look
 
@@ -105,12 +113,32 @@ def see(out: str, marker: str, worker: str) -> None:
     Raises:
         StageError: it is not there, or the store gives the worker no answer.
     """
-    try:
-        is_there = (any_path(out) / marker).exists()
-    except StoreError as error:
-        raise StageError(f"worker {worker}: {error}") from error
+    began = time.monotonic()
+    while True:
+        try:
+            is_there = (any_path(out) / marker).exists()
+            break
+        except StoreError as error:
+            if isinstance(error.__cause__, PermissionError) or time.monotonic() - began > STORE_AWAY_S:
+                raise StageError(f"worker {worker}: {error}") from error
     if not is_there:
         raise StageError(
             f"worker {worker} does not see the folder {out}: "
             "give an --out that every worker sees, such as s3://BUCKET/PATH"
         )
+
+
+def see_files(wanted: Mapping[str, str], worker: str) -> None:
+    """Looks for files of the user's own on a worker's disk.
+
+    Raises:
+        StageError: one is not there, or is another than on the machine that began the build.
+    """
+    would_do = "put the same on every worker, or name it by the URL of a store"
+    for name in wanted:
+        try:
+            found = file_digests([name])
+        except StageError as error:
+            raise StageError(f"worker {worker} does not see {name}, which the recipe names; {would_do}") from error
+        if found[name] != wanted[name]:
+            raise StageError(f"worker {worker}: {name} is another there than on this machine; {would_do}")
