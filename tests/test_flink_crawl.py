@@ -3,7 +3,7 @@
 import itertools
 import os
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from operator import attrgetter
@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.frontier import slot_of
+from shards.manifest import Manifest
 from shards.object_path import ObjectPath
 from tests.builds import manifest_of, seedbed, started_seedbed, table_rows, wait_for
 from tests.cluster import network, running
@@ -119,9 +120,23 @@ def check(site: Site, out: ObjectPath) -> None:
     expected = {f"http://{host}/{name}": ("kept", "") for host in HOSTS for name in names}
     forbidden = {f"http://{host}/no/{number}" for host in HOSTS for number in range(NUM_PAGES)}
     assert rows == expected | dict.fromkeys(forbidden, ("rejected", "robots_disallowed"))
-    counts = manifest_of(out, "crawl").counts
-    assert counts.is_balanced()
-    assert counts.records_in == len(rows)
+    manifest = manifest_of(out, "crawl")
+    assert manifest.counts.is_balanced()
+    assert manifest.counts.records_in == len(rows)
+    print(f"settled by round and lane: {settled_in(manifest)}")
+
+
+def settled_in(manifest: Manifest) -> dict[str, int]:
+    """How many URLs each attempt at a lane has settled.
+
+    A lane that is begun again in a round takes up what was due when the round began: what pages have led to since that
+    the attempts before have settled is due in the next round.
+    """
+    settled: Counter[str] = Counter()
+    for file in manifest.files:
+        if file.path.startswith("ledger-"):
+            settled[file.path.removeprefix("ledger-").rpartition("-")[0]] += file.records
+    return dict(settled)
 
 
 def visitor(cluster: Cluster, exchange: Exchange) -> str:
