@@ -12,7 +12,7 @@ import pytest
 from crawl.demo.server import DemoServer
 from shards.object_path import ObjectPath
 from tests.arboretum import arguments, run
-from tests.builds import manifest_bytes, manifest_of, seedbed, start_seedbed, wait_for
+from tests.builds import manifest_bytes, manifest_of, seedbed, started_seedbed, wait_for
 from tests.cluster import faults, network, running, services
 from tests.cluster.layout import Cluster
 from tests.cluster.standing import options, standing, take_keys
@@ -65,7 +65,7 @@ FAULTS: dict[str, Callable[[Cluster, str], None]] = {
     "jobmanager": restart_jobmanager,
     "store": stop_store_for_a_while,
 }
-MORE_FAULTS = {"jobserver": restart_jobserver, "hang": faults.pause_sdk}
+MORE_FAULTS: dict[str, Callable[[Cluster, str], None]] = {"jobserver": restart_jobserver, "hang": faults.pause_sdk}
 """Which happen once."""
 ROUNDS = [
     *(("triplets", fault, number) for number in (1, 2, 3) for fault in FAULTS),
@@ -107,9 +107,10 @@ def test_a_cluster_that_loses_a_part_writes_the_same_bytes(
     chance = random.Random(f"{stage} {fault} {number}")
     out = filled(cluster, plain, *INPUTS[stage])
     patience = ("--flink-stuck-after", str(STUCK_S)) if fault == "hang" else ()
-    process = start_seedbed(*arguments(server, stage, out, *MANY_PARTS, workers=2), *options(cluster), *patience)
-    strike(cluster, process, out / stage, (FAULTS | MORE_FAULTS)[fault], num_parts(plain, stage), chance)
-    output, _ = process.communicate(timeout=BUILD_S)
+    command = (*arguments(server, stage, out, *MANY_PARTS, workers=2), *options(cluster), *patience)
+    with started_seedbed(*command) as process:
+        strike(cluster, process, out / stage, (FAULTS | MORE_FAULTS)[fault], num_parts(plain, stage), chance)
+        output, _ = process.communicate(timeout=BUILD_S)
     print(output)
     assert process.returncode == 0, output
     assert manifest_bytes(out, (stage,)) == manifest_bytes(plain, (stage,))
@@ -124,9 +125,9 @@ def test_a_cluster_that_loses_a_part_writes_the_same_bytes(
 def test_a_full_disk_ends_a_build_with_a_line_that_names_the_worker(cluster: Cluster, plain: Path, server: DemoServer):
     out, chance = filled(cluster, plain, *INPUTS["triplets"]), random.Random("disk")
     command = arguments(server, "triplets", out, *MANY_PARTS, workers=2)
-    process = start_seedbed(*command, *options(cluster))
-    worker = strike(cluster, process, out / "triplets", faults.fill_disk, num_parts(plain, "triplets"), chance)
-    output, _ = process.communicate(timeout=BUILD_S)
+    with started_seedbed(*command, *options(cluster)) as process:
+        worker = strike(cluster, process, out / "triplets", faults.fill_disk, num_parts(plain, "triplets"), chance)
+        output, _ = process.communicate(timeout=BUILD_S)
     faults.empty_disk(cluster, worker)
     assert process.returncode == 1, output
     line = " ".join(output.partition("seedbed: ")[2].split())
@@ -135,6 +136,34 @@ def test_a_full_disk_ends_a_build_with_a_line_that_names_the_worker(cluster: Clu
     again = seedbed(*command, *options(cluster))
     assert again.returncode == 0, again.stderr
     assert manifest_bytes(out, ("triplets",)) == manifest_bytes(plain, ("triplets",))
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("moment", ["trial", "commit"])
+def test_a_store_that_is_away_before_or_behind_a_stage_is_waited_for(
+    cluster: Cluster, plain: Path, server: DemoServer, moment: str
+):
+    out = filled(cluster, plain, *INPUTS["text"])
+    has_come = {
+        "trial": lambda: f"seedbed {out}" in running_jobs(cluster),
+        "commit": lambda: any(name.endswith("/manifest.json") for name in (out / "text").listing()),
+    }[moment]
+    with started_seedbed(*arguments(server, "text", out, *MANY_PARTS, workers=2), *options(cluster)) as process:
+        wait_for(has_come, f"the {moment}", timeout_s=BUILD_S)
+        assert moment == "commit" or not num_receipts(out / "text")
+        stop_store_for_a_while(cluster, "")
+        output, _ = process.communicate(timeout=BUILD_S)
+    print(output)
+    assert process.returncode == 0, output
+    assert manifest_bytes(out, ("text",)) == manifest_bytes(plain, ("text",))
+
+
+def running_jobs(cluster: Cluster) -> list[str]:
+    """The names of the jobs that run."""
+    jobs = running.ask(cluster, "/jobs/overview").get("jobs", [])
+    return [job["name"] for job in jobs if job["state"] == "RUNNING"]
 
 
 def strike(
