@@ -138,6 +138,21 @@ def test_a_folder_that_the_workers_do_not_see_is_told_before_any_work(
 
 @pytest.mark.cluster
 @pytest.mark.slow
+def test_a_file_that_the_workers_do_not_see_is_told_before_any_work(
+    cluster: Cluster, server: DemoServer, out: ObjectPath, tmp_path: Path
+):
+    file = tmp_path / "questions.jsonl"
+    file.write_text('{"text": "Which tree grows from an acorn, and how long does it take?"}\n')
+    done = seedbed(*arguments(server, "text", out, f"text.decontaminate=[{file}]"), *options(cluster))
+    assert done.returncode == 1
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("seedbed: text: worker w")
+    assert f"does not see {file}, which the recipe names; put the same on every worker, or name it by" in line
+    assert not [name for name in (out / "text").listing() if "/receipts/" in name]
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
 def test_a_jobmanager_that_was_killed_costs_another_job_and_not_a_byte(
     cluster: Cluster, built: Path, server: DemoServer, out: ObjectPath
 ):

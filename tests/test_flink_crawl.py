@@ -179,7 +179,7 @@ def test_of_two_workers_that_have_a_lane_at_the_same_time_one_asks(cluster: Clus
         site_of(cluster) as site,
         started_seedbed(*command(cluster, site, tmp_path, out, 2, ONE_SEGMENT)) as process,
     ):
-        ill = ill_worker(cluster, site)
+        ill = ill_worker(cluster, site, len(SITE_FILES))
         network.cut_flink(cluster, ill)
         hosts = hosts_of(cluster, site, ill)
         num_lanes = len({slot_of(host) % 2 for host in hosts})
@@ -213,7 +213,7 @@ def test_a_worker_cut_off_the_cluster_but_not_off_the_site_breaks_no_promise(
         site_of(cluster) as site,
         started_seedbed(*command(cluster, site, tmp_path, out, workers=2)) as process,
     ):
-        ill = ill_worker(cluster, site)
+        ill = ill_worker(cluster, site, len(SITE_FILES) + NUM_PAGES // 4)
         network.cut(cluster, ill, (network.CLUSTER,))
         time.sleep(cut_s)
         network.mend(cluster, ill)
@@ -224,7 +224,7 @@ def test_a_worker_cut_off_the_cluster_but_not_off_the_site_breaks_no_promise(
     assert visitors(cluster, site.log) == {"w1", "w2"}
 
 
-def ill_worker(cluster: Cluster, site: Site) -> str:
-    """One of those that ask, in the middle of the crawl."""
-    wait_for(lambda: len(site.log) > 3 * len(HOSTS), "the middle of the crawl", timeout_s=180)
+def ill_worker(cluster: Cluster, site: Site, num_asked: int) -> str:
+    """One of those that ask, when each host was asked so many times, about."""
+    wait_for(lambda: len(site.log) > num_asked * len(HOSTS), "the middle of the crawl", timeout_s=180)
     return min(visitors(cluster, list(site.log)))
