@@ -17,7 +17,6 @@ from multiprocessing.connection import Connection
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-from apache_beam.runners.portability.portable_runner import PortableRunner
 
 from pipelines import forked_workers
 from pipelines.explain import explain
@@ -25,6 +24,7 @@ from pipelines.flink.jobs import AgainError, run_on_flink
 from pipelines.flink.shuffled import shuffles_line
 from pipelines.flink.trial import try_workers
 from pipelines.folders import is_committed
+from pipelines.guarded import GuardedRunner
 from pipelines.log import print_to
 from pipelines.runners import EMBEDDED, Runner
 from pipelines.source_files import read_by_workers
@@ -68,7 +68,7 @@ def _embedded(workers: int) -> beam.Pipeline:
 def _portable(where: Runner) -> beam.Pipeline:
     workers = {"environment_type": "EXTERNAL", "environment_config": where.worker_pool}
     options = PipelineOptions(flags=[], job_endpoint=where.job_service, **workers)
-    return beam.Pipeline(runner=PortableRunner(), options=options)
+    return beam.Pipeline(runner=GuardedRunner(), options=options)
 
 
 def run_job(job: Job) -> None:

@@ -181,12 +181,13 @@ def fingerprint(
         "tombstones": tombstones.digest,
         "format_version": FORMAT_VERSION,
         "version": stage.version,
-        "libraries": {name: _library_version(name) for name in stage.libraries},
+        "libraries": {name: library_version(name) for name in stage.libraries},
     }
     return hashlib.sha256(json.dumps(decides, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:12]
 
 
-def _library_version(name: str) -> str:
+def library_version(name: str) -> str:
+    """The version of a distribution, or of what comes with Python; "absent" where there is none."""
     if name in _COMES_WITH_PYTHON:
         return _COMES_WITH_PYTHON[name]
     try:

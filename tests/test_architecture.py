@@ -31,7 +31,7 @@ ONLY_IN = {
     "triton": ("shards/triton_noise.py",),
     "matplotlib": ("models/", "pipelines/inspect/"),
     "apache_beam": ("pipelines/",),
-    "grpc": ("pipelines/flink/jobs.py",),
+    "grpc": ("pipelines/flink/jobs.py", "pipelines/flink/ready.py"),
     "pydantic": ("pipelines/",),
     "typer": ("pipelines/",),
     "psutil": ("pipelines/",),

@@ -3,30 +3,43 @@
 import http.server
 import json
 import os
+import re
+import shutil
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import apache_beam as beam
+import grpc
 import pytest
-from apache_beam.internal.cloudpickle import cloudpickle
+from apache_beam.internal import pickler
+from apache_beam.portability.api import beam_runner_api_pb2
 
 from pipelines.build import patiently
 from pipelines.errors import StageError
 from pipelines.flink.failures import final_failure, full_disk, told
 from pipelines.flink.rest import Failure, FlinkRest
 from pipelines.flink.shuffled import num_steps, shuffles, shuffles_line
-from pipelines.flink.trial import identity_maker, looker, see_files
+from pipelines.flink.trial import see_files
+from pipelines.guarded import guard_steps, guarded
+from pipelines.identity import ROOMS, check, identity
 from pipelines.load_recipe import check_recipe
 from pipelines.runners import EMBEDDED, Runner
 from pipelines.source_files import file_digests, read_by_workers
 from shards.asking import StoreError
 from tests.builds import seedbed
+from tests.job_service import ROOT
 from tests.loopback import free_port
+from tests.test_sink import build_shards, some_samples
+
+SOURCE = "Seedbed's source"
 
 
 class Fake(NamedTuple):
@@ -77,6 +90,21 @@ def fake_flink(**overview: int) -> Iterator[Fake]:
         thread.join()
 
 
+@contextmanager
+def fake_job_server() -> Iterator[str]:
+    """The address of a stand-in for Beam's job server, which answers what every build asks first."""
+    methods = {"DescribePipelineOptions": grpc.unary_unary_rpc_method_handler(lambda _asked, _context: b"")}
+    service = "org.apache.beam.model.job_management.v1.JobService"
+    server = grpc.server(ThreadPoolExecutor(1))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, methods),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.stop(None).wait()
+
+
 def refused(out: Path, *more: str) -> str:
     """The one line of a crawl that could not begin; nothing stands in its folder."""
     done = seedbed("crawl", "demo", "--out", out, "--runner", "flink", *more)
@@ -90,10 +118,22 @@ def test_nobody_at_an_endpoint_is_told_before_any_work(tmp_path: Path):
     nobody = f"127.0.0.1:{free_port()}"
     line = refused(tmp_path, "--flink-job-endpoint", nobody)
     assert line == f"{nobody}: no job server answers; start Beam's there, or give another --flink-job-endpoint"
-    with fake_flink() as there:
-        line = refused(tmp_path, "--flink-job-endpoint", there.address, "--flink-rest", nobody)
+    with fake_job_server() as there:
+        line = refused(tmp_path, "--flink-job-endpoint", there, "--flink-rest", nobody)
     assert line.startswith(f"{nobody}: Flink's REST interface gives no answer (ConnectionRefusedError")
     assert line.endswith("; give its JobManager's as --flink-rest HOST:PORT")
+
+
+def test_an_endpoint_that_is_something_else_is_told_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("pipelines.flink.ready.ANSWER_S", 0.5)
+    told = "what listens there is no job server of Beam's; name one (its port is 8099 unless it was told another)"
+    with fake_flink() as flink, fake_job_server() as jobs, socket.create_server(("127.0.0.1", 0)) as silent:
+        for other in (flink.address, f"127.0.0.1:{silent.getsockname()[1]}"):
+            line = refused(tmp_path, "--flink-job-endpoint", other, "--flink-rest", flink.address)
+            assert line == f"{other}: {told} as --flink-job-endpoint"
+        line = refused(tmp_path, "--flink-job-endpoint", jobs, "--flink-rest", jobs)
+    would_do = "give its JobManager's as --flink-rest HOST:PORT"
+    assert line == f"{jobs}: who answers there is not Flink's REST interface; {would_do}"
 
 
 @pytest.mark.parametrize(
@@ -108,8 +148,8 @@ def test_a_cluster_without_free_slots_is_told_before_any_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slots: int, free: int, workers: str, advice: str
 ):
     monkeypatch.setattr("pipelines.flink.ready.FREED_S", 0.0)
-    with fake_flink(**{"slots-total": slots, "slots-available": free}) as there:
-        where = ("--flink-job-endpoint", there.address, "--flink-rest", there.address)
+    with fake_flink(**{"slots-total": slots, "slots-available": free}) as there, fake_job_server() as jobs:
+        where = ("--flink-job-endpoint", jobs, "--flink-rest", there.address)
         line = refused(tmp_path, *where, "--workers", workers)
     assert line.startswith(f"{there.address}: of the Flink cluster's {slots} task slots {free} are free")
     assert line.endswith(advice)
@@ -211,17 +251,78 @@ def test_a_plan_is_told_by_its_steps_and_shuffles():
     )
 
 
-SOURCE = "Seedbed's source"
+def step() -> bytes:
+    """A step as it is sent to workers, which says so where it runs."""
+    return guarded(pickler.dumps(lambda: "a step that ran"), identity())
 
 
-def test_a_worker_of_another_version_says_so_without_our_modules(tmp_path: Path):
+def test_a_step_runs_where_the_same_is_run(tmp_path: Path):
+    assert there(tmp_path, step(), ROOT).stdout == "a step that ran\n"
+
+
+def test_a_worker_of_another_version_loads_no_step_and_says_which_it_is(tmp_path: Path):
+    for room in ROOMS:
+        shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
+    with (tmp_path / "pipelines/text.py").open("a") as module:
+        module.write("# of another version\n")
+    done = there(tmp_path, step())
+    said = done.stderr.splitlines()[-1]
+    assert done.stdout == ""
+    assert re.search(r"StageError: worker \S+ runs Seedbed's source [0-9a-f]{12}, and the machine that began", said)
+    assert f"the build {identity()[SOURCE]}; install the same Seedbed, with the same libraries, on every worker" in said
+
+
+def test_a_worker_without_our_modules_loads_no_step_and_says_so(tmp_path: Path):
     (tmp_path / "pipelines").mkdir()
     (tmp_path / "pipelines/__init__.py").write_text("")  # stands in the way of ours
-    wanted = identity_maker()([])
-    theirs = there(tmp_path, f"print(given([])[{SOURCE!r}])", identity_maker()).stdout.strip()
-    said = there(tmp_path, "given('marker')", looker([], wanted, str(tmp_path), {})).stderr.splitlines()[-1]
-    assert "StageError: worker " in said
-    assert f"runs Seedbed's source {theirs}, and this machine {wanted[SOURCE]}; install the same" in said
+    done = there(tmp_path, step())
+    said = done.stderr.splitlines()[-1]
+    assert done.stdout == ""
+    assert said.startswith("StageError: worker ")
+    assert "has another Seedbed than the machine that began the build, or none (No module named" in said
+
+
+def test_another_version_of_a_library_is_told(monkeypatch: pytest.MonkeyPatch):
+    check(identity())
+    with pytest.raises(
+        StageError, match=r"^worker \S+ runs zlib .*, and the machine that began the build 0\.9; install"
+    ):
+        check({**identity(), "zlib": "0.9"})
+
+
+def test_every_step_of_a_graph_is_guarded_and_stays_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pipeline = beam.Pipeline()
+    build_shards(pipeline, some_samples(2), tmp_path)
+    graph = pipeline.to_runner_api()
+    plain = sent_steps(graph)
+    guard_steps(graph)
+    sent = sent_steps(graph)
+    assert len(sent) == len(plain) >= 20
+    assert any("Combine" in name for name in sent)
+    assert max(len(sent[name]) - len(plain[name]) for name in sent) < 2_000
+    for payload in sent.values():
+        pickler.loads(payload)
+    monkeypatch.setattr("pipelines.identity.identity", dict)
+    for payload in sent.values():
+        with pytest.raises(
+            StageError, match=r"^worker \S+ runs Python absent, and the machine that began the build 3\."
+        ):
+            pickler.loads(payload)
+
+
+def sent_steps(graph: beam_runner_api_pb2.Pipeline) -> dict[str, bytes]:
+    """The functions that a graph hands to its workers, by the names of their transforms."""
+    found = {}
+    for transform in graph.components.transforms.values():
+        if "pardo" in transform.spec.urn:
+            payload = beam_runner_api_pb2.ParDoPayload.FromString(transform.spec.payload).do_fn
+        elif "combine" in transform.spec.urn:
+            payload = beam_runner_api_pb2.CombinePayload.FromString(transform.spec.payload).combine_fn
+        else:
+            continue
+        assert "pickled" in payload.urn
+        found[transform.unique_name] = payload.payload
+    return found
 
 
 def test_files_that_a_worker_does_not_have_as_we_do_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -270,10 +371,10 @@ def test_a_store_that_is_away_around_a_stage_is_waited_for_on_a_cluster_alone(mo
         assert len(times_asked) == times
 
 
-def there(folder: Path, program: str, given: object) -> subprocess.CompletedProcess[str]:
-    """Runs a program on something given, in an interpreter that finds its modules in a folder first."""
-    (folder / "given").write_bytes(cloudpickle.dumps(given))
-    whole = f"import pickle; given = pickle.loads(open('given', 'rb').read()); {program}"
-    environment = os.environ | {"PYTHONPATH": str(folder)}
-    command = [sys.executable, "-c", whole]
+def there(folder: Path, step: bytes, root: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs a step in an interpreter that finds its modules in a folder first, or in another one."""
+    (folder / "step").write_bytes(step)
+    program = "from apache_beam.internal import pickler; print(pickler.loads(open('step', 'rb').read())())"
+    environment = os.environ | {"PYTHONPATH": str(root or folder)}
+    command = [sys.executable, "-c", program]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)

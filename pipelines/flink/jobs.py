@@ -13,12 +13,13 @@ from typing import Any
 import apache_beam as beam
 import grpc
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.runners.portability.portable_runner import PipelineResult, PortableRunner
+from apache_beam.runners.portability.portable_runner import PipelineResult
 from apache_beam.runners.runner import PipelineState
 
 from pipelines.errors import SeedbedError, StageError
 from pipelines.flink.failures import final_failure, full_disk, told
 from pipelines.flink.rest import HANDED_IN, POLL_S, FlinkRest, NoAnswerError
+from pipelines.guarded import GuardedRunner
 from pipelines.runners import Runner
 
 LOST_S = 60.0
@@ -46,7 +47,7 @@ def run_on_flink(
         AgainError: one that it might.
     """
     rest = FlinkRest(where.rest, patience_s=LOST_S)
-    pipeline = beam.Pipeline(runner=PortableRunner(), options=_options(where, parallelism))
+    pipeline = beam.Pipeline(runner=GuardedRunner(), options=_options(where, parallelism))
     build(pipeline)
     try:
         before = {job.id for job in rest.jobs(where.job_name)}

@@ -4,12 +4,15 @@ import time
 from dataclasses import replace
 
 from pipelines.errors import StageError
-from pipelines.flink.rest import POLL_S, FlinkRest, NoAnswerError, Room, is_answered
+from pipelines.flink.rest import ANSWER_S, POLL_S, FlinkRest, NoAnswerError, Room, is_answered
 from pipelines.runners import Runner
 from shards.object_path import AnyPath
 
 FREED_S = 5.0
 """How long the slots of a job that has ended may count as taken."""
+
+_DESCRIBE = "/org.apache.beam.model.job_management.v1.JobService/DescribePipelineOptions"
+"""What every job server answers, and is first asked when a job is handed in. Source: Beam, beam_job_api.proto."""
 
 
 def ready(runner: Runner, out: AnyPath, workers: int) -> tuple[Runner, int]:
@@ -23,20 +26,43 @@ def ready(runner: Runner, out: AnyPath, workers: int) -> tuple[Runner, int]:
     Raises:
         StageError: nobody answers, or the cluster has no room.
     """
-    if not is_answered(runner.job_service):
-        raise StageError(
-            f"{runner.job_service}: no job server answers; start Beam's there, or give another --flink-job-endpoint"
-        )
+    _check_job_server(runner.job_service)
     named = replace(runner, job_name=f"seedbed {out}")
     try:
         room = _room(named, max(workers, 1))
     except NoAnswerError as error:
         raise StageError(f"{error}; give its JobManager's as --flink-rest HOST:PORT") from error
     if room.free < max(workers, 1):
-        asked = f", and {workers} are asked for: give fewer --workers, or add TaskManagers" if room.free else ""
-        told = asked or ": wait for the jobs that run there, or add TaskManagers"
-        raise StageError(f"{runner.rest}: of the Flink cluster's {room.slots} task slots {room.free} are free{told}")
+        told = f"of the Flink cluster's {room.slots} task slots {room.free} are free"
+        raise StageError(f"{runner.rest}: {told}{_would_do(room, workers)}")
     return named, workers or room.free
+
+
+def _check_job_server(address: str) -> None:
+    if not is_answered(address):
+        told = "no job server answers; start Beam's there, or give another --flink-job-endpoint"
+        raise StageError(f"{address}: {told}")
+    if not _is_job_server(address):
+        told = "what listens there is no job server of Beam's; name one (its port is 8099 unless it was told another)"
+        raise StageError(f"{address}: {told} as --flink-job-endpoint")
+
+
+def _is_job_server(address: str) -> bool:
+    """Whether a job server answers; asked without Beam, which takes seconds to load."""
+    import grpc  # noqa: PLC0415 - only who goes to a cluster needs it
+
+    with grpc.insecure_channel(address) as channel:
+        try:
+            channel.unary_unary(_DESCRIBE)(b"", timeout=ANSWER_S)
+        except grpc.RpcError:
+            return False
+    return True
+
+
+def _would_do(room: Room, workers: int) -> str:
+    if room.free:
+        return f", and {workers} are asked for: give fewer --workers, or add TaskManagers"
+    return ": wait for the jobs that run there, or add TaskManagers"
 
 
 def _room(runner: Runner, wanted: int) -> Room:

@@ -139,7 +139,9 @@ class FlinkRest:
             if answer.status >= http.HTTPStatus.BAD_REQUEST:
                 raise NoAnswerError(f"{self.address}: Flink's REST interface answers with status {answer.status}")
             return json.loads(body or b"{}")
-        except (OSError, ValueError, http.client.HTTPException) as error:
+        except (ValueError, http.client.BadStatusLine, http.client.LineTooLong) as error:
+            raise NoAnswerError(f"{self.address}: who answers there is not Flink's REST interface") from error
+        except (OSError, http.client.HTTPException) as error:
             told = f"{type(error).__name__}: {error}".rstrip(": ")
             raise NoAnswerError(f"{self.address}: Flink's REST interface gives no answer ({told})") from error
         finally:
