@@ -57,7 +57,9 @@ def pool_workers(runner: Runner) -> list[psutil.Process]:
 @contextmanager
 def _process(command: list[str], log: Path, environment: Mapping[str, str]) -> Iterator[None]:
     with log.open("wb") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=file, env=environment, start_new_session=True)
+        process = subprocess.Popen(
+            command, cwd=log.parent, stdout=file, stderr=file, env=environment, start_new_session=True
+        )
         try:
             yield
         finally:

@@ -16,6 +16,8 @@ _FINAL = frozenset({"StageError", "ManifestError", "WarcError"})
 """What a stage says when it cannot do its work."""
 
 _DISK_FULL = re.compile(r"\[Errno (28|122)\]|No space left on device")
+_POOL = "BeamFnExternalWorkerPool"
+_REFUSED = re.compile(r"AnnotatedConnectException: .*: (?P<host>[^\s/]*)/\S*:(?P<port>\d+)$", re.MULTILINE)
 _PYTHON = "Traceback (most recent call last)"
 _CAUSED_BY = re.compile(r"^Caused by: (?:[\w$]+\.)*(?P<name>[\w$]+)(?:: (?P<message>.*))?$", re.MULTILINE)
 _FIRST = re.compile(r"^(?:[\w$]+\.)*(?P<name>[\w$]+)(?:: (?P<message>.*))?$")
@@ -40,6 +42,11 @@ def told(text: str) -> str:
     return f"{name}: {message}" if message else name
 
 
+def told_of(failure: Failure) -> str:
+    """A failure in one line."""
+    return missing_pool(failure) or told(failure.text)
+
+
 def final_failure(failures: Sequence[Failure]) -> Failure | None:
     """The failure that trying again would not mend, if any: a stage's own word, a full disk, the same once more."""
     errors = [(failure, raised(failure.text)) for failure in failures]
@@ -57,5 +64,21 @@ def full_disk(failure: Failure) -> str | None:
     message = raised(failure.text).message
     if not _DISK_FULL.search(message):
         return None
-    worker = f"worker {failure.host}" if failure.host else "a worker"
+    worker = _worker(failure)
     return f"{worker}: its disk is full ({message}); free some space there and run again: what is finished is kept"
+
+
+def missing_pool(failure: Failure) -> str | None:
+    """What a person is told where a TaskManager found nobody at the address of its pool, None of any other failure."""
+    refused = _REFUSED.search(failure.text)
+    if _POOL not in failure.text or refused is None:
+        return None
+    where = f"{refused['host']}:{refused['port']}"
+    return (
+        f"{_worker(failure)}: no pool of Python workers answers at {where}; "
+        "start one beside the TaskManager, or name where it is as --worker-pool HOST:PORT"
+    )
+
+
+def _worker(failure: Failure) -> str:
+    return f"worker {failure.host}" if failure.host else "a worker"

@@ -7,7 +7,7 @@ finished parts are not made again (law 3).
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -17,8 +17,8 @@ from apache_beam.runners.portability.portable_runner import PipelineResult
 from apache_beam.runners.runner import PipelineState
 
 from pipelines.errors import SeedbedError, StageError
-from pipelines.flink.failures import final_failure, full_disk, told
-from pipelines.flink.rest import HANDED_IN, POLL_S, FlinkRest, NoAnswerError
+from pipelines.flink.failures import final_failure, full_disk, missing_pool, told, told_of
+from pipelines.flink.rest import HANDED_IN, POLL_S, Failure, FlinkRest, NoAnswerError
 from pipelines.guarded import GuardedRunner
 from pipelines.runners import Runner
 
@@ -43,7 +43,7 @@ def run_on_flink(
 
     Raises:
         RuntimeError: an error that another try would not mend, with the stack trace that Flink has of it.
-        StageError: a worker's disk is full, or somebody else cancelled the job.
+        StageError: a worker's disk is full, no pool was there, or somebody else cancelled the job.
         AgainError: one that it might.
     """
     rest = FlinkRest(where.rest, patience_s=LOST_S)
@@ -53,7 +53,7 @@ def run_on_flink(
         before = {job.id for job in rest.jobs(where.job_name)}
         report("state", HANDED_IN)
         job_id = _found(rest, where, _handed_in(pipeline, where), before)
-        return _follow(rest, job_id, report)
+        return follow(rest, job_id, report)
     except NoAnswerError as error:
         raise AgainError(str(error)) from error
 
@@ -96,7 +96,7 @@ def _last_words(result: PipelineResult) -> str:
     return "it does not say why"
 
 
-def _follow(rest: FlinkRest, job_id: str, report: Report) -> dict[str, Any]:
+def follow(rest: FlinkRest, job_id: str, report: Report) -> dict[str, Any]:
     """Returns a job when it is finished; reports its states, and what failed that Flink mends by itself."""
     num_failures = 0
     while True:
@@ -112,13 +112,21 @@ def _follow(rest: FlinkRest, job_id: str, report: Report) -> dict[str, Any]:
             told_of_disk = full_disk(final)
             raise StageError(told_of_disk) if told_of_disk else RuntimeError(final.text)
         if job["state"] == "FAILED":
-            raise AgainError(f"the Flink job failed: {told(failures[0].text) if failures else 'it does not say why'}")
+            raise _given_up(failures)
         if job["state"] == "CANCELED":
             raise StageError("somebody else cancelled its Flink job; run again and it carries on")
         if len(failures) > num_failures:
-            report("note", f"a Flink task failed, and is started again: {told(failures[0].text)}")
+            report("note", f"a Flink task failed, and is started again: {told_of(failures[0])}")
         num_failures = len(failures)
         time.sleep(POLL_S)
+
+
+def _given_up(failures: Sequence[Failure]) -> SeedbedError:
+    """What to raise of a job that Flink starts no more; where a pool has never answered, another would end the same."""
+    latest = told_of(failures[0]) if failures else "it does not say why"
+    if failures and all(map(missing_pool, failures)):
+        return StageError(latest)
+    return AgainError(f"the Flink job failed: {latest}")
 
 
 def _standing(job: dict[str, Any]) -> str:
