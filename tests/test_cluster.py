@@ -93,11 +93,28 @@ def test_jars_are_brought_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     [
         (["up", "--name", "Head 1"], "cluster name 'Head 1': up to 11 lower-case letters and digits, a letter first"),
         (["up", "--workers", "0"], "0 workers: at least 1, at most 60"),
+        (["up", "--slots", "0"], "0 slots: at least 1"),
     ],
 )
 def test_a_cluster_that_cannot_be_is_refused(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]):
     assert main(arguments) == 1
     assert capsys.readouterr().err == f"{told}\n"
+
+
+def test_the_status_of_no_cluster_is_a_failure(capsys: pytest.CaptureFixture[str]):
+    assert main(["status", "--name", "never"]) == 1
+    told = f"cluster never: the JobManager does not answer at {Cluster('never').rest}\n"
+    assert capsys.readouterr() == ("", told)
+
+
+def test_a_cluster_that_cannot_be_reached_for_want_of_a_tool_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    stand_ins(tmp_path / "bin", monkeypatch, ip=None)
+    assert main(["down", "--name", "never"]) == 1
+    assert capsys.readouterr().err == (
+        "the command ip is missing, which makes the hosts of the cluster: install iproute2\n"
+    )
 
 
 def test_two_names_share_nothing():

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.cluster import faults, network, running, services
+from tests.cluster import faults, needs, network, running, services
 from tests.cluster.errors import ClusterError
 from tests.cluster.layout import ROOT, Cluster
 from tests.object_store import KEY, SECRET
@@ -64,6 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(given[:at])
     try:
         cluster = Cluster(options.name, options.workers, options.slots, options.disk_mb, options.source.resolve())
+        if options.words[:1] not in (["up"], ["status"]):  # the one asks for more, the other for nothing
+            needs.check_tools()
         return _do(cluster, [*options.words, *given[at:]])
     except ClusterError as error:
         print(error, file=sys.stderr)
@@ -103,7 +105,7 @@ def _do(cluster: Cluster, words: list[str]) -> int:
 def _told(cluster: Cluster) -> str:
     seen = running.overview(cluster)
     if not seen:
-        return f"cluster {cluster.name}: the JobManager does not answer at {cluster.rest}"
+        raise ClusterError(f"cluster {cluster.name}: the JobManager does not answer at {cluster.rest}")
     free = f"{seen['slots-available']} of {seen['slots-total']} slots free"
     return (
         f"cluster {cluster.name}: {seen['taskmanagers']} workers, {free}, {seen['jobs-running']} jobs running\n"

