@@ -98,19 +98,25 @@ def run_watched(job: Job, tick: Callable[[], object], tell: Callable[[str], None
     retries = MAX_RESTARTS if job.runner.is_embedded else job.runner.retries
     _end_jobs(job.runner)  # of a build that was killed
     for attempt in range(retries + 1):
-        child, trouble = _start(job), "interrupted"
-        try:
-            trouble = _watch(child, job, tick, tell)
-        finally:
-            _end(child, patience_s=0.0 if trouble else 2.0)
-            if trouble:
-                _end_jobs(job.runner, APPEAR_S if child.state == HANDED_IN else 0.0)
+        trouble, cpu_seconds = _try(job, tick, tell)
         if not trouble:
-            return child.cpu_seconds
+            return cpu_seconds
         if attempt < retries:
             logger.warning("%s: %s; starting the stage again, finished parts are kept", job.stage, trouble)
             _wait(job.runner, attempt)
     raise StageError(f"{job.stage}: {_too_often(trouble, retries + 1)}; see {job.folder / LOG}{_advice(job.runner)}")
+
+
+def _try(job: Job, tick: Callable[[], object], tell: Callable[[str], None]) -> tuple[str, float]:
+    """Why a stage must be started again, "" where it is done, and the CPU seconds that it took."""
+    child, trouble = _start(job), "interrupted"
+    try:
+        trouble = _watch(child, job, tick, tell)
+    finally:
+        _end(child, patience_s=0.0 if trouble else 2.0)
+        if trouble:
+            _end_jobs(job.runner, APPEAR_S if child.state == HANDED_IN else 0.0)
+    return trouble, child.cpu_seconds
 
 
 def _end_jobs(runner: Runner, wait_s: float = 0.0) -> None:
@@ -170,19 +176,9 @@ def _watch(child: _Watched, job: Job, tick: Callable[[], object], tell: Callable
     """
     while True:
         alive = child.process.is_alive()
-        while child.reports.poll(POLL_S if alive else 0):
-            try:
-                report = child.reports.recv()
-            except EOFError:
-                break
-            if report[0] == "done":
-                child.cpu_seconds = report[1]
-                return ""
-            if report[0] == "failed":
-                raise StageError(report[1])
-            if report[0] == "again":
-                return str(report[1])
-            _note(child, report, job, tell)
+        ended = _hear(child, job, tell, wait_s=POLL_S if alive else 0.0)
+        if ended is not None:
+            return ended
         finished = tick()
         if not alive and (child.process.exitcode or 0) > 0:  # it ended by itself; a killed one has a negative status
             raise StageError(f"{job.stage}: its process ended before it could say why; see {job.folder / LOG}")
@@ -191,6 +187,22 @@ def _watch(child: _Watched, job: Job, tick: Callable[[], object], tell: Callable
         if not job.runner.is_embedded and _is_stuck(child, finished, job.runner.stuck_s):
             state = f" ({child.state or 'not handed in'})" if job.runner.is_flink else ""
             return f"its job has got no further for {job.runner.stuck_s:g} s{state}"
+
+
+def _hear(child: _Watched, job: Job, tell: Callable[[str], None], wait_s: float) -> str | None:
+    """Takes in what a child reports: "" that the stage is done, why it must be started again, None while it goes on."""
+    with suppress(EOFError):
+        while child.reports.poll(wait_s):
+            report = child.reports.recv()
+            if report[0] == "done":
+                child.cpu_seconds = report[1]
+                return ""
+            if report[0] == "failed":
+                raise StageError(report[1])
+            if report[0] == "again":
+                return str(report[1])
+            _note(child, report, job, tell)
+    return None
 
 
 def _note(child: _Watched, report: tuple[Any, ...], job: Job, tell: Callable[[str], None]) -> None:
