@@ -7,7 +7,6 @@ import platform
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipelines.errors import StageError
 from pipelines.stages import STAGES, library_version
 
 ROOMS = ("crawl", "models", "pipelines", "shards")
@@ -26,19 +25,13 @@ def identity() -> Identity:
     return {"Python": platform.python_version().rpartition(".")[0], **versions, "Seedbed's source": _digest()}
 
 
-def check(wanted: Identity) -> None:
-    """Does nothing where this interpreter runs what is wanted.
-
-    Raises:
-        StageError: it runs something else.
-    """
+def difference(wanted: Identity) -> str:
+    """In what this interpreter differs from what is wanted, or nothing."""
     found = identity()
     other = next((name for name in wanted if found.get(name) != wanted[name]), None)
-    if other is not None:
-        what = f"{other} {found.get(other, 'absent')}, and the machine that began the build {wanted[other]}"
-        raise StageError(
-            f"worker {platform.node()} runs {what}; install the same Seedbed, with the same libraries, on every worker"
-        )
+    if other is None:
+        return ""
+    return f"runs {other} {found.get(other, 'absent')}, and the machine that began the build {wanted[other]}"
 
 
 def _digest() -> str:

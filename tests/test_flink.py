@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -19,7 +19,11 @@ import apache_beam as beam
 import grpc
 import pytest
 from apache_beam.internal import pickler
+from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability.api import beam_runner_api_pb2
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.transforms.environments import EmbeddedPythonEnvironment
+from google.protobuf.wrappers_pb2 import BytesValue
 
 from pipelines.build import patiently
 from pipelines.errors import StageError
@@ -29,7 +33,7 @@ from pipelines.flink.rest import Failure, FlinkRest
 from pipelines.flink.shuffled import num_steps, shuffles, shuffles_line
 from pipelines.flink.trial import see_files
 from pipelines.guarded import guard_steps, guarded
-from pipelines.identity import check, identity
+from pipelines.identity import difference, identity
 from pipelines.load_recipe import check_recipe
 from pipelines.runners import EMBEDDED, Runner
 from pipelines.source_files import file_digests, read_by_workers
@@ -280,25 +284,31 @@ def test_a_plan_is_told_by_its_steps_and_shuffles():
     )
 
 
+class Says(beam.DoFn):  # type: ignore[misc]
+    """A step that says so where it runs."""
+
+    def process(self, element: str) -> None:
+        print(element)
+
+
 def step() -> bytes:
-    """A step as it is sent to workers, which says so where it runs."""
-    return guarded(pickler.dumps(lambda: "a step that ran"), identity())
+    """One as it is sent to workers."""
+    return guarded(pickler.dumps((Says(), (), {}, [], None)), identity())
 
 
 def test_a_step_runs_where_the_same_is_run(tmp_path: Path):
     assert there(tmp_path, step(), ROOT).stdout == "a step that ran\n"
 
 
-def test_a_worker_of_another_version_loads_no_step_and_says_which_it_is(tmp_path: Path):
-    another_version(tmp_path)
-    done = there(tmp_path, step())
+def test_a_worker_of_another_version_runs_no_step_and_says_which_it_is(tmp_path: Path):
+    done = there(another_version(tmp_path), step())
     said = done.stderr.splitlines()[-1]
     assert done.stdout == ""
-    assert re.search(r"StageError: worker \S+ runs Seedbed's source [0-9a-f]{12}, and the machine that began", said)
+    assert re.match(r"StageError: worker \S+ runs Seedbed's source [0-9a-f]{12}, and the machine that began", said)
     assert f"the build {identity()[SOURCE]}; install the same Seedbed, with the same libraries, on every worker" in said
 
 
-def test_a_worker_without_our_modules_loads_no_step_and_says_so(tmp_path: Path):
+def test_a_worker_without_our_modules_runs_no_step_and_says_so(tmp_path: Path):
     (tmp_path / "pipelines").mkdir()
     (tmp_path / "pipelines/__init__.py").write_text("")  # stands in the way of ours
     done = there(tmp_path, step())
@@ -308,32 +318,54 @@ def test_a_worker_without_our_modules_loads_no_step_and_says_so(tmp_path: Path):
     assert "has another Seedbed than the machine that began the build, or none (No module named" in said
 
 
-def test_another_version_of_a_library_is_told(monkeypatch: pytest.MonkeyPatch):
-    check(identity())
-    with pytest.raises(
-        StageError, match=r"^worker \S+ runs zlib .*, and the machine that began the build 0\.9; install"
-    ):
-        check({**identity(), "zlib": "0.9"})
+def test_another_version_of_a_library_is_told():
+    assert difference(identity()) == ""
+    told = difference({**identity(), "zlib": "0.9"})
+    assert re.fullmatch(r"runs zlib \S+, and the machine that began the build 0\.9", told)
+
+
+def graph_of(build: Callable[[beam.Pipeline], object]) -> beam_runner_api_pb2.Pipeline:
+    pipeline = beam.Pipeline()
+    build(pipeline)
+    return pipeline.to_runner_api(default_environment=EmbeddedPythonEnvironment.default())
 
 
 def test_every_step_of_a_graph_is_guarded_and_stays_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    pipeline = beam.Pipeline()
-    build_shards(pipeline, some_samples(2), tmp_path)
-    graph = pipeline.to_runner_api()
+    graph = graph_of(partial(build_shards, samples=some_samples(2), folder=tmp_path))
     plain = sent_steps(graph)
-    guard_steps(graph)
+    guard_steps(graph, identity())
     sent = sent_steps(graph)
     assert len(sent) == len(plain) >= 15
     assert any("Combine" in name for name in sent)
     assert max(len(sent[name]) - len(plain[name]) for name in sent) < 2_000
-    for payload in sent.values():
-        pickler.loads(payload)
     monkeypatch.setattr("pipelines.identity.identity", dict)
     for payload in sent.values():
+        loaded = pickler.loads(payload)
+        run = partial(loaded[0].process, "") if isinstance(loaded, tuple) else loaded.create_accumulator
         with pytest.raises(
-            StageError, match=r"^worker \S+ runs Python absent, and the machine that began the build 3\."
+            Exception, match=r"^worker \S+ runs Python absent, and the machine that began the build 3\."
         ):
-            pickler.loads(payload)
+            run()
+
+
+def count_with_side_input(pipeline: beam.Pipeline) -> None:
+    side = beam.pvalue.AsDict(pipeline | "Pairs" >> beam.Create([("a", 1)]))
+    keyed = (
+        pipeline | "Numbers" >> beam.Create([("a", 1)]) | "Add" >> beam.Map(lambda one, more: (one[0], len(more)), side)
+    )
+    keyed | "Count" >> beam.CombinePerKey(sum)
+
+
+@pytest.mark.parametrize("name", ["Pairs/Map(decode)", "Add", "Count"])
+def test_a_worker_of_another_version_says_so_whatever_step_it_comes_to_first(name: str):
+    graph, some = graph_of(count_with_side_input), beam_runner_api_pb2.Pipeline()
+    for key, transform in graph.components.transforms.items():
+        if transform.unique_name.startswith(name):
+            some.components.transforms[key].CopyFrom(transform)
+    guard_steps(some, {"Python": "2.7"})
+    graph.MergeFrom(some)
+    with pytest.raises(Exception, match=r"^worker \S+ runs Python 3\.\d+, and the machine that began the build 2\.7; "):
+        FnApiRunner().run_via_runner_api(graph, PipelineOptions(flags=[])).wait_until_finish()
 
 
 def sent_steps(graph: beam_runner_api_pb2.Pipeline) -> dict[str, bytes]:
@@ -341,13 +373,11 @@ def sent_steps(graph: beam_runner_api_pb2.Pipeline) -> dict[str, bytes]:
     found = {}
     for transform in graph.components.transforms.values():
         if "pardo" in transform.spec.urn:
-            payload = beam_runner_api_pb2.ParDoPayload.FromString(transform.spec.payload).do_fn
+            do = beam_runner_api_pb2.ParDoPayload.FromString(transform.spec.payload).do_fn
+            found[transform.unique_name] = do.payload
         elif "combine" in transform.spec.urn:
-            payload = beam_runner_api_pb2.CombinePayload.FromString(transform.spec.payload).combine_fn
-        else:
-            continue
-        assert "pickled" in payload.urn
-        found[transform.unique_name] = payload.payload
+            combine = beam_runner_api_pb2.CombinePayload.FromString(transform.spec.payload).combine_fn
+            found[transform.unique_name] = BytesValue.FromString(combine.payload).value
     return found
 
 
@@ -400,7 +430,8 @@ def test_a_store_that_is_away_around_a_stage_is_waited_for_on_a_cluster_alone(mo
 def there(folder: Path, step: bytes, root: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Runs a step in an interpreter that finds its modules in a folder first, or in another one."""
     (folder / "step").write_bytes(step)
-    program = "from apache_beam.internal import pickler; print(pickler.loads(open('step', 'rb').read())())"
+    load = "loaded = pickler.loads(open('step', 'rb').read()); again = pickler.loads(pickler.dumps(loaded))"
+    program = f"from apache_beam.internal import pickler; {load}; again[0].process('a step that ran')"
     environment = os.environ | {"PYTHONPATH": str(root or folder)}
     command = [sys.executable, "-c", program]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
