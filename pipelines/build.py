@@ -16,7 +16,7 @@ from typing import TypeVar
 from rich.console import Console
 
 from pipelines.errors import StageError
-from pipelines.flink.ready import ready
+from pipelines.flink.ready import check_job_server, ready
 from pipelines.folders import RUN_NAME, is_committed, manifest_sha256
 from pipelines.inputs import check_files, check_inputs, committed_manifest
 from pipelines.ledger import count_fetched
@@ -106,7 +106,10 @@ def _prepared(
         if needed not in manifests:
             manifests[needed] = _committed_input(needed, stage, out, recipe, tombstones)
     job = make_job(stage, recipe, out, manifests, tombstones, workers)
-    if runner.is_flink and not runner.is_tried and not is_committed(job.folder):
+    is_first = not (runner.is_embedded or runner.is_tried or is_committed(job.folder))
+    if is_first:
+        check_job_server(runner)
+    if is_first and runner.is_flink:
         runner, workers = ready(runner, out, workers)
         return replace(job, runner=runner, workers=workers)
     return replace(job, runner=runner)

@@ -90,9 +90,9 @@ def fake_job_server() -> Iterator[str]:
         server.stop(None).wait()
 
 
-def refused(out: Path, *more: str) -> str:
+def refused(out: Path, *more: str, runner: str = "flink") -> str:
     """The one line of a crawl that could not begin; nothing stands in its folder."""
-    done = seedbed("crawl", "demo", "--out", out, "--runner", "flink", *more)
+    done = seedbed("crawl", "demo", "--out", out, "--runner", runner, *more)
     assert done.returncode == 1, (done.stdout, done.stderr)
     assert [path.name for path in out.iterdir()] == [".lock"]
     (line,) = done.stderr.splitlines()
@@ -116,6 +116,8 @@ def test_an_endpoint_that_is_something_else_is_told_before_any_work(tmp_path: Pa
         for other in (flink.address, f"127.0.0.1:{silent.getsockname()[1]}"):
             line = refused(tmp_path, "--flink-job-endpoint", other, "--flink-rest", flink.address)
             assert line == f"{other}: {told} as --flink-job-endpoint"
+            line = refused(tmp_path, "--worker-pool", "localhost:1", runner=other)
+            assert line == f"{other}: {told} as --runner"
         line = refused(tmp_path, "--flink-job-endpoint", jobs, "--flink-rest", jobs)
     would_do = "give its JobManager's as --flink-rest HOST:PORT"
     assert line == f"{jobs}: who answers there is not Flink's REST interface; {would_do}"

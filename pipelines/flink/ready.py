@@ -24,9 +24,8 @@ def ready(runner: Runner, out: AnyPath, workers: int) -> tuple[Runner, int]:
         workers: tasks side by side; 0 is one for each free slot.
 
     Raises:
-        StageError: nobody answers, or the cluster has no room.
+        StageError: its REST interface does not answer, or it has no room.
     """
-    _check_job_server(runner.job_service)
     named = replace(runner, job_name=f"seedbed {out}")
     try:
         room = _room(named, max(workers, 1))
@@ -38,13 +37,18 @@ def ready(runner: Runner, out: AnyPath, workers: int) -> tuple[Runner, int]:
     return named, workers or room.free
 
 
-def _check_job_server(address: str) -> None:
+def check_job_server(runner: Runner) -> None:
+    """Asks whether a job server answers where pipelines are to be handed in, a cluster's or another.
+
+    Raises:
+        StageError: nobody does, or somebody else; Beam would ask for five minutes.
+    """
+    address, option = runner.job_service, "--flink-job-endpoint" if runner.is_flink else "--runner"
     if not is_answered(address):
-        told = "no job server answers; start Beam's there, or give another --flink-job-endpoint"
-        raise StageError(f"{address}: {told}")
+        raise StageError(f"{address}: no job server answers; start Beam's there, or give another {option}")
     if not _is_job_server(address):
         told = "what listens there is no job server of Beam's; name one (its port is 8099 unless it was told another)"
-        raise StageError(f"{address}: {told} as --flink-job-endpoint")
+        raise StageError(f"{address}: {told} as {option}")
 
 
 def _is_job_server(address: str) -> bool:
