@@ -20,7 +20,7 @@ def test_a_worker_that_may_not_write_into_the_folder_of_a_build_is_named():
         look(0, folder, folder / "status", {})
     assert re.fullmatch(
         r"worker \S+ cannot write into the folder /proc/self \(.+\): "
-        "give an --out that every worker sees and may write to, such as s3://BUCKET/PATH",
+        "give an --out that every worker may write to, such as s3://BUCKET/PATH",
         str(refused.value),
     )
 

@@ -24,8 +24,6 @@ LOOKS_PER_SLOT = 4
 STORE_AWAY_S = 60.0
 """How long a worker goes on asking a store that gives no answer: it may be away for a while."""
 
-_WOULD_DO = "give an --out that every worker sees and may write to, such as s3://BUCKET/PATH"
-
 Run = Callable[[Callable[[beam.Pipeline], None]], object]
 """Runs a pipeline on the cluster."""
 
@@ -79,7 +77,8 @@ def see(out: AnyPath, marker: AnyPath, worker: str) -> None:
         StageError: it is not there, or the store gives the worker no answer.
     """
     if not _patiently(marker.exists, worker):
-        raise StageError(f"worker {worker} does not see the folder {out}: {_WOULD_DO}")
+        would_do = "give an --out that every worker sees, such as s3://BUCKET/PATH"
+        raise StageError(f"worker {worker} does not see the folder {out}: {would_do}")
 
 
 def write(out: AnyPath, probe: AnyPath, worker: str) -> None:
@@ -92,9 +91,8 @@ def write(out: AnyPath, probe: AnyPath, worker: str) -> None:
         _patiently(functools.partial(probe.write_bytes, b"written"), worker)
         _patiently(functools.partial(probe.unlink, missing_ok=True), worker)
     except OSError as error:
-        raise StageError(
-            f"worker {worker} cannot write into the folder {out} ({error.strerror}): {_WOULD_DO}"
-        ) from error
+        told = f"worker {worker} cannot write into the folder {out} ({error.strerror})"
+        raise StageError(f"{told}: give an --out that every worker may write to, such as s3://BUCKET/PATH") from error
 
 
 def _patiently(ask: Callable[[], object], worker: str) -> object:
