@@ -100,7 +100,8 @@ def build_stage(job: Job, console: Console) -> StageResult:
         check_inputs(job)
         job.folder.mkdir(parents=True, exist_ok=True)
         with stage_progress(console, job.stage, job.folder, _expected(job)) as progress:
-            cpu_seconds = run_watched(job, progress.tick, functools.partial(console.print, highlight=False))
+            tell = functools.partial(console.print, highlight=False, soft_wrap=True)
+            cpu_seconds = run_watched(job, progress.tick, tell)
         manifest, seconds = committed_manifest(job.folder), time.monotonic() - started
         _write_run(job, seconds, cpu_seconds)
         write_metrics(job.out / job.stage, committed_standing(manifest, seconds))
