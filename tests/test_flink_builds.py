@@ -116,7 +116,6 @@ def test_bytes_are_those_of_one_process_whatever_the_parallelism(
 
 @pytest.mark.cluster
 @pytest.mark.slow
-@pytest.mark.parametrize("num_pages", [18, 60])
 def test_pictures_that_every_page_shows_cross_as_references(cluster: Cluster, out: ObjectPath, tmp_path: Path):
     """On 18 pages, about as many as a picture may stand on: all of them are told."""
     recipe = crawl_gallery(tmp_path, num_pages=18, num_pictures=40).recipe
