@@ -4,11 +4,12 @@ import random
 from collections.abc import Sequence
 
 import pytest
+from apache_beam.coders import FastPrimitivesCoder
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crawl.picture_filters.settings import FilterSettings
-from pipelines.found_pictures import Joined, best_place, join, pack_fetched, plain
+from pipelines.found_pictures import Joined, best_place, join, key_of, pack_fetched, plain
 from pipelines.ledger import Fetched, RowRef
 from pipelines.placeholders import Places, judge_copies
 from pipelines.seen_places import Against, Place, Seen, sum_up
@@ -82,3 +83,22 @@ def test_only_what_a_filter_asks_for_is_counted(most_pages: int, most_hosts: int
     (found,) = best_place(b"", join([FETCHED, ((), plain(seen))], filters))
     verdict = judge_copies([found, found], filters)
     assert (verdict.detail if verdict else "") == (f"more than {reason}" if reason else "")
+
+
+def test_a_sum_takes_few_bytes_whatever_it_sums_up():
+    filters = FilterSettings()
+
+    def crossing(num_pages: int) -> int:
+        """Bytes of the sum of places on so many pages of 75 letters, the best of which does not name the licence."""
+        places = []
+        for number in range(num_pages):
+            page = f"https://{number % 4}.example/".ljust(73, "x") + f"{number:02}"
+            is_last = number == num_pages - 1
+            place = Place((is_last, not is_last, 3, -100, page), RowRef("links-001-00-00000.parquet", 10**6 + number))
+            claims = ("CC-BY-SA-4.0",) if is_last else ("unknown",)
+            places.append(Seen(place, None, claims, Places.on(page, filters)))
+        return len(FastPrimitivesCoder().encode((key_of(URL), ((), plain(sum_up(places, filters))))))
+
+    assert crossing(1) <= 200
+    assert max(map(crossing, range(1, 21))) <= 500
+    assert crossing(21) <= 50
