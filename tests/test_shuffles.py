@@ -21,7 +21,7 @@ from tests.shuffles import measured_shuffles
 # references of one table, up to 200 pictures, fall into four buckets: where the crawl was slow, tables are smaller). A
 # clean picture of the arboretum takes 3,000 bytes, its triplets 105,000, a page 6,000.
 MOST = {
-    "images": (1_500, 1_000),
+    "images": (1_700, 1_000),
     "score": (5, 100),
     "text": (600, 1_000),
     "triplets": (30, 1_000),
