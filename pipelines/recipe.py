@@ -25,7 +25,7 @@ from crawl.picture_filters.settings import FilterSettings
 from crawl.urls import TRACKING_PARAMETERS
 from pipelines.folders import STAGE_NAMES
 from pipelines.score_recipe import ScoreConfig
-from pipelines.section import MEBIBYTE, TRANSPORT, Section
+from pipelines.section import MAX_BUCKETS, MEBIBYTE, TRANSPORT, Section
 from pipelines.source_recipes import Source, check_names
 from pipelines.text_recipe import TextConfig
 from pipelines.web_names import Host
@@ -33,9 +33,6 @@ from shards.schedule import ladder
 from shards.window import Packing
 
 Licences = Annotated[Literal["any", "known"] | tuple[str, ...], BeforeValidator(wanted_licences)]
-
-MAX_BUCKETS = 65_536
-"""Key buckets that files are written from, at most."""
 
 
 def _is_plain(text: str) -> bool:

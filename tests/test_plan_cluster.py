@@ -16,7 +16,8 @@ from pipelines.plan.cluster import (
     read_cluster,
     search_hours,
 )
-from pipelines.recipe import MAX_BUCKETS, ImagesConfig
+from pipelines.recipe import ImagesConfig
+from pipelines.section import MAX_BUCKETS
 from tests.builds import seedbed
 
 STAGE: dict[str, Any] = {

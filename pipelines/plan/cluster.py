@@ -13,8 +13,7 @@ from importlib import resources
 
 from pydantic import Field
 
-from pipelines.recipe import MAX_BUCKETS
-from pipelines.section import Section
+from pipelines.section import MAX_BUCKETS, Section
 
 SIZES = (10**6, 10**8, 10**9)
 """Pictures that are planned for unless told otherwise."""

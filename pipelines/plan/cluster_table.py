@@ -11,7 +11,7 @@ from rich.text import Text
 from pipelines.compact_table import compact_table
 from pipelines.plan.cluster import LIKENESS_BYTES, Cluster, ClusterPlan, FlinkStage, Machines
 from pipelines.plan.table import short
-from pipelines.recipe import MAX_BUCKETS
+from pipelines.section import MAX_BUCKETS
 
 MAX_WRITTEN_OUT = 10**5
 """Numbers from here on are told by two digits and a power of ten, so that a table fits into 80 columns."""
