@@ -17,7 +17,9 @@ test: $(VENV)/.installed
 slow: $(VENV)/.installed
 	$(BIN)/pytest -m slow
 
-test-cluster: $(VENV)/.installed
+test-cluster:
+	@$(PYTHON) -m tests.cluster.needs
+	@$(MAKE) --no-print-directory $(VENV)/.installed
 	$(BIN)/pytest -m "cluster and not slow" --durations=5 $(wildcard tests/test_cluster*.py tests/test_flink*.py)
 
 lint: $(VENV)/.installed
@@ -29,7 +31,9 @@ bench: $(VENV)/.installed
 	$(BIN)/python -m tests.bench
 
 # A Flink cluster of two workers on this machine: needs root, Java 17, Maven and iproute2.
-cluster: $(VENV)/.installed
+cluster:
+	@$(PYTHON) -m tests.cluster.needs
+	@$(MAKE) --no-print-directory $(VENV)/.installed
 	$(BIN)/python -m tests.cluster up
 
 cluster-down: $(VENV)/.installed

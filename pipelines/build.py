@@ -141,7 +141,8 @@ def build_stage(job: Job, console: Console) -> StageResult:
         check_inputs(job)
         job.folder.mkdir(parents=True, exist_ok=True)
         with stage_progress(console, job.stage, job.folder, _expected(job)) as progress:
-            cpu_seconds = run_watched(job, progress.tick, functools.partial(console.print, highlight=False))
+            tell = functools.partial(console.print, highlight=False, soft_wrap=True)
+            cpu_seconds = run_watched(job, progress.tick, tell)
         conclude = functools.partial(_concluded, job, time.monotonic() - started, cpu_seconds)
         manifest = patiently(job.runner, conclude)
     patiently(job.runner, functools.partial(_put_in_force, job))

@@ -13,6 +13,11 @@ REJECTS = "rejects"
 """The output that `Reject`s leave through."""
 
 
+def forgotten(url: str) -> Reject:
+    """Why a record that was forgotten is not used."""
+    return Reject(url, "rejected", "forgotten", TOMBSTONES)
+
+
 def keep_first(copies: Iterable[Any], order: Callable[[Any], Any], reason: str) -> Iterator[Any]:
     """The first of `copies` in `order`, and for each of the others a tagged `Reject` with `reason`.
 
@@ -34,7 +39,7 @@ def keep_first_remembered(
     standing = []
     for copy in copies:
         if tombstones.cover(copy.url, copy.sha256):
-            yield TaggedOutput(REJECTS, Reject(copy.url, "rejected", "forgotten", TOMBSTONES))
+            yield TaggedOutput(REJECTS, forgotten(copy.url))
         else:
             standing.append(copy)
     if standing:

@@ -23,14 +23,14 @@ from crawl.verdict import Verdict
 from pipelines.attribution import write_attribution
 from pipelines.behind import FinishParts, Turn
 from pipelines.cleaning import Clean, Cleaned, finish_clean_part
-from pipelines.duplicates import REJECTS, keep_first, keep_first_remembered
+from pipelines.duplicates import REJECTS, forgotten, keep_first, keep_first_remembered
 from pipelines.engine import run_pipeline
 from pipelines.fates import Fates, Reject
 from pipelines.found_pictures import FindPictures, Found, picture_settings
 from pipelines.ledger import FROM_LEDGER, count_fetched, stored_record
 from pipelines.near_duplicates import Distinct, SettleNearDuplicates
 from pipelines.picture_licences import picture_licence, with_all_claims
-from pipelines.placeholders import judge_copies
+from pipelines.placeholders import UNCOUNTED, judge_copies
 from pipelines.receipts import Receipt, all_receipts
 from pipelines.recipe import Recipe, SplitConfig, image_settings
 from pipelines.rejects import WriteRejects
@@ -40,6 +40,7 @@ from pipelines.splits import draw_split
 from pipelines.stages import Job, Outcome
 from pipelines.staging import read_staged
 from pipelines.tables import write_table
+from pipelines.tombstones import Tombstones
 from shards.tar import sample_bytes
 from shards.triplet import PROVENANCE, record_bytes
 from shards.writer import write_shard
@@ -100,7 +101,7 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
     )
     cleaned = (
         once.kept
-        | "KeyByLedger" >> beam.Map(lambda found: (found.ref.table, found.packed()))
+        | "KeyByLedger" >> beam.Map(lambda found: (found.ref.table, found._replace(places=UNCOUNTED).packed()))
         | "GroupByLedger" >> beam.GroupByKey()
         # (ledger table, [Found])
         | "HoldGroup" >> beam.MapTuple(lambda table, found: (table, list(found)))
@@ -123,14 +124,21 @@ def one_of_each_file(copies: tuple[bytes, Iterable[Any]], job: Job) -> Iterator[
     """Of the copies of one file, the one with the best caption; the rest are rejected, or all if it is everywhere."""
     found = [Found.unpack(each) for each in copies[1]]
     verdict = judge_copies(found, picture_settings(job).filters)
+    if verdict is not None:
+        yield from (TaggedOutput(REJECTS, _turned_away(each, verdict, job.tombstones)) for each in found)
+        return
     for copy in keep_first_remembered(found, lambda found: found.rank[:3], "exact_duplicate", job.tombstones):
-        if verdict is None and isinstance(copy, Found):
+        if isinstance(copy, Found):
             yield with_all_claims(copy, [each for each in found if not job.tombstones.cover(each.url, each.sha256)])
-        elif verdict is None or (isinstance(copy, TaggedOutput) and copy.value.reason == "forgotten"):
-            yield copy
         else:
-            url = copy.value.key if isinstance(copy, TaggedOutput) else copy.url
-            yield TaggedOutput(REJECTS, Reject(url, verdict.fate, verdict.reason, verdict.detail))
+            yield copy
+
+
+def _turned_away(found: Found, verdict: Verdict, tombstones: Tombstones) -> Reject:
+    """Why a picture is not used that is not wanted, or was forgotten before that could be said."""
+    if tombstones.cover(found.url, found.sha256):
+        return forgotten(found.url)
+    return Reject(found.url, verdict.fate, verdict.reason, verdict.detail)
 
 
 def one_of_each_picture(_: str, copies: Iterable[Cleaned]) -> Iterator[Any]:

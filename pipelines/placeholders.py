@@ -1,7 +1,6 @@
 """How many pages one file stands on, over a whole crawl, told by hashes only (law 1).
 
-A file passes the shuffle with the smallest hashes of its pages, one more than a filter allows: where there are more,
-their number is of no interest.
+What passes a shuffle are the hashes of as many pages as a filter allows: where there are more, that there are.
 """
 
 import hashlib
@@ -13,19 +12,38 @@ from crawl.picture_filters.placeholder import judge_places
 from crawl.picture_filters.settings import FilterSettings
 from crawl.verdict import Verdict
 
+Counted = tuple[int, ...] | None
+"""Hashes of what is counted, in order; None where there are more than allowed, () where any number is."""
+
 
 class Places(NamedTuple):
-    """Hashes of the pages that a file stands on, and of their hosts: the smallest, in order."""
+    """The pages that a file stands on, and their hosts; the hosts of too many pages are not counted."""
 
-    pages: tuple[int, ...]
-    hosts: tuple[int, ...]
+    pages: Counted
+    hosts: Counted
 
     @classmethod
-    def of(cls, pages: Iterable[str], settings: FilterSettings) -> Self:
-        """The places with these pages' URLs, as far as the settings count them."""
-        urls = set(pages)
-        hosts = {urlsplit(url).hostname or "" for url in urls}
-        return cls(_smallest(urls, settings.max_pages + 1), _smallest(hosts, settings.max_hosts + 1))
+    def on(cls, page: str, settings: FilterSettings) -> Self:
+        """The place on one page, by its URL."""
+        host = urlsplit(page).hostname or ""
+        return cls(_one(page, settings.max_pages), _one(host, settings.max_hosts))
+
+    @property
+    def are_too_many(self) -> bool:
+        """Whether a file that stands there is not wanted, whatever else is known of it."""
+        return self.pages is None or self.hosts is None
+
+
+UNCOUNTED = Places((), ())
+"""Where the number of places is of no interest, or no longer."""
+
+
+def unite(places: Iterable[Places], settings: FilterSettings) -> Places:
+    """All these places together: the same however they come, and whatever has been united before."""
+    some = list(places)
+    pages = _unite((place.pages for place in some), settings.max_pages)
+    hosts = _unite((place.hosts for place in some), settings.max_hosts)
+    return Places(pages, () if pages is None else hosts)
 
 
 class Placed(Protocol):
@@ -38,12 +56,22 @@ class Placed(Protocol):
 
 def judge_copies(copies: Iterable[Placed], settings: FilterSettings) -> Verdict | None:
     """Why the file that `copies` are all copies of is not wanted, or None."""
-    places = [Places(*copy.places) for copy in copies]
-    pages = {page for place in places for page in place.pages}
-    hosts = {host for place in places for host in place.hosts}
-    return judge_places(len(pages), len(hosts), settings)
+    pages, hosts = unite((copy.places for copy in copies), settings)
+    return judge_places(_number(pages, settings.max_pages), _number(hosts, settings.max_hosts), settings)
 
 
-def _smallest(texts: Iterable[str], count: int) -> tuple[int, ...]:
-    hashes = (int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big") for text in texts)
-    return tuple(sorted(hashes)[:count])
+def _one(text: str, most: int) -> Counted:
+    return (int.from_bytes(hashlib.sha256(text.encode()).digest()[:5], "big"),) if most else ()
+
+
+def _unite(counted: Iterable[Counted], most: int) -> Counted:
+    hashes: set[int] = set()
+    for some in counted:
+        if some is None:
+            return None
+        hashes.update(some)
+    return tuple(sorted(hashes)) if len(hashes) <= most else None
+
+
+def _number(counted: Counted, most: int) -> int:
+    return most + 1 if counted is None else len(counted)

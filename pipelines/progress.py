@@ -87,7 +87,7 @@ class StageProgress:
             self.live.update(Text(line, no_wrap=True, overflow="ellipsis"))
         elif now - self.last_line >= LINE_EVERY_S:
             self.last_line = now
-            self.console.print(line, highlight=False)
+            self.console.print(line, highlight=False, soft_wrap=True)
 
     def line(self, seconds: float) -> str:
         """The line after `seconds`."""

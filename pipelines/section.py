@@ -5,6 +5,9 @@ from typing import Any, Self, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, JsonValue, create_model, model_validator
 
+MAX_BUCKETS = 65_536
+"""Key buckets that files are written from, at most."""
+
 MEBIBYTE = 1 << 20
 
 TRANSPORT: dict[str, JsonValue] = {"fingerprint": False}

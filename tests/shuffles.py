@@ -9,16 +9,10 @@ from typing import Any
 
 import apache_beam as beam
 import pytest
-
-_sizes: list[int] = []
-
+from apache_beam.coders.coder_impl import create_InputStream
+from apache_beam.runners.portability.fn_api_runner.execution import GroupingBuffer
 
 _side_inputs: Counter[int] = Counter()
-
-
-def _measure(element: Any) -> Any:
-    _sizes.append(len(pickle.dumps(element)))
-    return element
 
 
 def _measure_side(element: Any, number: int) -> Any:
@@ -27,22 +21,28 @@ def _measure_side(element: Any, number: int) -> Any:
 
 
 @contextmanager
-def measured_shuffles() -> Iterator[list[int]]:
-    """Yield a list that holds, at the end of the block, the pickled bytes of each element that crossed a shuffle.
+def measured_shuffles() -> Iterator[list[list[int]]]:
+    """Yield a list that holds, at the end of the block, for each shuffle the bytes of each element that crossed it.
 
-    `CoGroupByKey` groups by key as well; what a combiner sums up before it crosses is left out.
+    They are counted where the embedded engine, in memory, groups what its workers send, encoded as they send it: of
+    what a combiner sums up before it crosses, only the sums.
     """
-    apply, numbers = beam.Pipeline.apply, itertools.count()
+    group, shuffles = GroupingBuffer.append, dict[Any, list[int]]()
 
-    def measure_first(self: beam.Pipeline, transform: Any, value: Any = None, label: str | None = None) -> Any:
-        if label is None and isinstance(transform, (beam.GroupByKey, beam.Reshuffle)):  # a label makes it call itself
-            value = apply(self, beam.Map(_measure), value, f"Measure {next(numbers)}")
-        return apply(self, transform, value, label)
+    def measure_first(self: Any, sent: bytes) -> None:
+        sizes, stream = shuffles.setdefault(self, []), create_InputStream(sent)
+        coder = self._pre_grouped_coder.get_impl()
+        while stream.size():
+            before = stream.size()
+            coder.decode_from_stream(stream, True)
+            sizes.append(before - stream.size())
+        group(self, sent)
 
-    _sizes.clear()
+    found: list[list[int]] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(beam.Pipeline, "apply", measure_first)
-        yield _sizes
+        patch.setattr(GroupingBuffer, "append", measure_first)
+        yield found
+    found.extend(shuffles.values())
 
 
 @contextmanager

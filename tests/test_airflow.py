@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tests.airflow_home import AIRFLOW, PYTHON, AirflowHome, make_home, needs_airflow
-from tests.builds import manifest_of
+from tests.builds import manifest_of, seedbed
 
 pytestmark = needs_airflow
 
@@ -142,7 +142,7 @@ def test_schedules_timeouts_and_arguments_are_those_beside_the_recipe(listed: di
     whole = dags["build_whole"]
     assert (whole["minutes"]["crawl"], whole["minutes"]["images"]) == (48 * 60, 24 * 60)
     assert whole["tasks"].keys() - whole["minutes"].keys() == {"publish_triplets", "publish_windows"}
-    where = {"runner", "worker_pool", "flink_job_endpoint", "flink_rest"}
+    where = {"runner", "worker_pool", "flink_job_endpoint", "flink_rest", "flink_stuck_after", "flink_retries"}
     assert whole["params"].keys() == {"set", "snapshot", "workers", "deep", *where}
 
 
@@ -195,6 +195,41 @@ def test_a_recipe_that_cannot_be_used_fails_at_once_with_the_commands_own_words(
     told = log[log.index("seedbed crawl ended with status 2:") :]
     assert "seedbed: " in told
     assert "images.size: 'huge' will not do" in told
+
+
+@pytest.mark.parametrize(
+    ("day", "given", "options"),
+    [
+        ("2026-11-05", {}, "--workers 0 --runner local"),
+        (
+            "2026-11-06",
+            {"workers": 3, "runner": "flink", "flink_stuck_after": 900.5, "flink_retries": 0, "worker_pool": "w:50000"}
+            | {"flink_job_endpoint": "127.0.0.1:9", "flink_rest": "127.0.0.1:10"},
+            "--workers 3 --runner flink --worker-pool w:50000 --flink-job-endpoint 127.0.0.1:9 "
+            "--flink-rest 127.0.0.1:10 --flink-stuck-after 900.5 --flink-retries 0",
+        ),
+    ],
+)
+def test_a_run_works_where_its_parameters_say(
+    home: AirflowHome, tmp_path: Path, day: str, given: dict[str, object], options: str
+):
+    command = tmp_path / "seedbed"
+    command.write_text(
+        f'#!/bin/sh\necho "$@" >> {tmp_path}/told\n[ "$1" != stats ] || echo \'[{{"fingerprint": "0"}}]\'\n'
+    )
+    command.chmod(0o755)
+    recipe = home.recipes / "where.yaml"
+    source = f'{{source: folder, path: "{home.folder / "drawn"}"}}'
+    recipe.write_text(f"name: where\ncontact: gardener@example.org\ncrawl: {{sources: {{drawn: {source}}}}}\n")
+    log, states = home.run("build_where", day, given, AIRFLOW_VAR_SEEDBED_COMMAND=str(command))
+    assert states == {"crawl": "success", "verify": "success"}, log
+    out, snapshot = home.folder / "builds/where", f"crawl.snapshot={day.replace('-', '')}T000000Z"
+    crawl = f"crawl {recipe} --out {out} {options} --set {snapshot}"
+    assert (tmp_path / "told").read_text().splitlines() == [crawl, f"stats {out}/crawl --json", f"verify {out}"]
+    if "flink" in options:  # the command takes them all, and finds nobody there
+        done = seedbed(*crawl.split())
+        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+        assert "127.0.0.1:" in done.stderr
 
 
 def test_a_command_out_of_time_is_interrupted_and_can_put_its_things_in_order(home: AirflowHome, tmp_path: Path):

@@ -2,6 +2,8 @@
 
 import functools
 import os
+import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -22,7 +24,7 @@ from tests import loopback
 from tests.cluster import faults, needs, network, running, services
 from tests.cluster.__main__ import main
 from tests.cluster.errors import ClusterError
-from tests.cluster.layout import REST_PORT, STORE_PORT, Cluster
+from tests.cluster.layout import REST_PORT, ROOT, STORE_PORT, Cluster
 from tests.cluster.standing import in_store, standing, take_keys
 from tests.test_sink import BUCKETS, MAX_BYTES, _write, build_shards, contents, some_samples
 
@@ -61,6 +63,19 @@ def test_what_is_missing_is_told_in_one_line(
     (line,) = needs.what_is_missing(tmp_path / "jars")
     assert line.startswith(told)
     assert "\n" not in line
+
+
+def test_make_tells_what_is_missing_before_it_installs_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    make = shutil.which("make")
+    if make is None:
+        pytest.skip("no make here")
+    stand_ins(tmp_path / "bin", monkeypatch, java=None)
+    (tmp_path / "bin/sh").symlink_to("/bin/sh")
+    command = [make, "cluster", f"PYTHON={sys.executable}", f"VENV={tmp_path / 'environment'}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert done.stderr.startswith("java is missing; Flink 1.19 runs on Java 17")
+    assert not (tmp_path / "environment").exists()
 
 
 def test_who_is_not_root_is_told_so_before_anything_is_fetched(

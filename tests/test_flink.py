@@ -255,14 +255,21 @@ def test_jobs_of_a_name_are_ended_and_no_others():
 def test_a_plan_is_told_by_its_steps_and_shuffles():
     names = (
         "MapPartition (MapPartition at [3]{Clean, Key})",
+        "Partition",
         "GroupReduce (GroupReduce at A/CoGroupByKeyImpl/GroupByKey)",
+        "GroupReduce (GroupReduce at B/Sum/Group)",
+        "GroupReduce (GroupReduce at GroupByFile)",
+        "Partition",
     )
     metrics = {"read-bytes": 1_234, "read-records": 5}
-    job = {"duration": 2_500, "vertices": [{"name": name, "metrics": metrics} for name in (*names, "Partition")]}
+    job = {"duration": 2_500, "vertices": [{"name": name, "metrics": metrics} for name in names]}
     assert num_steps(job) == 1
-    assert [tuple(shuffle) for shuffle in shuffles(job)] == [("A", 1_234, 5), ("spread", 1_234, 5)]
+    assert [tuple(shuffle) for shuffle in shuffles(job)] == [
+        (name, 1_234, 5) for name in ("", "A", "B/Sum", "GroupByFile", "")
+    ]
     assert shuffles_line(job) == (
-        "Flink: 1 fused steps in 3 tasks, 2.5 s; 2 shuffles of 2,468 bytes: A 1,234, spread 1,234"
+        "Flink: 1 fused steps in 6 tasks, 2.5 s; 5 shuffles of 6,170 bytes: "
+        "A 1,234, B/Sum 1,234, GroupByFile 1,234, dealing out work (2) 2,468"
     )
 
 

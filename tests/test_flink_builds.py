@@ -13,13 +13,14 @@ import pytest
 
 from crawl.demo.server import DemoServer, serve
 from pipelines.demo import SEED
-from pipelines.flink.shuffled import shuffles
+from pipelines.flink.shuffled import is_ours, shuffles
 from shards.object_path import ObjectPath
 from tests.arboretum import arguments
 from tests.builds import DATASETS, manifest_bytes, manifest_of, seedbed, started_seedbed, table_rows, wait_for
 from tests.cluster import faults, running, services
 from tests.cluster.layout import Cluster
 from tests.cluster.standing import in_store, options, standing, take_keys
+from tests.gallery import crawl_gallery
 from tests.object_store import KEY, SECRET
 
 MANY_SHARDS = ("triplets.draws=2", "triplets.max_shard_bytes=1048576", "triplets.buckets=8")
@@ -58,6 +59,14 @@ def jobs(cluster: Cluster) -> list[dict[str, Any]]:
     return [running.ask(cluster, f"/jobs/{job['jid']}") for job in known]
 
 
+def at_work(cluster: Cluster, job: dict[str, Any]) -> set[str]:
+    """The workers on which steps of ours took records."""
+    steps = [vertex["id"] for vertex in job["vertices"] if is_ours(vertex)]
+    told = [running.ask(cluster, f"/jobs/{job['jid']}/vertices/{step}") for step in steps]
+    tasks = [task for step in told for task in step["subtasks"] if task["metrics"]["read-records"]]
+    return {task["taskmanager-id"].partition("-")[0] for task in tasks}
+
+
 def files_of(cluster: Cluster, worker: str) -> list[str]:
     """What lies on a worker's disk, its only place to write to."""
     return faults.inside(cluster, worker, "find", "/tmp", "/dev/shm", "-type", "f").stdout.splitlines()
@@ -79,7 +88,9 @@ def test_a_text_build_is_that_of_one_process_and_leaves_the_workers_disks_as_the
     assert done.returncode == 0, done.stderr
     assert " fused steps in " in done.stdout
     assert " shuffles of " in done.stdout
-    assert_little_was_shuffled(jobs(cluster)[-1:], manifest_of(built, "text").counts.records_in)
+    (job,) = jobs(cluster)[-1:]
+    assert_little_was_shuffled([job], manifest_of(built, "text").counts.records_in)
+    assert at_work(cluster, job) == set(cluster.workers)
     assert manifest_bytes(out, ("text",)) == manifest_bytes(built, ("text",))
     for worker in cluster.workers:
         left = [path for path in files_of(cluster, worker) if not FLINKS_OWN.match(path)]
@@ -98,7 +109,21 @@ def test_bytes_are_those_of_one_process_whatever_the_parallelism(
         assert done.returncode == 0, done.stderr
         new = [job for job in jobs(cluster) if job["jid"] not in before]
         assert_little_was_shuffled(new, manifest_of(built, stage).counts.records_in)
+        assert parallelism == 1 or at_work(cluster, new[-1]) == set(cluster.workers), stage
     assert manifest_bytes(out) == manifest_bytes(built)
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
+def test_pictures_that_every_page_shows_cross_as_references(cluster: Cluster, out: ObjectPath, tmp_path: Path):
+    """On 18 pages, about as many as a picture may stand on: all of them are told."""
+    recipe = crawl_gallery(tmp_path, num_pages=18, num_pictures=40).recipe
+    (tmp_path / "gallery.yaml").write_text(recipe.model_dump_json(exclude_defaults=True))
+    out = filled(cluster, tmp_path, "crawl")
+    done = seedbed("images", tmp_path / "gallery.yaml", "--out", out, "--workers", "2", *options(cluster))
+    assert done.returncode == 0, done.stderr
+    (job,) = jobs(cluster)[-1:]
+    assert_little_was_shuffled([job], manifest_of(out, "images").counts.kept)
 
 
 @pytest.mark.cluster

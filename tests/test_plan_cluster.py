@@ -16,6 +16,8 @@ from pipelines.plan.cluster import (
     read_cluster,
     search_hours,
 )
+from pipelines.recipe import ImagesConfig
+from pipelines.section import MAX_BUCKETS
 from tests.builds import seedbed
 
 STAGE: dict[str, Any] = {
@@ -57,6 +59,7 @@ def test_round_numbers_add_up_as_by_hand() -> None:
     assert plan.written_bytes == 2_000_000 * 10_000 + 1_000_000 * 50_000
     assert (plan.machines, plan.buckets) == (3, 30)
     assert plan_cluster(ROUND, 2_000_000_000, Machines(10), 3).buckets == 14_000
+    assert plan_cluster(ROUND, 20_000_000_000, Machines(10), 3).buckets == MAX_BUCKETS
     # a · N + b · N² over four tasks, then c · N by one
     assert plan.search_hours == pytest.approx((2e6 * 100e-6 / 4 + 2e6**2 * 1e-12 / 4 + 2e6 * 5e-6) / 3600)
 
@@ -117,8 +120,33 @@ def test_the_command_tells_three_sizes_and_what_was_assumed(monkeypatch: pytest.
         "a slot takes",
         "assumed, not measured",
         "near duplicates: 4 tasks",
+        "1.2 µs a picture in one task alone",
+        "pictures stand on one page each",
     ):
         assert words in done.stdout
+
+
+def test_no_size_is_too_large_for_the_table_or_for_a_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    sizes = [10**6, 10**10, 10**18]
+    asked = [part for size in sizes for part in ("--pictures", str(size))]
+    for more in ((), ("--machines", str(10**9))):
+        done = seedbed("plan", "--cluster", *asked, *more)
+        assert done.returncode == 0, done.stderr
+        rows = [line.split() for line in done.stdout.splitlines() if " M " in line and "pictures:" not in line]
+        assert [len(row) for row in rows] == [10, 10, 10]
+        assert "…" not in done.stdout
+        assert "10,000 M pictures: a recipe takes 65,536 buckets at most, of 50 GB each then" in done.stdout
+    for plan in json.loads(seedbed("plan", "--cluster", *asked, "--json").stdout)["plans"]:
+        assert ImagesConfig(buckets=plan["buckets"])
+
+
+def test_what_no_number_of_machines_does_is_told() -> None:
+    done = seedbed("plan", "--cluster", "--hours", "0.001")
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert (
+        "0.001 hours cannot be: the stages take 0.011 hours to start and end, on any number of machines" in done.stderr
+    )
 
 
 def test_sizes_machines_and_hours_are_those_asked_for() -> None:

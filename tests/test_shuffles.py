@@ -11,20 +11,25 @@ from pipelines.engine import run_job
 from pipelines.load_recipe import load_recipe
 from pipelines.stages import STAGES
 from pipelines.tombstones import Tombstones
+from shards.manifest import Counts, read_manifest
 from tests.arboretum import overrides
 from tests.builds import DATASETS, manifest_of
+from tests.gallery import crawl_gallery
 from tests.shuffles import measured_shuffles
 
 # Bytes that cross all shuffles of a stage, for each record that goes in, and the most of a single element (the packed
 # references of one table, up to 200 pictures, fall into four buckets: where the crawl was slow, tables are smaller). A
 # clean picture of the arboretum takes 3,000 bytes, its triplets 105,000, a page 6,000.
 MOST = {
-    "images": (2_600, 1_500),
-    "score": (10, 500),
+    "images": (1_700, 1_000),
+    "score": (5, 100),
     "text": (600, 1_000),
-    "triplets": (300, 5_000),
-    "windows": (500, 5_000),
+    "triplets": (30, 1_000),
+    "windows": (250, 2_000),
 }
+
+MOST_SHUFFLED = 500
+"""Bytes that may cross one shuffle for each picture or page that goes in."""
 
 
 @pytest.mark.parametrize("stage", DATASETS)
@@ -34,9 +39,20 @@ def test_only_references_cross_a_shuffle(server: DemoServer, built: Path, tmp_pa
         shutil.copytree(built / name, tmp_path / name)
     manifests = {name: manifest_of(tmp_path, name) for name in STAGES[stage].inputs}
     job = make_job(stage, load_recipe("demo", overrides(server)), tmp_path, manifests, Tombstones(), workers=1)
-    with measured_shuffles() as sizes:
+    with measured_shuffles() as shuffles:
         run_job(job)
     records = manifest_of(built, stage).counts.records_in
-    assert sizes
-    assert sum(sizes) / records <= MOST[stage][0]
-    assert max(sizes) <= MOST[stage][1]
+    assert shuffles
+    assert max(map(sum, shuffles)) / records <= MOST_SHUFFLED
+    assert sum(map(sum, shuffles)) / records <= MOST[stage][0]
+    assert max(map(max, shuffles)) <= MOST[stage][1]
+
+
+@pytest.mark.parametrize(("num_pages", "fates"), [(18, {}), (60, {"on_many_pages": 40})])
+def test_a_picture_crosses_once_however_many_pages_show_it(tmp_path: Path, num_pages: int, fates: dict[str, int]):
+    job = crawl_gallery(tmp_path, num_pages, num_pictures=40)
+    with measured_shuffles() as shuffles:
+        run_job(job)
+    assert read_manifest(job.folder).counts == Counts(40, 40 - sum(fates.values()), fates, {})
+    assert max(map(sum, shuffles)) <= MOST_SHUFFLED * 40
+    assert sum(map(sum, shuffles)) <= MOST["images"][0] * 40

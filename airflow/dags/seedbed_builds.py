@@ -37,8 +37,20 @@ PARAMS = {
     "worker_pool": Param("", type="string", description="HOST:PORT of the pool that workers come from"),
     "flink_job_endpoint": Param("", type="string", description="HOST:PORT of Beam's job server, for runner flink"),
     "flink_rest": Param("", type="string", description="HOST:PORT of Flink's REST interface; if none, port 8081 there"),
+    "flink_stuck_after": Param(
+        None,
+        type=["null", "number"],
+        minimum=1,
+        description="seconds without progress after which a stage begins again; if none, 600",
+    ),
+    "flink_retries": Param(
+        None, type=["null", "integer"], minimum=0, description="how often a stage begins again; if none, 5"
+    ),
     "deep": Param(False, type="boolean", description="whether every byte is verified before anything is published"),
 }
+
+AT_CLUSTER = ("worker_pool", "flink_job_endpoint", "flink_rest", "flink_stuck_after", "flink_retries")
+"""Params that are options of the command where they are given."""
 
 
 def build_dag(recipe: ScheduledRecipe) -> DAG:
@@ -74,13 +86,10 @@ def stage_task(recipe: ScheduledRecipe, stage: str) -> XComArg:
 
     @task(task_id=stage, execution_timeout=recipe.timeout(stage))
     def build_stage() -> dict[str, Any]:
-        out, params = recipe.out(), get_current_context()["params"]
+        out = recipe.out()
         overrides = [part for override in overrides_of_run() for part in ("--set", override)]
-        where = ["--workers", str(params["workers"]), "--runner", params["runner"]]
-        for name in ("worker_pool", "flink_job_endpoint", "flink_rest"):
-            where += [f"--{name.replace('_', '-')}", params[name]] if params[name] else []
         with turn(recipe):
-            run_seedbed(stage, str(recipe.path), "--out", out, *where, *overrides)
+            run_seedbed(stage, str(recipe.path), "--out", out, *where_to_run(), *overrides)
             return committed(f"{out}/{stage}")
 
     return build_stage()
@@ -104,6 +113,14 @@ def overrides_of_run() -> list[str]:
     run, params = context["dag_run"], context["params"]
     at = (run.logical_date or run.run_after).astimezone(UTC)
     return [f"crawl.snapshot={params['snapshot'] or at.strftime('%Y%m%dT%H%M%SZ')}", *params["set"]]
+
+
+def where_to_run() -> list[str]:
+    """The options that say where this run's stages work: on this machine, or on which cluster."""
+    params = get_current_context()["params"]
+    given = [(name, params[name]) for name in AT_CLUSTER if params[name] not in (None, "")]
+    options = [part for name, value in given for part in (f"--{name.replace('_', '-')}", str(value))]
+    return ["--workers", str(params["workers"]), "--runner", params["runner"], *options]
 
 
 def verify_task(recipe: ScheduledRecipe) -> XComArg:

@@ -146,7 +146,10 @@ def _plan_cluster(
     if machines is not None and hours is not None:
         raise typer.BadParameter("one of them follows from the other", param_hint="--machines and --hours")
     cost, machine = read_cluster(), Machines(cores, gigabits)
-    plans = [plan_cluster(cost, each, machine, machines, hours or HOURS) for each in pictures or SIZES]
+    try:
+        plans = [plan_cluster(cost, each, machine, machines, hours or HOURS) for each in pictures or SIZES]
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--hours") from error
     if as_json:
         typer.echo(cluster_json(plans, cost, machine))
     else:

