@@ -66,7 +66,7 @@ def test_a_worker_of_another_version_runs_no_step_and_says_which_it_is(tmp_path:
 
 def test_a_worker_without_our_modules_runs_no_step_and_says_so(tmp_path: Path):
     (tmp_path / "pipelines").mkdir()
-    (tmp_path / "pipelines/__init__.py").write_text("")  # stands in the way of ours
+    (tmp_path / "pipelines/__init__.py").write_text("raise ModuleNotFoundError('No module named pipelines')")
     done = there(tmp_path, step())
     said = done.stderr.splitlines()[-1]
     assert done.stdout == ""
