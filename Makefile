@@ -12,7 +12,7 @@ demo: $(VENV)/.installed
 
 # Three processes of one thread each: with threads of their own they wait for each other (3 min where 5 were).
 test: $(VENV)/.installed
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 slow: $(VENV)/.installed
 	$(BIN)/pytest -m slow

@@ -19,6 +19,24 @@ from tests.object_store import ObjectStore, object_store
 settings.register_profile("seedbed", deadline=None)
 settings.load_profile("seedbed")
 
+LONG = (
+    "test_writing.py",
+    "test_demo.py",
+    "test_text_duplicates.py",
+    "test_object_builds.py",
+    "test_snapshots.py",
+    "test_forget.py",
+    "test_build.py",
+    "test_crawl_kills.py",
+    "test_wikimedia_build.py",
+)
+"""Files of tests that take the longest, which goes first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Has the longest files begun first: of several processes none is left with one when the others are done."""
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[DemoServer]:

@@ -128,7 +128,7 @@ def test_a_run_says_what_it_was_trained_on_and_what_it_measured(dataset: Path, t
         assert row["peak_memory_mb"] > 50
 
 
-@pytest.mark.parametrize("corruption", ["sparse", "whiteout"])
+@pytest.mark.parametrize("corruption", ["sparse", pytest.param("whiteout", marks=pytest.mark.slow)])
 def test_replaced_pixels_are_learned_too(tmp_path: Path, corruption: str) -> None:
     spec = TripletSpec(SIZE, steps=5, corruption=corruption)
     write_triplets(tmp_path / "triplets", spec, {"train": trees(0, 24), "val": trees(100, 6)})

@@ -23,7 +23,9 @@ def texts_by_key(out: Path) -> dict[str, str]:
     [
         ("{packing: best_fit, context: 64}", 0.98),
         ("{packing: document, context: 32, stride: 16}", 0.5),
-        ("{tokenizer: bpe, vocab_size: 600, packing: best_fit, context: 128}", 0.98),
+        pytest.param(
+            "{tokenizer: bpe, vocab_size: 600, packing: best_fit, context: 128}", 0.98, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_every_word_of_a_packed_window_is_found_in_its_document(

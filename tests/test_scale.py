@@ -64,6 +64,7 @@ def test_a_ladder_of_words_is_trained_drawn_and_not_trained_again(
     assert ((tmp_path / "points.csv").read_bytes(), (tmp_path / "scaling.json").read_bytes()) == written
 
 
+@pytest.mark.slow
 def test_a_ladder_that_was_killed_goes_on_where_it_was(
     words: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -132,6 +132,7 @@ def test_near_duplicates_that_are_kept_share_cluster_and_split(tmp_path: Path) -
     assert len(kept) == 80 + 8
 
 
+@pytest.mark.slow
 def test_a_stricter_similarity_lets_more_go_on(tmp_path: Path) -> None:
     out = _build(tmp_path, _planted(0.8, 30), min_similarity=0.85)
     assert len(_kept(out)) == 60

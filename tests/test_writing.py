@@ -97,6 +97,7 @@ def undisturbed_stage(server: DemoServer, built: Path, out: Path, stage: str) ->
     return committed(job)
 
 
+@slow_in_store
 @pytest.mark.parametrize("workers", [pytest.param(2, marks=pytest.mark.slow), 3])
 def test_more_workers_write_the_same_bytes(
     server: DemoServer, built: Path, place: AnyPath, undisturbed: bytes, workers: int
