@@ -91,6 +91,7 @@ class RemoteStore:
 
     def map(self, entry: FileEntry) -> memoryview:
         """Return all there is of a file, from the cache, where it is put first if need be."""
+        self._ahead.drop(entry)
         return self._cache.map(entry, partial(self._fetch, entry))
 
     def slice(self, entry: FileEntry, start: int, length: int) -> memoryview:
@@ -197,7 +198,10 @@ class RemoteStore:
 
 
 class _Ahead:
-    """Fetches files one behind the other in the background; a program that ends does not wait for it."""
+    """Fetches files one behind the other in the background; a program that ends does not wait for it.
+
+    What was mapped before its turn came is left out: it has been read, and may have gone to make room for others.
+    """
 
     def __init__(self, fetch: Callable[[FileEntry], None]) -> None:
         self._fetch = fetch
@@ -215,11 +219,16 @@ class _Ahead:
                 self._waiting.add(entry.path)
                 self._queue.put(entry)
 
+    def drop(self, entry: FileEntry) -> None:
+        """Leave a file out, unless it is wanted once more."""
+        self._waiting.discard(entry.path)
+
     def _work(self, entries: "queue.SimpleQueue[FileEntry]", waiting: set[str]) -> None:
         while True:
             entry = entries.get()
-            self._fetch(entry)
-            waiting.discard(entry.path)
+            if entry.path in waiting:
+                self._fetch(entry)
+                waiting.discard(entry.path)
 
 
 def _size(file_system: Any, path: str) -> int | None:  # noqa: ANN401 - fsspec has no types
