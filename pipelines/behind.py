@@ -27,14 +27,18 @@ PARTS_IN_STORE = 2
 """Begun at a time, where they go into a store: one is made while another is put."""
 
 
+def hold_group(key: str, values: Iterable[Any]) -> tuple[str, list[Any]]:
+    """A group that another thread may read: Beam reads large ones piece by piece, in the thread that was given them."""
+    return key, list(values)
+
+
 class FinishParts(beam.DoFn):
     """Calls a function for each part, in their order, and yields what it returns when the part is finished.
 
     A part that fails ends the bundle with its error. Of the one begun behind it nothing is lost: it is finished first.
 
     Args:
-        finish: given the part and the turn to make it in, in another thread: a part that Beam would read piece by
-            piece, as it does large groups, must have been read.
+        finish: given the part and the turn to make it in, in another thread: of a group it must be `hold_group`'s.
         folder: where parts go; on this machine nothing is worth a thread, and each is finished before the next.
     """
 

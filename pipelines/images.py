@@ -21,7 +21,7 @@ from crawl.licence_statements import Licence, judge_licence
 from crawl.records import UNKNOWN
 from crawl.verdict import Verdict
 from pipelines.attribution import write_attribution
-from pipelines.behind import FinishParts, Turn
+from pipelines.behind import FinishParts, Turn, hold_group
 from pipelines.cleaning import Clean, Cleaned, finish_clean_part
 from pipelines.duplicates import REJECTS, forgotten, keep_first, keep_first_remembered
 from pipelines.engine import run_pipeline
@@ -104,7 +104,7 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         | "KeyByLedger" >> beam.Map(lambda found: (found.ref.table, found._replace(places=UNCOUNTED).packed()))
         | "GroupByLedger" >> beam.GroupByKey()
         # (ledger table, [Found])
-        | "HoldGroup" >> beam.MapTuple(lambda table, found: (table, list(found)))
+        | "HoldGroup" >> beam.MapTuple(hold_group)
         | "Clean" >> beam.ParDo(FinishParts(functools.partial(clean_pictures, job=job), job.folder))
         # Cleaned
         | "KeyByPixels" >> beam.Map(lambda cleaned: (cleaned.key, cleaned))

@@ -25,7 +25,7 @@ from crawl.picture_filters.settings import FilterSettings
 from crawl.urls import TRACKING_PARAMETERS
 from pipelines.folders import STAGE_NAMES
 from pipelines.score_recipe import ScoreConfig
-from pipelines.section import MAX_BUCKETS, MEBIBYTE, TRANSPORT, Section
+from pipelines.section import MEBIBYTE, TRANSPORT, Buckets, Section
 from pipelines.source_recipes import Source, check_names
 from pipelines.text_recipe import TextConfig
 from pipelines.web_names import Host
@@ -148,7 +148,7 @@ class ImagesConfig(Section):
         "reject", description="rejected or kept, no split tears them apart; ignored, none are looked for"
     )
     exif: bool = Field(False, description="whether camera, time and the like are kept; positions never are")
-    buckets: int = Field(4, ge=1, le=MAX_BUCKETS, description="key buckets the parts are written from")
+    buckets: Buckets = Field(4, description="key buckets the parts are written from")
     max_part_bytes: int = Field(64 * MEBIBYTE, ge=65536)
 
     @model_validator(mode="after")
@@ -196,9 +196,7 @@ class TripletsConfig(Section):
     variances: list[float] = Field([], description="of the static at each step of `list`")
     corruption: Literal["gaussian", "sparse", "whiteout"] = "gaussian"
     seed: int = Field(0, ge=0, lt=2**63)
-    buckets: int = Field(
-        4, ge=1, le=MAX_BUCKETS, description="key buckets the shards are cut from; one for 5 GB of shards"
-    )
+    buckets: Buckets = Field(4, description="key buckets the shards are cut from; one for 5 GB of shards")
     max_shard_bytes: int = Field(256 * MEBIBYTE, ge=65536)
 
     @model_validator(mode="after")
@@ -221,7 +219,7 @@ class WindowsConfig(Section):
     packing: Packing = Field("concat", description="one stream; best_fit: whole documents; document: one a window")
     context: int = Field(64, ge=1, le=1 << 20, description="tokens before the last predicted one")
     stride: int | None = Field(None, ge=1, description="tokens between window starts; none given: context")
-    buckets: int = Field(4, ge=1, le=MAX_BUCKETS)
+    buckets: Buckets = 4
     max_shard_bytes: int = Field(256 * MEBIBYTE, ge=65536)
 
     @model_validator(mode="after")

@@ -1,12 +1,14 @@
 """What all sections of a recipe have in common."""
 
 import dataclasses
-from typing import Any, Self, get_type_hints
+from typing import Annotated, Any, Self, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, JsonValue, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, create_model, model_validator
 
 MAX_BUCKETS = 65_536
 """Key buckets that files are written from, at most."""
+
+Buckets = Annotated[int, Field(ge=1, le=MAX_BUCKETS)]
 
 MEBIBYTE = 1 << 20
 

@@ -19,7 +19,7 @@ from crawl.records import UNKNOWN
 from crawl.text import CleanText, clean_page, clean_plain_text
 from crawl.verdict import Verdict
 from crawl.visit import LOCAL_TEXT_TYPES
-from pipelines.behind import FinishParts, Turn
+from pipelines.behind import FinishParts, Turn, hold_group
 from pipelines.cleaning import Clean, clean_part
 from pipelines.duplicates import REJECTS, keep_first_remembered
 from pipelines.engine import run_pipeline
@@ -96,7 +96,7 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         once.kept
         | "GroupByLedger" >> beam.GroupByKey()
         # (ledger table, [row])
-        | "HoldGroup" >> beam.MapTuple(lambda table, rows: (table, list(rows)))
+        | "HoldGroup" >> beam.MapTuple(hold_group)
         | "Clean" >> beam.ParDo(FinishParts(functools.partial(clean_documents, job=job), job.folder))
         # staging file
     )

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from crawl.host_lines import HostLines
 from crawl.text_rules import C4, FineWeb, GopherQuality, GopherRepetition, RuleSettings
 from crawl.text_settings import Extractor, TextSettings
-from pipelines.section import MEBIBYTE, TRANSPORT, Section, section_of
+from pipelines.section import MEBIBYTE, TRANSPORT, Buckets, Section, section_of
 
 PrivateData = Literal["email", "iban", "card", "ip_address", "key", "phone"]
 
@@ -55,7 +55,7 @@ class TextConfig(Section):
     decontaminate: list[str] = Field([], description="evaluations (txt, jsonl, parquet) whose texts are kept out")
     max_bytes: int = Field(5_000_000, ge=1024, description="of a page")
     max_nodes: int = Field(30_000, ge=1, description="of a page")
-    buckets: int = Field(4, ge=1, le=65536, description="key buckets the tables are cut from")
+    buckets: Buckets = Field(4, description="key buckets the tables are cut from")
     max_part_bytes: int = Field(64 * MEBIBYTE, ge=65536)
 
     @field_validator("c4", mode="before")

@@ -12,6 +12,7 @@ A recipe is judged by the command, which says what is wrong with it: here are on
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,7 +35,14 @@ NEEDS = {
 """Each stage, in order, and what it reads: the first of these that the recipe has."""
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-_SETTINGS = {"schedule": (str, type(None)), "timeout_h": dict, "retries": int, "train": dict}
+_SETTINGS: dict[str, Callable[[Any], bool]] = {
+    "schedule": lambda said: isinstance(said, str | None),
+    "timeout_h": lambda said: _is_dict_of(lambda hours: type(hours) in (int, float) and hours > 0, said),
+    "retries": lambda said: isinstance(said, int),
+    "train": lambda said: _is_dict_of(lambda arguments: isinstance(arguments, list), said),
+}
+"""What may stand beside a recipe, and what of it can be used."""
+
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -129,19 +137,15 @@ def _read_recipe(path: Path) -> ScheduledRecipe | str:
 def _checked(settings: Any) -> dict[str, Any]:  # noqa: ANN401 - what somebody wrote
     if not isinstance(settings, dict) or settings.keys() - _SETTINGS:
         raise ValueError(f"may say {', '.join(_SETTINGS)}, and nothing else")
-    for name, kinds in _SETTINGS.items():
-        if name in settings and not (isinstance(settings[name], kinds) and _can_be(name, settings[name])):
+    for name, can_be_used in _SETTINGS.items():
+        if name in settings and not can_be_used(settings[name]):
             raise ValueError(f"{name} is {settings[name]!r}; see the head of {Path(__file__).name} for what it may be")
     return settings
 
 
-def _can_be(name: str, said: Any) -> bool:  # noqa: ANN401 - what somebody wrote
-    """Whether what stands under each stage or model can be used."""
-    if name == "timeout_h":
-        return all(type(hours) in (int, float) and hours > 0 for hours in said.values())
-    if name == "train":
-        return all(isinstance(arguments, list) for arguments in said.values())
-    return True
+def _is_dict_of(can_be_used: Callable[[Any], bool], said: Any) -> bool:  # noqa: ANN401 - what somebody wrote
+    """Whether something can be used under each stage or model."""
+    return isinstance(said, dict) and all(map(can_be_used, said.values()))
 
 
 def _stages(path: Path) -> tuple[str, ...]:
