@@ -158,7 +158,7 @@ def test_the_portable_runner_with_workers_of_its_own_writes_the_same_bytes(
 
 
 @slow_in_store
-@pytest.mark.parametrize("num_kills", [pytest.param(2, id="2"), pytest.param(40, id="40", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("num_kills", [pytest.param(3, id="3"), pytest.param(40, id="40", marks=pytest.mark.slow)])
 def test_killed_at_any_moment_a_rerun_ends_with_the_same_bytes(
     server: DemoServer, built: Path, place: AnyPath, undisturbed: bytes, num_kills: int
 ) -> None:
