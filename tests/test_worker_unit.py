@@ -73,8 +73,9 @@ def unit(tmp_path: Path) -> Iterator[Unit]:
 
 
 def wait_for_another(unit: Unit, before: set[int]) -> None:
+    """The supervisor says what happened before it kills what is left of the unit."""
+    wait_for(lambda: not before & (unit.pids("pool") | unit.pids("taskmanager")), "the end of the unit before")
     wait_for(lambda: len(unit.pids("pool")) == len(unit.pids("taskmanager")) == 1, "another unit")
-    assert not before & (unit.pids("pool") | unit.pids("taskmanager")), "something of the unit before lives"
 
 
 @pytest.mark.parametrize("role", ["taskmanager", "pool"])
