@@ -5,11 +5,14 @@ of them have no more than PDQ's 31 (the pigeonhole principle): eight of 22 bits 
 1. Every pair within that distance is found, in any of the eight ways to turn or mirror one of the two. Parts beside
 wholes, for copies that were cut: the four bands of the lowest frequencies, radius 1, mirrored or not.
 
+The search falls into tasks, by word and by two ranges of pictures: those that are looked up, and those among which.
+What a task takes, in time and memory, has a bound; how many there are grows with the square of the pictures.
+
 Source: Norouzi, Punjani, Fleet, "Fast Search in Hamming Space with Multi-Index Hashing" (2012).
 """
 
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -34,13 +37,20 @@ MAX_COLOUR_DIFFERENCE, GREY = 24.0, 8.0
 MAX_BUCKET = 512
 """Pictures that share a band and are compared with one another: it bounds the work where very many are alike."""
 
-NUM_TASKS = NUM_WORDS
-"""Pieces that the search falls into, one for each word."""
+MAX_AMONG = 1 << 23
+"""Pictures among which one task looks: some two for each value of a band, so that looking up costs no more than
+comparing."""
+
+AMONG_BYTES = 84
+"""That a task holds of each of them, at most: its words twice, key, place, and a word on its way."""
+
+MAX_LOOKED_UP = 1 << 21
+"""Pictures that one task looks up: it takes a few minutes then, next to which sorting what it looks among is little."""
 
 _BANDS = ((0, 22, 2), (22, 22, 2), (44, 20, 1))
 """Of each word: first bit, bits and radius."""
 
-_PART_RADIUS = 1
+_PART_BAND, _PART_RADIUS = _BANDS[0], 1
 _BLOCK = 65_536
 """Pictures that are looked up at a time: what is worked on stays in the processor's cache, and memory small."""
 
@@ -54,6 +64,20 @@ Indices = npt.NDArray[np.int64]
 Pairs = npt.NDArray[np.int64]
 
 
+class SearchTask(NamedTuple):
+    """A piece of the search.
+
+    Attributes:
+        word: whose bands are compared, 0 to 3.
+        rows: the pictures that are looked up, from the first up to but not including the last.
+        among: those that they are compared with.
+    """
+
+    word: int
+    rows: tuple[int, int]
+    among: tuple[int, int]
+
+
 class _Match(NamedTuple):
     """Pairs within the distance: the first's row, the second's, and how the first is mirrored, an index of `_FLIPS`."""
 
@@ -62,29 +86,34 @@ class _Match(NamedTuple):
     flip: Indices
 
 
-def similar_pairs(looks: npt.NDArray[np.void], task: int) -> Pairs:
-    """Return the pairs of copies that one task of `NUM_TASKS` finds, (M, 2), each once, the smaller row first.
+def search_tasks(count: int, max_rows: int = MAX_LOOKED_UP, max_among: int = MAX_AMONG) -> Iterator[SearchTask]:
+    """Yield what has to be searched for all pairs among `count` pictures to be found."""
+    for among in _ranges(count, max_among):
+        for rows in _ranges(count, max_rows):
+            for word in range(NUM_WORDS):
+                yield SearchTask(word, rows, among)
+
+
+def count_tasks(count: int) -> int:
+    """Return how many tasks `search_tasks` yields for `count` pictures."""
+    return NUM_WORDS * _num_ranges(count, MAX_AMONG) * _num_ranges(count, MAX_LOOKED_UP)
+
+
+def similar_pairs(looks: npt.NDArray[np.void], task: SearchTask) -> Pairs:
+    """Return the pairs of copies that one task finds, (M, 2), each once, the smaller row first.
 
     Pictures with less than `MIN_QUALITY` are copies of none.
 
     Args:
         looks: `LIKENESS` of each picture, in an order that is always the same.
-        task: 0 to `NUM_TASKS` - 1.
+        task: of those that `search_tasks` yields for as many.
     """
-    rows = np.flatnonzero(looks["quality"] >= MIN_QUALITY)
-    whole, colours = looks["whole"][rows], looks["colours"][rows]
+    rows, among = (_with_a_hash(looks["quality"], *limits) for limits in (task.rows, task.among))
     found = [np.zeros((0, 2), np.int64)]
-    for begin, bits, radius in _BANDS:
-        index = _Index(whole, task, begin, bits)
-        for match in index.search(whole, radius, MAX_DISTANCE, is_itself=True):
-            found.append(_alike(match, colours, is_transposed=False))
-        for match in index.search(transposed(whole), radius, MAX_DISTANCE):
-            found.append(_alike(match, colours, is_transposed=True))
-    index = _Index(whole, task, *_BANDS[0][:2])
-    for part in range(NUM_PARTS):
-        for match in index.search(looks["parts"][:, part][rows], _PART_RADIUS, MAX_PART_DISTANCE):
-            found.append(_alike(match, colours, is_transposed=False))
-    return rows[unique_pairs(np.concatenate(found))]
+    for match, is_transposed in _matches(looks, task.word, rows, among):
+        pairs = _Match(rows[match.first], among[match.second], match.flip)
+        found.append(_alike(pairs, looks["colours"], is_transposed=is_transposed))
+    return unique_pairs(np.concatenate(found))
 
 
 def unique_pairs(pairs: Pairs) -> Pairs:
@@ -107,6 +136,34 @@ def components(pairs: Pairs, count: int) -> Indices:
             label = label[label]
 
 
+def _ranges(count: int, most: int) -> Iterator[tuple[int, int]]:
+    """Yield the limits of the fewest pieces of about one size that `count` rows fall into, at least of one."""
+    number = _num_ranges(count, most)
+    yield from pairwise(count * edge // number for edge in range(number + 1))
+
+
+def _num_ranges(count: int, most: int) -> int:
+    return max(1, -(-count // most))
+
+
+def _with_a_hash(quality: npt.NDArray[np.uint8], begin: int, end: int) -> Indices:
+    return np.flatnonzero(quality[begin:end] >= MIN_QUALITY) + begin
+
+
+def _matches(looks: npt.NDArray[np.void], word: int, rows: Indices, among: Indices) -> Iterator[tuple[_Match, bool]]:
+    """Yield the pairs of one task within their distance, by their places in `rows` and `among`; whether transposed."""
+    whole, held = looks["whole"][rows], looks["whole"][among]
+    for begin, bits, radius in _BANDS:
+        index = _Index(held, word, begin, bits)
+        for match in index.search(whole, radius, MAX_DISTANCE, is_all=True):
+            yield match, False
+        for match in index.search(transposed(whole), radius, MAX_DISTANCE):
+            yield match, True
+        for part in range(NUM_PARTS) if (begin, bits, radius) == _PART_BAND else ():
+            for match in index.search(looks["parts"][rows, part], _PART_RADIUS, MAX_PART_DISTANCE):
+                yield match, False
+
+
 class _Index:
     """The words of pictures, sorted by one band of one of them, and where in that order each value of it begins."""
 
@@ -114,19 +171,21 @@ class _Index:
         self._word, self._begin, self._bits = word, begin, bits
         keys = self._keys(words)
         self._order = np.argsort(keys, kind="stable")
-        self._words = np.ascontiguousarray(words[self._order].T)
+        self._words = np.empty(words.shape[::-1], words.dtype)
+        for number in range(NUM_WORDS):
+            self._words[number] = words[self._order, number]
         counts = np.bincount(keys, minlength=1 << bits)
         self._starts = np.concatenate([[0], np.cumsum(counts[:-1])]).astype(np.int32)
         self._counts = np.minimum(counts, MAX_BUCKET).astype(np.uint16)
 
-    def search(self, words: Words, radius: int, max_distance: int, *, is_itself: bool = False) -> Iterator[_Match]:
+    def search(self, words: Words, radius: int, max_distance: int, *, is_all: bool = False) -> Iterator[_Match]:
         """Yield the pairs of `words` (N, 4) and those in the index whose band differs in up to `radius` bits.
 
         Args:
-            words: of the same pictures, as they are or turned, or of parts of them.
+            words: of pictures, as they are or turned, or of parts of them.
             radius: errors within the band.
             max_distance: errors in all.
-            is_itself: whether they are what the index holds, so that each pair needs to be found once.
+            is_all: whether all that the index holds is looked up so, here or in another task: each pair is found once.
         """
         keys = self._keys(words)
         order = np.argsort(keys, kind="stable")
@@ -135,7 +194,7 @@ class _Index:
         for mask in _masks(self._bits, radius):
             # A word that changes its signs as a whole has the opposite of every bit.
             for change in (mask, mask ^ everything) if self._word else (mask,):
-                top = np.uint32(1 << (change.bit_length() - 1)) if is_itself and change else np.uint32(0)
+                top = np.uint32(1 << (change.bit_length() - 1)) if is_all and change else np.uint32(0)
                 for begin in range(0, len(keys), _BLOCK):
                     piece = keys[begin : begin + _BLOCK]
                     wanted = piece ^ np.uint32(change)

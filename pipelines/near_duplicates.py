@@ -1,7 +1,8 @@
 """Near duplicates among clean pictures: of each cluster the largest goes on, and its name decides the split.
 
 No picture's hashes pass a shuffle: they are set aside beside the pictures (`LIKENESS`, 512 bytes each), put end to end
-in one file, and searched there by a few tasks side by side. What passes between the steps are names of files.
+in one file, and searched there by tasks side by side, more of them the more pictures there are. What passes between
+the steps are names of files.
 """
 
 import json
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from apache_beam.pvalue import TaggedOutput
 
 from crawl.likeness import LIKENESS
-from crawl.similar_pairs import NUM_TASKS, Pairs, components, similar_pairs, unique_pairs
+from crawl.similar_pairs import Indices, Pairs, SearchTask, components, search_tasks, similar_pairs, unique_pairs
 from pipelines.cleaning import Cleaned
 from pipelines.copies import open_file
 from pipelines.duplicates import REJECTS
@@ -25,6 +26,8 @@ from shards.object_path import AnyPath
 
 _LOOKS, _KEYS, _PARTS, _FATES = "looks", "looks-keys", "looks-parts", "looks-fates"
 _KEY = np.dtype("S32")
+_BLOCK = 1 << 20
+"""Pictures whose fates are written at a time, 16 bytes each."""
 
 
 class Distinct(NamedTuple):
@@ -110,7 +113,7 @@ def set_looks_aside(part: str, cleaned: Iterable[Cleaned], folder: AnyPath) -> t
     return 0, (part, len(pictures))
 
 
-def join_looks(parts: Iterable[tuple[str, int]], folder: AnyPath) -> Iterator[int]:
+def join_looks(parts: Iterable[tuple[str, int]], folder: AnyPath) -> Iterator[SearchTask]:
     """Puts the likenesses and the keys of all pictures end to end, in order of staging file; yields the tasks to do."""
     ordered = sorted(parts)
     with _writing(folder, _LOOKS) as looks, _writing(folder, _KEYS) as keys:
@@ -119,10 +122,10 @@ def join_looks(parts: Iterable[tuple[str, int]], folder: AnyPath) -> Iterator[in
             keys.write(b"".join(key.encode() for _, key, _, _ in _pictures(folder, part)))
     with _writing(folder, _PARTS) as target:
         target.write(json.dumps(ordered).encode())
-    yield from range(NUM_TASKS)
+    yield from search_tasks(sum(count for _, count in ordered))
 
 
-def find_pairs(task: int, folder: AnyPath) -> tuple[int, int]:
+def find_pairs(task: SearchTask, folder: AnyPath) -> tuple[int, SearchTask]:
     """Writes the pairs of near duplicates that one task finds."""
     looks: npt.NDArray[np.void] = map_staged(folder, _LOOKS, LIKENESS)
     with _writing(folder, _pairs_name(task)) as target:
@@ -130,33 +133,46 @@ def find_pairs(task: int, folder: AnyPath) -> tuple[int, int]:
     return 0, task
 
 
-def cluster_all(tasks: Iterable[int], folder: AnyPath) -> Iterator[tuple[str, int, int]]:
+def cluster_all(tasks: Iterable[SearchTask], folder: AnyPath) -> Iterator[tuple[str, int, int]]:
     """Writes which picture stands for each one, and which names its cluster; yields where each part's rows lie."""
     found = [_load(folder, _pairs_name(task)) for task in sorted(tasks)]
     area = map_staged(folder, _LOOKS, LIKENESS)["area"]
     keys = map_staged(folder, _KEYS, _KEY)
     with _writing(folder, _FATES) as target:
-        target.write(stand_ins(unique_pairs(np.concatenate(found)), area, keys).tobytes())
+        for fates in _fates(len(area), *stand_ins(unique_pairs(np.concatenate(found)), area, keys)):
+            target.write(fates.tobytes())
     begin = 0
     for part, count in json.loads((folder / staged_name(_PARTS)).read_bytes()):
         yield part, begin, count
         begin += count
 
 
-def stand_ins(pairs: Pairs, area: npt.NDArray[np.int64], keys: npt.NDArray[np.bytes_]) -> npt.NDArray[np.int64]:
-    """For each picture two rows, (N, 2): the largest of its cluster, and the one with the smallest key.
+def stand_ins(
+    pairs: Pairs, area: npt.NDArray[np.int64], keys: npt.NDArray[np.bytes_]
+) -> tuple[Indices, npt.NDArray[np.int64]]:
+    """The pictures with near duplicates, (R,), sorted, and for each the largest of its cluster and the first, (R, 2).
 
     Args:
         pairs: rows of pictures that are near duplicates of one another, (M, 2).
-        area: of each picture, (N,).
-        keys: of each, (N,); the smallest decides between those of one size.
+        area: of each of all pictures, (N,).
+        keys: of each, (N,); the smallest decides between those of one size, and is the first.
     """
-    label = components(pairs, len(area))
-    fates = np.empty((len(area), 2), np.int64)
+    rows, ends = np.unique(pairs, return_inverse=True)
+    label, area, keys = components(ends.reshape(pairs.shape), len(rows)), area[rows], keys[rows]
+    fates = np.empty((len(rows), 2), np.int64)
     for column, order in enumerate((np.lexsort((keys, -area, label)), np.lexsort((keys, label)))):
         labels, first = np.unique(label[order], return_index=True)
-        fates[:, column] = order[first][np.searchsorted(labels, label)]
-    return fates
+        fates[:, column] = rows[order[first][np.searchsorted(labels, label)]]
+    return rows, fates
+
+
+def _fates(count: int, rows: Indices, fates: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
+    """What `stand_ins` tells, with all that have no near duplicates and stand for themselves, in pieces, (n, 2)."""
+    for begin in range(0, count, _BLOCK):
+        block = np.arange(begin, min(begin + _BLOCK, count)).repeat(2).reshape(-1, 2)
+        here = slice(*np.searchsorted(rows, (begin, begin + len(block))))
+        block[rows[here] - begin] = fates[here]
+        yield block
 
 
 def tell_fates(part: str, begin: int, count: int, folder: AnyPath, *, keep: bool) -> Iterator[Any]:
@@ -182,8 +198,8 @@ def _load(folder: AnyPath, name: str) -> Pairs:
         return cast("Pairs", np.load(file))
 
 
-def _pairs_name(task: int) -> str:
-    return f"{_LOOKS}-pairs-{task}"
+def _pairs_name(task: SearchTask) -> str:
+    return f"{_LOOKS}-pairs-{task.word}-{task.rows[0]}-{task.among[0]}"
 
 
 def _writing(folder: AnyPath, name: str) -> Any:  # noqa: ANN401 - what `atomic_open` gives

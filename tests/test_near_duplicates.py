@@ -20,7 +20,15 @@ from crawl.likeness import ENOUGH, LIKENESS, Look, look_at, shrink, transposed
 from crawl.pdq import MAX_DISTANCE, hash_of
 from crawl.picture_filters.settings import NO_FILTERS
 from crawl.picture_filters.sketch import draw_sketch
-from crawl.similar_pairs import NUM_TASKS, components, similar_pairs, unique_pairs
+from crawl.similar_pairs import (
+    MAX_AMONG,
+    MAX_LOOKED_UP,
+    components,
+    count_tasks,
+    search_tasks,
+    similar_pairs,
+    unique_pairs,
+)
 from pipelines.build import build
 from pipelines.forget import forget
 from pipelines.load_recipe import check_recipe
@@ -61,8 +69,8 @@ def _looks(pictures: list[Image.Image]) -> NDArray[np.void]:
     return np.frombuffer(b"".join(_look(picture).likeness for picture in pictures), LIKENESS)
 
 
-def _pairs(looks: NDArray[np.void]) -> list[tuple[int, int]]:
-    found = unique_pairs(np.concatenate([similar_pairs(looks, task) for task in range(NUM_TASKS)]))
+def _pairs(looks: NDArray[np.void], **most: int) -> list[tuple[int, int]]:
+    found = unique_pairs(np.concatenate([similar_pairs(looks, task) for task in search_tasks(len(looks), **most)]))
     return [(int(one), int(two)) for one, two in found]
 
 
@@ -140,6 +148,22 @@ def test_every_pair_within_the_distance_is_found_turned_or_not_and_none_beyond()
         if row % 4 == 0:
             expected.append((row, row + 1))
     assert _pairs(looks) == expected
+    assert _pairs(looks, max_rows=1500, max_among=1100) == expected
+
+
+@given(st.integers(0, 100), st.integers(1, 30), st.integers(1, 30))
+def test_the_tasks_of_a_search_compare_each_picture_with_each_once(count: int, max_rows: int, max_among: int):
+    seen = np.zeros((4, count, count), int)
+    for word, rows, among in search_tasks(count, max_rows, max_among):
+        assert rows[1] - rows[0] <= max_rows
+        assert among[1] - among[0] <= max_among
+        seen[word, slice(*rows), slice(*among)] += 1
+    assert (seen == 1).all()
+
+
+def test_a_plan_counts_the_tasks_of_a_search():
+    for count in (0, 1, MAX_LOOKED_UP + 1, 3 * MAX_AMONG + 1):
+        assert count_tasks(count) == len(list(search_tasks(count)))
 
 
 def test_pictures_with_other_colours_or_nothing_to_see_are_no_copies():

@@ -1,11 +1,13 @@
 """What a Flink cluster would take for pictures by the million: a few measured numbers, and how they add up.
 
     hours = starting + pictures · core time / (cores · share of the time a core is kept busy), or what the network takes
+            + the search for near duplicates, whose work grows with the square of the pictures
 
-and beside it the search for near duplicates, which is a few tasks however large the cluster. Sizes beyond what was
-measured are extrapolated; `Cluster` says from what, and `cluster_table.assumptions` says it to people.
+Sizes beyond what was measured are extrapolated; `Cluster` says from what, and `cluster_table.assumptions` says it to
+people.
 """
 
+import bisect
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,10 +15,14 @@ from importlib import resources
 
 from pydantic import Field
 
+from crawl.similar_pairs import MAX_AMONG, count_tasks
 from pipelines.section import MAX_BUCKETS, Section
 
 SIZES = (10**6, 10**8, 10**9)
 """Pictures that are planned for unless told otherwise."""
+
+MAX_MACHINES = 10**9
+"""More are never tried."""
 
 HOURS = 24.0
 """That machines are sought for unless told otherwise."""
@@ -49,13 +55,30 @@ class FlinkStage(Section):
 
 
 class Search(Section):
-    """What the search for near duplicates takes: CPU seconds a · N + b · N² over all its tasks, and serial c · N."""
+    """What the search for near duplicates takes of N pictures: CPU seconds N · (a · pieces + b · N), and serial c · N.
+
+    The first are those of tasks side by side; the pieces, of `MAX_AMONG` pictures, are those among which each picture
+    is looked up.
+    """
 
     pictures: int = Field(ge=1, description="of the largest that was measured")
-    tasks: int = Field(ge=1, description="side by side, whatever the cluster")
-    linear_us: float = Field(ge=0, description="a, microseconds a picture")
+    linear_us: float = Field(ge=0, description="a, microseconds a picture and piece")
     square_ps: float = Field(ge=0, description="b, picoseconds a pair of pictures")
     serial_us: float = Field(ge=0, description="c, of one task: who stands for whom")
+
+    def core_s(self, pictures: float) -> float:
+        """CPU seconds of all tasks that are done side by side."""
+        pieces = math.ceil(pictures / MAX_AMONG)
+        return pictures * (self.linear_us * 1e-6 * pieces + self.square_ps * 1e-12 * pictures)
+
+    def hours(self, pictures: float, slots: int) -> float:
+        """Hours that it takes on so many slots.
+
+        >>> round(Search(pictures=9, linear_us=100, square_ps=0, serial_us=0).hours(144_000, 2), 6)
+        0.002
+        """
+        at_once = min(slots, count_tasks(math.ceil(pictures)))
+        return (self.core_s(pictures) / at_once + self.serial_us * 1e-6 * pictures) / 3600
 
 
 class Cluster(Section):
@@ -96,8 +119,8 @@ class ClusterPlan:
     Attributes:
         pictures: that were fetched.
         machines: of the workers; the store and the JobManager come beside them.
-        hours: of images and triplets, without the search.
-        search_hours: for near duplicates, on the search's few cores, whatever the machines.
+        hours: of images and triplets.
+        search_hours: those of them in which near duplicates are sought.
         core_hours: of CPU time, of the workers.
         shuffled_bytes: over all shuffles.
         link_bytes: over the workers' networks.
@@ -125,21 +148,22 @@ def read_cluster() -> Cluster:
 def plan_cluster(
     cost: Cluster, pictures: int, machine: Machines, machines: int | None = None, hours: float = HOURS
 ) -> ClusterPlan:
-    """What it would take on so many machines; if None, on as few as do it in `hours`, the search not counted.
+    """What it would take on so many machines; if None, on as few as do it in `hours`.
 
     Raises:
-        ValueError: in `hours` the stages do not even start and end.
+        ValueError: no number of machines does it in `hours`.
     """
     going_in = list(_going_in(cost, pictures))
     num = machines or _machines_for(cost, pictures, machine, hours)
     slots = num * machine.cores
     written = sum(stage.written_bytes * records for stage, records in going_in)
+    core_s = cost.search.core_s(pictures) + sum(stage.core_ms * records for stage, records in going_in) / 1e3
     return ClusterPlan(
         pictures=pictures,
         machines=num,
-        hours=starting_hours(cost) + _machine_hours(cost, pictures, machine) / num,
-        search_hours=search_hours(cost.search, pictures),
-        core_hours=sum(stage.core_ms * records for stage, records in going_in) / 3.6e6,
+        hours=_hours(cost, pictures, machine, num),
+        search_hours=cost.search.hours(pictures, slots),
+        core_hours=core_s / 3600,
         shuffled_bytes=round(sum(stage.shuffled_bytes * records for stage, records in going_in)),
         link_bytes=round(sum(stage.link_bytes * records for stage, records in going_in)),
         written_bytes=round(written),
@@ -152,14 +176,9 @@ def starting_hours(cost: Cluster) -> float:
     return sum(stage.overhead_s for stage in cost.stages.values()) / 3600
 
 
-def search_hours(search: Search, pictures: int) -> float:
-    """Hours of the search for near duplicates on its few cores.
-
-    >>> round(search_hours(Search(pictures=9, tasks=4, linear_us=100, square_ps=0, serial_us=0), 144_000_000), 6)
-    1.0
-    """
-    side_by_side = (search.linear_us * 1e-6 + search.square_ps * 1e-12 * pictures) / search.tasks
-    return (side_by_side + search.serial_us * 1e-6) * pictures / 3600
+def _hours(cost: Cluster, pictures: int, machine: Machines, machines: int) -> float:
+    searching = cost.search.hours(pictures, machines * machine.cores)
+    return starting_hours(cost) + _machine_hours(cost, pictures, machine) / machines + searching
 
 
 def _going_in(cost: Cluster, pictures: int) -> Iterator[tuple[FlinkStage, float]]:
@@ -183,8 +202,9 @@ def _machine_hours(cost: Cluster, pictures: int, machine: Machines) -> float:
 
 
 def _machines_for(cost: Cluster, pictures: int, machine: Machines, hours: float) -> int:
-    left = hours - starting_hours(cost)
-    if left <= 0:
-        told = f"the stages take {starting_hours(cost):.3f} hours to start and end, on any number of machines"
-        raise ValueError(f"{hours:g} hours cannot be: {told}")
-    return max(1, math.ceil(_machine_hours(cost, pictures, machine) / left))
+    """The fewest machines that do it in `hours`: more never take longer."""
+    if (least := _hours(cost, pictures, machine, MAX_MACHINES)) > hours:
+        raise ValueError(f"{hours:g} hours cannot be: {pictures:,} pictures take {least:.3f} on any number of machines")
+    return 1 + bisect.bisect_left(
+        range(1, MAX_MACHINES), -hours, key=lambda number: -_hours(cost, pictures, machine, number)
+    )

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from crawl.similar_pairs import AMONG_BYTES, MAX_AMONG
 from pipelines.compact_table import compact_table
 from pipelines.plan.cluster import LIKENESS_BYTES, Cluster, ClusterPlan, FlinkStage, Machines
 from pipelines.plan.table import short
@@ -22,8 +23,8 @@ def print_cluster(plans: Sequence[ClusterPlan], cost: Cluster, machine: Machines
     console.print(_table(plans))
     console.print(
         Text(
-            f"Search: near duplicates are sought by {cost.search.tasks} tasks, whose hours come on top, and which more "
-            "machines do not shorten. Buckets: images.buckets and triplets.buckets, at least."
+            "Search: hours of these in which near duplicates are sought; images.near_duplicates: ignore saves them. "
+            "Buckets: images.buckets and triplets.buckets, at least."
         ),
         soft_wrap=True,
     )
@@ -60,10 +61,11 @@ def assumptions(cost: Cluster, machine: Machines) -> Iterator[str]:
     )
     yield from _machine_assumed(cost, machine)
     yield (
-        f"near duplicates: {cost.search.tasks} tasks whatever the cluster, {cost.search.linear_us:,.0f} µs a picture "
-        f"and {cost.search.square_ps:,.1f} ps a pair of pictures, and {cost.search.serial_us:,.1f} µs a picture in one "
-        f"task alone, measured up to {cost.search.pictures:,}; each task's machine holds {LIKENESS_BYTES} bytes a "
-        "picture on its disk; where that is too much, images.near_duplicates: ignore"
+        f"near duplicates: each picture is looked up among all, {MAX_AMONG:,} at a time, which takes "
+        f"{cost.search.linear_us:,.0f} µs each time and {cost.search.square_ps:,.1f} ps a pair of pictures, and "
+        f"{cost.search.serial_us:,.1f} µs a picture in one task alone, measured up to {cost.search.pictures:,}; each "
+        f"slot takes up to {MAX_AMONG * AMONG_BYTES / 1e6:,.0f} MB for it, and each machine {LIKENESS_BYTES} bytes a "
+        "picture on its disk"
     )
 
 
@@ -71,9 +73,13 @@ def _stage_assumed(name: str, stage: FlinkStage) -> str:
     return (
         f"{name}: {stage.overhead_s:.0f} s to start and end, {stage.flink_s:.0f} of them for Flink's {stage.tasks} "
         f"tasks; for each picture {stage.python_ms:.2f} ms of CPU for Python, {stage.taskmanager_ms:.2f} for the "
-        f"JVM beside it, {stage.shuffled_bytes:,.0f} bytes shuffled, {stage.link_bytes / 1e3:,.0f} kB over the "
+        f"JVM beside it, {_bytes(stage.shuffled_bytes)} shuffled, {stage.link_bytes / 1e3:,.0f} kB over the "
         f"worker's network, {stage.written_bytes / 1e3:,.0f} kB written; {stage.kept:.0%} go on"
     )
+
+
+def _bytes(number: float) -> str:
+    return f"{number:,.0f} byte{'' if round(number) == 1 else 's'}"
 
 
 def _machine_assumed(cost: Cluster, machine: Machines) -> Iterator[str]:

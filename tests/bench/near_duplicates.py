@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from crawl.likeness import LIKENESS, transposed
 from crawl.pdq import MAX_DISTANCE
-from crawl.similar_pairs import NUM_TASKS
+from crawl.similar_pairs import search_tasks
 from pipelines.near_duplicates import cluster_all, find_pairs, join_looks
 from pipelines.receipts import STAGING
 from pipelines.staging import staged_name
@@ -54,7 +54,7 @@ def cluster(data: Path) -> Iterator[int]:
 
 
 def _cluster(folder: Path) -> int:
-    return len(list(cluster_all(range(NUM_TASKS), folder)))
+    return len(list(cluster_all(search_tasks(COUNT), folder)))
 
 
 def _write_parts(folder: Path) -> Iterator[tuple[str, int]]:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from crawl.likeness import LIKENESS
-from crawl.similar_pairs import NUM_TASKS, similar_pairs, unique_pairs
+from crawl.similar_pairs import search_tasks, similar_pairs, unique_pairs
 from pipelines.build import make_job
 from pipelines.cleaning import Cleaned, finish_clean_part
 from pipelines.folders import current_manifest
@@ -82,10 +82,13 @@ def _distinct(cleaned: list[Cleaned], job: Job) -> list[Distinct]:
     staged = [read_staged(job.folder, each.part, each.offset, each.lengths)[-1] for each in cleaned]
     looks = np.frombuffer(b"".join(staged), LIKENESS)
     keys = np.array([each.key.encode() for each in cleaned])
-    pairs = unique_pairs(np.concatenate([similar_pairs(looks, task) for task in range(NUM_TASKS)]))
+    pairs = unique_pairs(np.concatenate([similar_pairs(looks, task) for task in search_tasks(len(looks))]))
+    rows, fates = stand_ins(pairs, looks["area"], keys)
+    told = dict(zip(rows.tolist(), fates.tolist(), strict=True))
     return [
         Distinct(each.key, keys[named].decode(), each.part, each.offset, each.lengths)
-        for row, (each, (kept, named)) in enumerate(zip(cleaned, stand_ins(pairs, looks["area"], keys), strict=True))
+        for row, each in enumerate(cleaned)
+        for kept, named in [told.get(row, (row, row))]
         if row == kept
     ]
 
