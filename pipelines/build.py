@@ -30,7 +30,7 @@ from pipelines.source_files import identities
 from pipelines.stages import STAGES, Job, fingerprint, inputs_of, tidy
 from pipelines.tombstones import Tombstones, read_tombstones
 from pipelines.watch import run_watched
-from shards.asking import StoreError
+from shards.asking import RefusalError, StoreError
 from shards.manifest import CURRENT_NAME, Manifest, atomic_write, write_current
 from shards.object_path import AnyPath, ObjectPath
 
@@ -69,8 +69,8 @@ def build(
         manifests: dict[str, Manifest] = {}
         results = []
         for stage in stages:
-            prepare = functools.partial(_prepared, stage, recipe, out, manifests, tombstones, workers, runner)
-            job = patiently(runner, prepare)
+            prepare = functools.partial(_prepared, stage, recipe, out, manifests, tombstones, workers)
+            job = patiently(runner, functools.partial(_placed, patiently(runner, prepare), runner, workers))
             if job.runner != runner:  # the cluster has told how much room it has
                 runner, workers = job.runner, job.workers
             result = build_stage(job, console)
@@ -86,6 +86,8 @@ def patiently(runner: Runner, do: Callable[[], _Done]) -> _Done:
     for delay_s in STORE_DELAYS_S if runner.is_flink else ():
         try:
             return do()
+        except RefusalError:
+            raise
         except StoreError as error:
             logger.warning("%s; asking again in %g s", error, delay_s)
             time.sleep(delay_s)
@@ -93,25 +95,22 @@ def patiently(runner: Runner, do: Callable[[], _Done]) -> _Done:
 
 
 def _prepared(
-    stage: str,
-    recipe: Recipe,
-    out: AnyPath,
-    manifests: dict[str, Manifest],
-    tombstones: Tombstones,
-    workers: int,
-    runner: Runner,
+    stage: str, recipe: Recipe, out: AnyPath, manifests: dict[str, Manifest], tombstones: Tombstones, workers: int
 ) -> Job:
-    """The job of a stage, and where it runs; adds the manifests of its inputs to those that are known."""
+    """The job of a stage; adds the manifests of its inputs to those that are known."""
     for needed in inputs_of(stage, recipe):
         if needed not in manifests:
             manifests[needed] = _committed_input(needed, stage, out, recipe, tombstones)
-    job = make_job(stage, recipe, out, manifests, tombstones, workers)
-    is_first = not (runner.is_embedded or runner.is_tried or is_committed(job.folder))
-    if is_first:
+    return make_job(stage, recipe, out, manifests, tombstones, workers)
+
+
+def _placed(job: Job, runner: Runner, workers: int) -> Job:
+    """The job with where it runs, which is asked whether it can take it, the first that is to be done there."""
+    if not (runner.is_embedded or runner.is_tried or is_committed(job.folder)):
         check_job_server(runner)
-    if is_first and runner.is_flink:
-        runner, workers = ready(runner, out, workers)
-        return replace(job, runner=runner, workers=workers)
+        if runner.is_flink:
+            runner, workers = ready(runner, job.out, workers)
+            return replace(job, runner=runner, workers=workers)
     return replace(job, runner=runner)
 
 

@@ -24,12 +24,12 @@ from pipelines.flink.jobs import AgainError, run_on_flink
 from pipelines.flink.shuffled import shuffles_line
 from pipelines.flink.trial import try_workers
 from pipelines.folders import is_committed
-from pipelines.guarded import GuardedRunner
+from pipelines.guarded import guarded_pipeline
 from pipelines.log import print_to
 from pipelines.runners import EMBEDDED, Runner
 from pipelines.source_files import read_by_workers
 from pipelines.stages import Job, commit, tidy
-from shards.asking import StoreError
+from shards.asking import RefusalError, StoreError
 from shards.manifest import committed_meanwhile, read_manifest
 from shards.object_path import ObjectPath
 
@@ -44,12 +44,13 @@ def run_pipeline(build: Callable[[beam.Pipeline], object], workers: int, where: 
 
     Raises:
         RuntimeError: whatever a transform raised, as Beam words it.
+        StageError: on Flink, what trying again would not mend.
         AgainError: Flink lost the job, or gave it up, for a reason that may have passed.
     """
     if where.is_flink:
         _report("note", shuffles_line(run_on_flink(build, workers, where, _report)))
         return
-    pipeline = _embedded(workers) if where.is_embedded else _portable(where)
+    pipeline = _embedded(workers) if where.is_embedded else guarded_pipeline(where)
     build(pipeline)
     nursery = forked_workers.nursery if where.is_embedded else None
     _report("pipeline", nursery.pid if nursery else 0)
@@ -63,12 +64,6 @@ def _embedded(workers: int) -> beam.Pipeline:
     options = PipelineOptions(flags=[], direct_num_workers=workers, direct_running_mode=mode)
     runner = FnApiRunner(default_environment=forked_workers.ForkedWorkers() if is_forking else None)
     return beam.Pipeline(runner=runner, options=options)
-
-
-def _portable(where: Runner) -> beam.Pipeline:
-    workers = {"environment_type": "EXTERNAL", "environment_config": where.worker_pool}
-    options = PipelineOptions(flags=[], job_endpoint=where.job_service, **workers)
-    return beam.Pipeline(runner=GuardedRunner(), options=options)
 
 
 def run_job(job: Job) -> None:
@@ -104,7 +99,7 @@ def run_child(job: Job, reporter: Connection, lifeline: Connection, log: Connect
         reporter.send(("again", str(error)))
     except BaseException as error:
         logger.exception("%s failed", job.stage)
-        may_pass = job.runner.is_flink and isinstance(error, StoreError)
+        may_pass = job.runner.is_flink and isinstance(error, StoreError) and not isinstance(error, RefusalError)
         reporter.send(("again", str(error)) if may_pass else ("failed", _told(error, job)))
     else:
         used = os.times()  # of this process, and of those below it that have ended

@@ -48,7 +48,7 @@ def innermost(error: BaseException) -> Raised:
     return Raised(name, _WHILE_RUNNING.sub("", message))
 
 
-_WORDED_FOR_PEOPLE = frozenset({"StageError", "ManifestError", "StoreError", "WarcError"})
+_WORDED_FOR_PEOPLE = frozenset({"StageError", "ManifestError", "StoreError", "RefusalError", "WarcError"})
 _LAST_LINE = re.compile(
     r"^(?P<name>(?:[A-Za-z_]\w*\.)+[A-Za-z_]\w*|[A-Za-z_]\w*(?:Error|Exception|Interrupt))(?:: (?P<message>.*))?$"
 )

@@ -10,6 +10,7 @@ after that, and Flink waits three minutes for it before it says anything, and th
 from collections.abc import Mapping
 from typing import Any
 
+import apache_beam as beam
 from apache_beam.internal import pickler
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability import common_urns, python_urns
@@ -19,6 +20,7 @@ from apache_beam.runners.runner import PipelineResult
 from google.protobuf import wrappers_pb2
 
 from pipelines.identity import Identity, identity
+from pipelines.runners import Runner
 
 _GUARD = """\
 import platform
@@ -58,6 +60,13 @@ _COMBINES = frozenset(
         common_urns.combine_components.COMBINE_GROUPED_VALUES.urn,
     }
 )
+
+
+def guarded_pipeline(where: Runner, **options: object) -> beam.Pipeline:
+    """An empty pipeline for a job service, whose workers are started by pools of theirs; with options of Beam's."""
+    workers = {"environment_type": "EXTERNAL", "environment_config": where.worker_pool}
+    told = PipelineOptions(flags=[], job_endpoint=where.job_service, **workers, **options)
+    return beam.Pipeline(runner=GuardedRunner(), options=told)
 
 
 class GuardedRunner(PortableRunner):

@@ -22,6 +22,10 @@ class StoreError(DatasetError):
     """A store gives no answer; nothing is said about what it holds."""
 
 
+class RefusalError(StoreError):
+    """A store does not take what it is asked, or there is none: asking again would not help."""
+
+
 def ask(name: str, request: Callable[[], Answer]) -> Answer:
     """Return what a request gives, asking again where it fails.
 
@@ -32,7 +36,8 @@ def ask(name: str, request: Callable[[], Answer]) -> Answer:
     Raises:
         FileNotFoundError: The store says that there is no such file.
         FileExistsError: The store says that there is one already.
-        StoreError: It failed each time, or there is no such store.
+        RefusalError: The store refuses, or there is no such store or bucket.
+        StoreError: It failed each time.
     """
     for delay in (*RETRY_DELAYS_S, None):
         try:
@@ -41,16 +46,17 @@ def ask(name: str, request: Callable[[], Answer]) -> Answer:
             raise
         except FileNotFoundError as error:
             if answer_of(error)[1] == "NoSuchBucket":
-                raise StoreError(f"{name}: the store has no such bucket; make it, or name another") from error
+                raise RefusalError(f"{name}: the store has no such bucket; make it, or name another") from error
             raise
         except ValueError as error:
             if "endpoint" not in str(error):
                 raise
-            raise StoreError(f"{name}: {error}; see AWS_ENDPOINT_URL, or the endpoint in storage_options") from error
+            raise RefusalError(f"{name}: {error}; see AWS_ENDPOINT_URL, or the endpoint in storage_options") from error
         except _failures() as error:
-            if delay is None or isinstance(error, PermissionError) or _is_refusal(error):
+            is_refused = isinstance(error, PermissionError) or _is_refusal(error)
+            if delay is None or is_refused:
                 told = f"{type(error).__name__}: {error}".strip(": ")
-                raise StoreError(
+                raise (RefusalError if is_refused else StoreError)(
                     f"{name}: the store gives no answer ({told}); see that it can be reached, and that "
                     "storage_options or the environment have its keys and endpoint"
                 ) from error

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from shards.asking import Answer, StoreError, ask
+from shards.asking import Answer, RefusalError, ask
 from shards.growing_object import growing
 from shards.marked import put_marked
 from shards.ranges import write_ranges
@@ -278,7 +278,7 @@ def _open(url: str) -> tuple[Any, str]:
         file_system, path = fsspec.url_to_fs(url, use_listings_cache=False)
     except (ImportError, ValueError) as error:
         told = "pip install '.[remote]' in Seedbed's folder, or name a store as s3://BUCKET/PATH"
-        raise StoreError(f"{url}: {error}; {told}") from error
+        raise RefusalError(f"{url}: {error}; {told}") from error
     return file_system, path
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import Mock
 
 import grpc
 import pytest
@@ -21,8 +22,9 @@ from pipelines.flink.failures import final_failure, full_disk, told, told_of
 from pipelines.flink.jobs import AgainError, follow
 from pipelines.flink.rest import Failure, FlinkRest
 from pipelines.flink.shuffled import num_steps, shuffles, shuffles_line
+from pipelines.flink.trial import see
 from pipelines.runners import EMBEDDED, Runner
-from shards.asking import StoreError
+from shards.asking import RefusalError, StoreError
 from tests.builds import seedbed
 from tests.loopback import free_port
 
@@ -288,3 +290,18 @@ def test_a_store_that_is_away_around_a_stage_is_waited_for_on_a_cluster_alone(mo
         with pytest.raises(StoreError) if num_away >= times else nullcontext():
             assert patiently(runner, partial(ask, num_away)) == "here"
         assert len(times_asked) == times
+
+
+def test_a_store_that_refuses_is_asked_once(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("pipelines.build.STORE_DELAYS_S", (0.0, 0.0))
+    asked: list[None] = []
+
+    def ask() -> None:
+        asked.append(None)
+        raise RefusalError("s3://b/a: the store has no such bucket")
+
+    with pytest.raises(RefusalError):
+        patiently(Runner(rest="h:1"), ask)
+    with pytest.raises(StageError, match="worker w1: s3://b/a: the store has no such bucket"):
+        see(Path("a"), Mock(spec=Path, exists=ask), "w1")
+    assert len(asked) == 2

@@ -12,7 +12,7 @@ import pytest
 
 from crawl.demo.server import DemoServer
 from shards import asking, growing_object
-from shards.asking import StoreError
+from shards.asking import RefusalError, StoreError
 from shards.object_path import ObjectPath
 from tests.arboretum import arguments
 from tests.builds import manifest_bytes, manifest_of, seedbed, start_seedbed, table_rows, wait_for
@@ -153,6 +153,11 @@ def test_a_bucket_that_is_not_there_is_told_of_in_one_line(
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1, done.stderr
     assert "the store has no such bucket" in done.stderr
+    with pytest.raises(RefusalError):
+        (s3_folder / "a").exists()
+    faults.refusals = {(method, "Host"): (403, "AccessDenied") for method in ("GET", "HEAD", "PUT")}
+    with pytest.raises(RefusalError, match="have its keys and endpoint"):
+        (s3_folder / "a").exists()
 
 
 def test_a_store_that_knows_no_conditions_is_told_of_and_never_taken_for_another_build(

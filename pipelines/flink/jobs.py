@@ -12,14 +12,13 @@ from typing import Any
 
 import apache_beam as beam
 import grpc
-from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.portable_runner import PipelineResult
 from apache_beam.runners.runner import PipelineState
 
 from pipelines.errors import SeedbedError, StageError
 from pipelines.flink.failures import final_failure, full_disk, missing_pool, told, told_of
 from pipelines.flink.rest import HANDED_IN, POLL_S, Failure, FlinkRest, NoAnswerError
-from pipelines.guarded import GuardedRunner
+from pipelines.guarded import guarded_pipeline
 from pipelines.runners import Runner
 
 LOST_S = 60.0
@@ -47,7 +46,8 @@ def run_on_flink(
         AgainError: one that it might.
     """
     rest = FlinkRest(where.rest, patience_s=LOST_S)
-    pipeline = beam.Pipeline(runner=GuardedRunner(), options=_options(where, parallelism))
+    named = {"job_name": where.job_name, "parallelism": parallelism, "environment_cache_millis": WORKER_KEPT_MS}
+    pipeline = guarded_pipeline(where, **named)
     build(pipeline)
     try:
         before = {job.id for job in rest.jobs(where.job_name)}
@@ -56,12 +56,6 @@ def run_on_flink(
         return follow(rest, job_id, report)
     except NoAnswerError as error:
         raise AgainError(str(error)) from error
-
-
-def _options(where: Runner, parallelism: int) -> PipelineOptions:
-    workers = {"environment_type": "EXTERNAL", "environment_config": where.worker_pool}
-    named = {"job_name": where.job_name, "parallelism": parallelism, "environment_cache_millis": WORKER_KEPT_MS}
-    return PipelineOptions(flags=[], job_endpoint=where.job_service, **workers, **named)
 
 
 def _handed_in(pipeline: beam.Pipeline, where: Runner) -> PipelineResult:

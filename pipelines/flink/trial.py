@@ -15,7 +15,7 @@ from pipelines.errors import StageError
 from pipelines.receipts import WORK
 from pipelines.source_files import file_digests, read_by_workers
 from pipelines.stages import Job
-from shards.asking import StoreError
+from shards.asking import RefusalError, StoreError
 from shards.object_path import AnyPath
 
 LOOKS_PER_SLOT = 4
@@ -102,7 +102,7 @@ def _patiently(ask: Callable[[], object], worker: str) -> object:
         try:
             return ask()
         except StoreError as error:
-            if isinstance(error.__cause__, PermissionError) or time.monotonic() - began > STORE_AWAY_S:
+            if isinstance(error, RefusalError) or time.monotonic() - began > STORE_AWAY_S:
                 raise StageError(f"worker {worker}: {error}") from error
 
 
