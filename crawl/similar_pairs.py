@@ -44,8 +44,13 @@ comparing."""
 AMONG_BYTES = 84
 """That a task holds of each of them, at most: its words twice, key, place, and a word on its way."""
 
-MAX_LOOKED_UP = 1 << 21
-"""Pictures that one task looks up: it takes a few minutes then, next to which sorting what it looks among is little."""
+MAX_LOOKED_UP = 1 << 20
+"""Pictures that one task looks up: it takes some two minutes then, next to which sorting what it looks among is little.
+"""
+
+TASK_BYTES = 84 * MAX_AMONG + 300 * MAX_LOOKED_UP
+"""Memory of the largest task, at most: of each picture that it looks among the words twice, key, place, and a word on
+its way; of each that it looks up its words as they are, turned, and sorted, and bits as bytes."""
 
 _BANDS = ((0, 22, 2), (22, 22, 2), (44, 20, 1))
 """Of each word: first bit, bits and radius."""

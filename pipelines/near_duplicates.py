@@ -20,8 +20,9 @@ from pipelines.cleaning import Cleaned
 from pipelines.copies import open_file
 from pipelines.duplicates import REJECTS
 from pipelines.fates import Reject
-from pipelines.staging import map_staged, staged_name
-from shards.manifest import atomic_open
+from pipelines.receipts import Receipt, finish_part
+from pipelines.staging import create_staged, map_staged, staged_name
+from shards.manifest import FileEntry, atomic_open
 from shards.object_path import AnyPath
 
 _LOOKS, _KEYS, _PARTS, _FATES = "looks", "looks-keys", "looks-parts", "looks-fates"
@@ -126,11 +127,18 @@ def join_looks(parts: Iterable[tuple[str, int]], folder: AnyPath) -> Iterator[Se
 
 
 def find_pairs(task: SearchTask, folder: AnyPath) -> tuple[int, SearchTask]:
-    """Writes the pairs of near duplicates that one task finds."""
-    looks: npt.NDArray[np.void] = map_staged(folder, _LOOKS, LIKENESS)
-    with _writing(folder, _pairs_name(task)) as target:
-        np.save(target, similar_pairs(looks, task))
+    """Writes the pairs of near duplicates that one task finds, unless an earlier run has."""
+    finish_part(folder, _pairs_name(task), lambda: _find_pairs(task, folder))
     return 0, task
+
+
+def _find_pairs(task: SearchTask, folder: AnyPath) -> Receipt:
+    looks: npt.NDArray[np.void] = map_staged(folder, _LOOKS, LIKENESS)
+    name, pairs = _pairs_name(task), similar_pairs(looks, task)
+    with create_staged(folder, name) as target:
+        np.save(target, pairs)
+        size = target.tell()
+    return Receipt((FileEntry(staged_name(name), size, "", len(pairs)),))
 
 
 def cluster_all(tasks: Iterable[SearchTask], folder: AnyPath) -> Iterator[tuple[str, int, int]]:
@@ -139,7 +147,7 @@ def cluster_all(tasks: Iterable[SearchTask], folder: AnyPath) -> Iterator[tuple[
     area = map_staged(folder, _LOOKS, LIKENESS)["area"]
     keys = map_staged(folder, _KEYS, _KEY)
     with _writing(folder, _FATES) as target:
-        for fates in _fates(len(area), *stand_ins(unique_pairs(np.concatenate(found)), area, keys)):
+        for fates in all_fates(len(area), *stand_ins(unique_pairs(np.concatenate(found)), area, keys)):
             target.write(fates.tobytes())
     begin = 0
     for part, count in json.loads((folder / staged_name(_PARTS)).read_bytes()):
@@ -166,7 +174,7 @@ def stand_ins(
     return rows, fates
 
 
-def _fates(count: int, rows: Indices, fates: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
+def all_fates(count: int, rows: Indices, fates: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
     """What `stand_ins` tells, with all that have no near duplicates and stand for themselves, in pieces, (n, 2)."""
     for begin in range(0, count, _BLOCK):
         block = np.arange(begin, min(begin + _BLOCK, count)).repeat(2).reshape(-1, 2)

@@ -32,6 +32,9 @@ from crawl.similar_pairs import (
 from pipelines.build import build
 from pipelines.forget import forget
 from pipelines.load_recipe import check_recipe
+from pipelines.near_duplicates import find_pairs
+from pipelines.receipts import STAGING, receipt_names, remove_receipt
+from pipelines.staging import create_staged, staged_name
 from pipelines.verify import print_faults
 from tests.builds import manifest_of, table_rows
 from tests.reference_pdq import dihedral_forms, hamming_distance, pdq
@@ -159,6 +162,23 @@ def test_the_tasks_of_a_search_compare_each_picture_with_each_once(count: int, m
         assert among[1] - among[0] <= max_among
         seen[word, slice(*rows), slice(*among)] += 1
     assert (seen == 1).all()
+
+
+def test_a_task_of_a_search_that_has_a_receipt_is_not_done_again(tmp_path: Path):
+    looks = _random_looks(40)
+    looks["whole"][1::2], looks["colours"][1::2] = looks["whole"][::2], looks["colours"][::2]
+    with create_staged(tmp_path, "looks") as staged:
+        staged.write(looks.tobytes())
+    tasks = list(search_tasks(len(looks)))
+    assert [find_pairs(task, tmp_path) for task in tasks] == [(0, task) for task in tasks]
+    found = {path.name: path.read_bytes() for path in (tmp_path / STAGING).iterdir()}
+    assert len(found) == 1 + len(tasks)
+    (tmp_path / staged_name("looks")).unlink()
+    assert [find_pairs(task, tmp_path) for task in tasks] == [(0, task) for task in tasks]
+    for name in receipt_names(tmp_path)[:1]:
+        remove_receipt(tmp_path, name)
+    with pytest.raises(FileNotFoundError):
+        [find_pairs(task, tmp_path) for task in tasks]
 
 
 def test_a_plan_counts_the_tasks_of_a_search():

@@ -54,8 +54,8 @@ ROUND = Cluster(
 def test_round_numbers_add_up_as_by_hand() -> None:
     plan = plan_cluster(ROUND, 2_000_000, Machines(cores=10, gigabits=10), machines=3)
     # 2 million in the one stage, 1 in the other; 18 ms / 10 cores / 0.5 = 3.6 ms of a machine, 0.1 ms of its link
-    # and near duplicates: a · N + b · N² over the four tasks of a small search, then c · N by one
-    assert plan.search_hours == pytest.approx((2e6 * 100e-6 / 4 + 2e6**2 * 1e-12 / 4 + 2e6 * 5e-6) / 3600)
+    # and near duplicates: a · N + b · N² over the eight tasks of so small a search, then c · N by one
+    assert plan.search_hours == pytest.approx(((2e6 * 100e-6 + 2e6**2 * 1e-12) / 8 + 2e6 * 5e-6) / 3600)
     assert plan.hours == pytest.approx(36 / 3600 + 3_000_000 * 3.6e-3 / 3 / 3600 + plan.search_hours)
     assert plan.core_hours == pytest.approx((3_000_000 * 18e-3 + 2e6 * 100e-6 + 2e6**2 * 1e-12) / 3600)
     assert (plan.shuffled_bytes, plan.link_bytes) == (3_000_000 * 400, 3_000_000 * 125_000)

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from crawl.similar_pairs import AMONG_BYTES, MAX_AMONG
+from crawl.similar_pairs import MAX_AMONG, TASK_BYTES
 from pipelines.compact_table import compact_table
 from pipelines.plan.cluster import LIKENESS_BYTES, Cluster, ClusterPlan, FlinkStage, Machines
 from pipelines.plan.table import short
@@ -64,7 +64,7 @@ def assumptions(cost: Cluster, machine: Machines) -> Iterator[str]:
         f"near duplicates: each picture is looked up among all, {MAX_AMONG:,} at a time, which takes "
         f"{cost.search.linear_us:,.0f} µs each time and {cost.search.square_ps:,.1f} ps a pair of pictures, and "
         f"{cost.search.serial_us:,.1f} µs a picture in one task alone, measured up to {cost.search.pictures:,}; each "
-        f"slot takes up to {MAX_AMONG * AMONG_BYTES / 1e6:,.0f} MB for it, and each machine {LIKENESS_BYTES} bytes a "
+        f"slot takes up to {TASK_BYTES / 1e6:,.0f} MB for it, and each machine {LIKENESS_BYTES} bytes a "
         "picture on its disk"
     )
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from crawl.likeness import LIKENESS
+from crawl.likeness import LIKENESS, NUM_WORDS
 from crawl.pdq import MIN_QUALITY
-from crawl.similar_pairs import search_tasks, similar_pairs, unique_pairs
-from pipelines.near_duplicates import stand_ins
+from crawl.similar_pairs import MAX_AMONG, MAX_LOOKED_UP, SearchTask, similar_pairs
+from pipelines.near_duplicates import all_fates, stand_ins
 from pipelines.plan.cluster import Cluster, FlinkStage, Search
 from pipelines.plan.profile import this_machine
 from tests.bench.flink_groups import JAVA, PYTHON
@@ -19,8 +19,11 @@ from tests.bench.flink_groups import JAVA, PYTHON
 if TYPE_CHECKING:
     from tests.bench.on_flink import Run
 
-SEARCHED = (200_000, 400_000, 800_000)
-"""Pictures that the search is timed with, unlike one another."""
+SEARCHED = (1 << 19, 1 << 21, MAX_AMONG)
+"""Pictures, unlike one another, among which a task of the search looks that is timed: up to the largest."""
+
+ALIKE = 0.1
+"""Share of pictures that are one of a pair, where it is timed who stands for whom."""
 
 
 def profile_of(runs: "Sequence[Run]", search: Search, picture_bytes: int) -> dict[str, Any]:
@@ -90,29 +93,41 @@ def _stage(nothing: "Run", many: "Run") -> FlinkStage:
 
 
 def search_costs() -> Search:
-    """What the search for near duplicates takes of the CPU: a line and a parabola through three sizes."""
-    found = np.array([_search_s(count) for count in SEARCHED])
+    """What the search for near duplicates takes of the CPU: of each picture a line through three sizes."""
     counts = np.array(SEARCHED, float)
-    terms = np.stack([counts, counts**2], axis=1)
-    linear, square = np.linalg.lstsq(terms / found[:, :1], np.ones(len(found)), rcond=None)[0]
+    square, linear = np.polyfit(counts, [_looked_up_s(count) for count in SEARCHED], 1)
     return Search(
         pictures=max(SEARCHED),
         linear_us=round(linear * 1e6, 1),
         square_ps=round(square * 1e12, 1),
-        serial_us=round(float(np.mean(found[:, 1] / counts)) * 1e6, 1),
+        serial_us=round(_told_s(max(SEARCHED)) * 1e6, 2),
     )
 
 
-def _search_s(count: int) -> tuple[float, float]:
-    """CPU seconds of all tasks, and of telling who stands for whom."""
+def _looked_up_s(count: int) -> float:
+    """CPU seconds for a picture that is looked up among so many, by all of its words.
+
+    The first word never changes its signs, so that less is looked up; the others are alike.
+    """
     drawn = np.random.default_rng(count)
+    rows = min(count, MAX_LOOKED_UP)
     looks = np.zeros(count, LIKENESS)
     looks["quality"] = MIN_QUALITY
-    for name in ("whole", "parts"):
-        looks[name] = drawn.integers(0, 2**64, looks[name].shape, np.uint64)
-    keys = np.array([f"{key:032x}".encode() for key in drawn.permutation(count)])
+    looks["whole"] = drawn.integers(0, 2**64, looks["whole"].shape, np.uint64)
+    looks["parts"][:rows] = drawn.integers(0, 2**64, looks["parts"][:rows].shape, np.uint64)
+    took = []
+    for word in (0, 1):
+        since = time.process_time()
+        similar_pairs(looks, SearchTask(word, (0, rows), (0, count)))
+        took.append(time.process_time() - since)
+    return (took[0] + (NUM_WORDS - 1) * took[1]) / rows
+
+
+def _told_s(count: int) -> float:
+    """CPU seconds for each of so many pictures to tell who stands for whom."""
+    rows = np.arange(2 * round(ALIKE * count / 2)).reshape(-1, 2)
+    keys = np.array([f"{key:032x}".encode() for key in np.random.default_rng(0).permutation(count)])
     since = time.process_time()
-    pairs = unique_pairs(np.concatenate([similar_pairs(looks, task) for task in search_tasks(count)]))
-    between = time.process_time()
-    stand_ins(pairs, looks["area"], keys)
-    return between - since, time.process_time() - between
+    for fates in all_fates(count, *stand_ins(rows, np.zeros(count, np.int64), keys)):
+        fates.tobytes()
+    return (time.process_time() - since) / count
