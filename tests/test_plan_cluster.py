@@ -171,7 +171,14 @@ def test_sizes_machines_and_hours_are_those_asked_for() -> None:
     [
         (["--cluster", "--machines", "2", "--hours", "3"], "one of them follows from the other"),
         (["demo", "--cluster"], "name what to plan for"),
-        (["demo", "--machines", "2"], "are for --cluster"),
+        (["demo", "--machines", "2"], "Invalid value for --machines: only with --cluster"),
+        (["demo", "--cores", "16"], "Invalid value for --cores: only with --cluster"),
+        (["demo", "--gigabits", "10"], "Invalid value for --gigabits: only with --cluster"),
+        (["--cluster", "--profile", "profile.json"], "Invalid value for --profile: only with RECIPE"),
+        (["--cluster", "--set", "name=oaks"], "Invalid value for --set: only with RECIPE"),
+        (["--cluster", "--cpu-price", "0"], "Invalid value for --cpu-price: only with RECIPE"),
+        (["--cluster", "--gb-price", "0"], "Invalid value for --gb-price: only with RECIPE"),
+        (["--measure", ".", "--set", "name=oaks"], "Invalid value for --set: only with RECIPE"),
     ],
 )
 def test_what_cannot_be_meant_is_a_usage_error(arguments: list[str], said: str) -> None:
