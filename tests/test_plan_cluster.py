@@ -29,6 +29,7 @@ STAGE: dict[str, Any] = {
     "taskmanager_ms": 3,
     "store_ms": 1,
     "shuffled_bytes": 400,
+    "largest_shuffle_bytes": 100,
     "link_bytes": 125_000,
     "written_bytes": 10_000,
     "kept": 0.5,
@@ -108,7 +109,8 @@ def test_what_was_measured_keeps_the_law_of_shuffles() -> None:
     assert list(cost.stages) == ["images", "triplets"]
     assert cost.pictures >= 5_000
     for stage in cost.stages.values():
-        assert 0 < stage.shuffled_bytes < stage.link_bytes
+        assert 0 < stage.largest_shuffle_bytes <= min(500, stage.shuffled_bytes)
+        assert stage.shuffled_bytes < stage.link_bytes
 
 
 def test_the_command_tells_three_sizes_and_what_was_assumed(monkeypatch: pytest.MonkeyPatch) -> None:
