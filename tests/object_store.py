@@ -41,12 +41,12 @@ class ObjectStore:
     @property
     def options(self) -> dict[str, Any]:
         """What fsspec needs to reach it."""
-        return {"key": KEY, "secret": SECRET, "endpoint_url": self.endpoint}
+        return client_options(self.endpoint)
 
     @property
     def environment(self) -> dict[str, str]:
         """What everybody else needs."""
-        return {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL": self.endpoint}
+        return keys(self.endpoint)
 
     def upload(self, folder: Path, name: str) -> str:
         """Put a folder into the bucket; return its URL."""
@@ -62,6 +62,16 @@ class ObjectStore:
             yield
         finally:
             os.killpg(self.process.pid, signal.SIGCONT)
+
+
+def client_options(endpoint: str) -> dict[str, Any]:
+    """What fsspec needs to reach a server."""
+    return {"key": KEY, "secret": SECRET, "endpoint_url": endpoint}
+
+
+def keys(endpoint: str) -> dict[str, str]:
+    """The environment in which a server is reached."""
+    return {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL": endpoint}
 
 
 @contextmanager
@@ -113,7 +123,7 @@ def _wait_for(store: ObjectStore, log: Path) -> None:
 
 def make_bucket(endpoint: str, bucket: str = "seedbed") -> bool:
     """Make a bucket, if a server takes a file into it already."""
-    file_system = fsspec.filesystem("s3", key=KEY, secret=SECRET, endpoint_url=endpoint)
+    file_system = fsspec.filesystem("s3", **client_options(endpoint))
     with suppress(OSError):
         with suppress(FileExistsError):
             file_system.mkdir(bucket)

@@ -29,8 +29,8 @@ from shards.object_path import AnyPath, ObjectPath
 from tests.arboretum import overrides
 from tests.bench.cleaning import found_by_table
 from tests.builds import manifest_of
+from tests.small_shards import build_shards, contents, some_samples
 from tests.test_build import copy_of
-from tests.test_sink import build_shards, contents, some_samples
 
 STORE, DISK = ObjectPath("s3://nobody-is-asked/there"), Path("/nothing-is-written/there")
 PATIENCE_S = 20.0

@@ -6,19 +6,18 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import apache_beam as beam
 import psutil
 import pytest
-from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.runners.portability.portable_runner import PortableRunner
 
 from pipelines.engine import run_pipeline
+from pipelines.runners import SIDECAR, Runner
 from pipelines.sink import WriteShards
 from pipelines.sorting import SampleRef
-from pipelines.worker_unit import POOL_PORT
 from shards.object_path import ObjectPath
 from tests import loopback
 from tests.cluster import faults, needs, network, running, services
@@ -26,7 +25,7 @@ from tests.cluster.__main__ import main
 from tests.cluster.errors import ClusterError
 from tests.cluster.layout import REST_PORT, ROOT, STORE_PORT, Cluster
 from tests.cluster.standing import in_store, standing, take_keys
-from tests.test_sink import BUCKETS, MAX_BYTES, _write, build_shards, contents, some_samples
+from tests.small_shards import BUCKETS, MAX_BYTES, build_shards, contents, some_samples, write_lines
 
 STAND_INS = {
     "java": "echo 'openjdk version \"17.0.15\" 2025-04-15' >&2",
@@ -146,18 +145,6 @@ def cluster() -> Iterator[Cluster]:
         yield one
 
 
-def wait_for_workers(cluster: Cluster) -> None:
-    is_whole = functools.partial(_has_its_units, cluster)
-    running.wait_for(cluster, is_whole, "all workers")
-
-
-def _has_its_units(cluster: Cluster) -> bool:
-    """Whether Flink knows the TaskManagers that run now, each with its pool, and no other."""
-    pools = [services.running(cluster, worker, "pool") for worker in cluster.workers]
-    seen = running.ask(cluster, "/taskmanagers").get("taskmanagers", [])
-    return all(pools) and len(seen) == cluster.num_workers
-
-
 def python(cluster: Cluster, worker: str, program: str) -> str:
     """What a program prints on a worker, or the last line of what it fails with."""
     done = faults.inside(cluster, worker, sys.executable, "-c", program)
@@ -205,7 +192,7 @@ def test_a_worker_is_cut_off_the_cluster_alone_or_wholly(cluster: Cluster):
             network.mend(cluster, "w1")
         assert seen == [[True, True], [False, True], [False, False]]
         assert reaches(cluster, "w2", "site", site.port)
-    wait_for_workers(cluster)
+    running.wait_for_workers(cluster)
 
 
 @pytest.mark.cluster
@@ -216,7 +203,7 @@ def test_a_worker_is_cut_off_flink_and_sees_the_store_still(cluster: Cluster):
     running.wait_for(cluster, lambda: running.num_workers(cluster) == 1, "the loss of w1")
     network.mend(cluster, "w1")
     assert [reaches(cluster, "w1", "head", port) for port in ports] == [True, True]
-    wait_for_workers(cluster)
+    running.wait_for_workers(cluster)
 
 
 @pytest.mark.cluster
@@ -237,7 +224,7 @@ def test_a_pipeline_on_two_workers_writes_into_the_store_what_one_process_writes
 ):
     samples, folder = some_samples(200), bucket(cluster, monkeypatch)
     run_pipeline(functools.partial(build_shards, samples=samples, folder=tmp_path), workers=1)
-    run_there(cluster, samples, folder)
+    run_there(cluster, functools.partial(build_shards, samples=samples, folder=folder))
     assert contents(folder) == contents(tmp_path)
     for worker in cluster.workers:
         assert "Starting worker with command" in services.log_of(cluster, worker, "unit").read_text()
@@ -251,11 +238,11 @@ def test_killed_parts_come_back_and_take_jobs_again(cluster: Cluster, tmp_path: 
     faults.kill_jobmanager(cluster)
     running.wait_for(cluster, lambda: not running.overview(cluster), "the JobManager's end")
     services.start_jobmanager(cluster)
-    wait_for_workers(cluster)
+    running.wait_for_workers(cluster)
     for worker, role in (("w1", "taskmanager"), ("w2", "pool")):
         assert f"{role} ended with status -9" in services.log_of(cluster, worker, "unit").read_text()
     folder = bucket(cluster, monkeypatch)
-    run_there(cluster, some_samples(20), folder)
+    run_there(cluster, functools.partial(build_shards, samples=some_samples(20), folder=folder))
     run_pipeline(functools.partial(build_shards, samples=some_samples(20), folder=tmp_path), workers=1)
     assert contents(folder) == contents(tmp_path)
 
@@ -267,18 +254,22 @@ def test_a_python_worker_killed_in_the_middle_of_a_job_costs_nothing_but_time(
 ):
     samples, folder = some_samples(200), bucket(cluster, monkeypatch)
     run_pipeline(functools.partial(build_shards, samples=samples, folder=tmp_path), workers=1)
-    pipeline = pipeline_on(cluster)
-    lists = [samples[at : at + 7] for at in range(0, len(samples), 7)]
-    slowly = pipeline | beam.Create(lists) | beam.Reshuffle() | beam.Map(_dawdle)
-    slowly | WriteShards(folder, BUCKETS, MAX_BYTES, functools.partial(_write, folder))
-    job = pipeline.run()
-    running.wait_for(cluster, lambda: faults.sdks(cluster, "w1"), "a Python worker on w1")
-    time.sleep(3)
-    faults.kill_sdk(cluster, "w1")
-    job.wait_until_finish()
+    slowly = functools.partial(_build_slowly, samples=samples, folder=folder)
+    with ThreadPoolExecutor() as threads:
+        job = threads.submit(run_there, cluster, slowly)
+        running.wait_for(cluster, lambda: faults.sdks(cluster, "w1"), "a Python worker on w1")
+        time.sleep(3)
+        faults.kill_sdk(cluster, "w1")
+        job.result()
     assert contents(folder) == contents(tmp_path)
     assert "a Python worker was killed" in services.log_of(cluster, "w1", "unit").read_text()
-    wait_for_workers(cluster)
+    running.wait_for_workers(cluster)
+
+
+def _build_slowly(pipeline: beam.Pipeline, samples: list[SampleRef], folder: ObjectPath) -> None:
+    lists = [samples[at : at + 7] for at in range(0, len(samples), 7)]
+    slowly = pipeline | beam.Create(lists) | beam.Reshuffle() | beam.Map(_dawdle)
+    slowly | WriteShards(folder, BUCKETS, MAX_BYTES, functools.partial(write_lines, folder))
 
 
 def _dawdle(samples: list[SampleRef]) -> list[SampleRef]:
@@ -304,14 +295,7 @@ def bucket(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> ObjectPath:
     return in_store()
 
 
-def run_there(cluster: Cluster, samples: list[SampleRef], folder: ObjectPath) -> None:
-    """Runs the graph of `build_shards` on the cluster."""
-    with pipeline_on(cluster) as pipeline:
-        build_shards(pipeline, samples, folder)
-
-
-def pipeline_on(cluster: Cluster) -> beam.Pipeline:
-    workers = {"environment_type": "EXTERNAL", "environment_config": f"localhost:{POOL_PORT}"}
-    tasks = cluster.num_workers * cluster.slots
-    options = PipelineOptions(flags=[], job_endpoint=cluster.job_endpoint, parallelism=tasks, **workers)
-    return beam.Pipeline(runner=PortableRunner(), options=options)
+def run_there(cluster: Cluster, build: Callable[[beam.Pipeline], None]) -> None:
+    """Runs a graph on the cluster, on all slots."""
+    rest = cluster.rest.removeprefix("http://")
+    run_pipeline(build, cluster.num_workers * cluster.slots, Runner(cluster.job_endpoint, SIDECAR, rest))

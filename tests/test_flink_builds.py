@@ -4,7 +4,7 @@ import os
 import re
 import signal
 from collections.abc import Iterable, Iterator
-from operator import itemgetter
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,15 @@ import pytest
 from crawl.demo.server import DemoServer, serve
 from pipelines.demo import SEED
 from pipelines.flink.shuffled import is_ours, shuffles
+from pipelines.receipts import WORK, all_receipts
 from shards.object_path import ObjectPath
-from tests.arboretum import arguments
+from tests.arboretum import arguments, run
 from tests.builds import DATASETS, manifest_bytes, manifest_of, seedbed, started_seedbed, table_rows, wait_for
 from tests.cluster import faults, running, services
 from tests.cluster.layout import Cluster
-from tests.cluster.standing import in_store, options, standing, take_keys
+from tests.cluster.standing import filled, options, standing, take_keys
 from tests.gallery import crawl_gallery
-from tests.object_store import KEY, SECRET
+from tests.object_store import client_options
 
 MANY_SHARDS = ("triplets.draws=2", "triplets.max_shard_bytes=1048576", "triplets.buckets=8")
 MOST_SHUFFLED = 500
@@ -42,21 +43,6 @@ def out(cluster: Cluster, built: Path, monkeypatch: pytest.MonkeyPatch) -> Objec
     """A folder in the cluster's store that holds the arboretum's crawl."""
     take_keys(cluster, monkeypatch)
     return filled(cluster, built, "crawl")
-
-
-def filled(cluster: Cluster, built: Path, *stages: str) -> ObjectPath:
-    """A new folder in the cluster's store with some stages of a build."""
-    out = in_store()
-    files = fsspec.filesystem("s3", key=KEY, secret=SECRET, endpoint_url=cluster.store)
-    for stage in stages:
-        files.put(f"{built / stage}/", f"{out / stage}/", recursive=True)
-    return out
-
-
-def jobs(cluster: Cluster) -> list[dict[str, Any]]:
-    """All jobs that the JobManager knows, with their tasks, in the order in which they were handed in."""
-    known = sorted(running.ask(cluster, "/jobs/overview").get("jobs", []), key=itemgetter("start-time"))
-    return [running.ask(cluster, f"/jobs/{job['jid']}") for job in known]
 
 
 def at_work(cluster: Cluster, job: dict[str, Any]) -> set[str]:
@@ -88,7 +74,7 @@ def test_a_text_build_is_that_of_one_process_and_leaves_the_workers_disks_as_the
     assert done.returncode == 0, done.stderr
     assert " fused steps in " in done.stdout
     assert " shuffles of " in done.stdout
-    (job,) = jobs(cluster)[-1:]
+    (job,) = running.jobs(cluster)[-1:]
     assert_little_was_shuffled([job], manifest_of(built, "text").counts.records_in)
     assert at_work(cluster, job) == set(cluster.workers)
     assert manifest_bytes(out, ("text",)) == manifest_bytes(built, ("text",))
@@ -104,10 +90,10 @@ def test_bytes_are_those_of_one_process_whatever_the_parallelism(
     cluster: Cluster, built: Path, server: DemoServer, out: ObjectPath, parallelism: int
 ):
     for stage in DATASETS:
-        before = {job["jid"] for job in jobs(cluster)}
+        before = {job["jid"] for job in running.jobs(cluster)}
         done = seedbed(*arguments(server, stage, out, workers=parallelism), *options(cluster))
         assert done.returncode == 0, done.stderr
-        new = [job for job in jobs(cluster) if job["jid"] not in before]
+        new = [job for job in running.jobs(cluster) if job["jid"] not in before]
         assert_little_was_shuffled(new, manifest_of(built, stage).counts.records_in)
         assert parallelism == 1 or at_work(cluster, new[-1]) == set(cluster.workers), stage
     assert manifest_bytes(out) == manifest_bytes(built)
@@ -122,29 +108,36 @@ def test_pictures_that_every_page_shows_cross_as_references(cluster: Cluster, ou
     out = filled(cluster, tmp_path, "crawl")
     done = seedbed("images", tmp_path / "gallery.yaml", "--out", out, "--workers", "2", *options(cluster))
     assert done.returncode == 0, done.stderr
-    (job,) = jobs(cluster)[-1:]
+    (job,) = running.jobs(cluster)[-1:]
     assert_little_was_shuffled([job], manifest_of(out, "images").counts.kept)
 
 
 @pytest.mark.cluster
 @pytest.mark.slow
 def test_an_interrupted_build_leaves_no_job_and_is_carried_on(
-    cluster: Cluster, built: Path, server: DemoServer, out: ObjectPath
+    cluster: Cluster, built: Path, server: DemoServer, out: ObjectPath, tmp_path: Path
 ):
+    for name in ("crawl", "images", "score"):
+        (tmp_path / name).symlink_to(built / name)
+    run(server, tmp_path, *MANY_SHARDS, stages=("triplets",))
     out = filled(cluster, built, "crawl", "images", "score")
     command = arguments(server, "triplets", out, *MANY_SHARDS, workers=2)
     with started_seedbed(*command, *options(cluster)) as process:
         stage = out / "triplets"
-        wait_for(lambda: any("/receipts/" in name for name in stage.listing()), "a shard", timeout_s=180)
+        wait_for(lambda: finished(stage), "a shard", timeout_s=180)
+        kept = finished(stage)
+        before = stored(cluster, stage, kept)
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=120)
     assert process.returncode == 130, output
     assert "interrupted; run the same command again and it carries on" in output
     assert states(cluster) <= {"CANCELED", "FINISHED"}
-    assert jobs(cluster)[-1]["state"] == "CANCELED"
+    assert running.jobs(cluster)[-1]["state"] == "CANCELED"
     again = seedbed(*command, *options(cluster))
     assert again.returncode == 0, again.stderr
-    assert manifest_of(out, "triplets").counts == manifest_of(built, "triplets").counts
+    assert stored(cluster, stage, kept) == before
+    assert kept < {file.path for file in manifest_of(out, "triplets").files}
+    assert manifest_bytes(out, ("triplets",)) == manifest_bytes(tmp_path, ("triplets",))
 
 
 @pytest.mark.cluster
@@ -205,6 +198,20 @@ def test_a_live_crawl_settles_what_one_process_settles(cluster: Cluster, out: Ob
     one, other = ({tuple(row[fact] for fact in facts) for row in each} for each in rows)
     assert one == other
     assert manifest_of(tmp_path, "crawl").counts == manifest_of(there, "crawl").counts
+
+
+def finished(stage: ObjectPath) -> set[str]:
+    """The files that the finished parts of a running stage have written, to stay."""
+    found = [file.path for folder in stage.folders() for _, part in all_receipts(folder) for file in part.files]
+    return {path for path in found if not path.startswith(WORK)}
+
+
+def stored(cluster: Cluster, stage: ObjectPath, names: set[str]) -> dict[str, tuple[int, str, datetime]]:
+    """The size, the tag and the time of files of a stage, as the store tells them."""
+    (folder,) = stage.folders()
+    files = fsspec.filesystem("s3", **client_options(cluster.store), use_listings_cache=False)
+    told = {name: files.info(f"{folder / name}") for name in names}
+    return {name: (each["size"], each["ETag"], each["LastModified"]) for name, each in told.items()}
 
 
 def states(cluster: Cluster) -> set[str]:

@@ -15,9 +15,7 @@ from tests.arboretum import arguments, run
 from tests.builds import manifest_bytes, manifest_of, seedbed, started_seedbed, wait_for
 from tests.cluster import faults, network, running, services
 from tests.cluster.layout import Cluster
-from tests.cluster.standing import options, standing, take_keys
-from tests.test_cluster import wait_for_workers
-from tests.test_flink_builds import filled
+from tests.cluster.standing import filled, options, standing, take_keys
 
 MANY_PARTS = (
     *("crawl.records_per_segment=5", "images.size=64", "triplets.steps=2", "triplets.draws=2"),
@@ -116,7 +114,7 @@ def test_a_cluster_that_loses_a_part_writes_the_same_bytes(
     assert manifest_bytes(out, (stage,)) == manifest_bytes(plain, (stage,))
     checked = seedbed("verify", out / stage)
     assert checked.returncode == 0, checked.stderr
-    wait_for_workers(cluster)
+    running.wait_for_workers(cluster)
 
 
 @pytest.mark.cluster

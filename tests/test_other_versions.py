@@ -27,11 +27,10 @@ from tests.arboretum import arguments
 from tests.builds import manifest_bytes, seedbed, started_seedbed, wait_for
 from tests.cluster import faults, running, services
 from tests.cluster.layout import Cluster
-from tests.cluster.standing import options, standing, take_keys
+from tests.cluster.standing import filled, options, standing, take_keys
 from tests.job_service import ROOT, job_service
 from tests.other_version import another_version
-from tests.test_flink_builds import filled, jobs
-from tests.test_sink import build_shards, some_samples
+from tests.small_shards import build_shards, some_samples
 
 SOURCE = "Seedbed's source"
 SAID = (
@@ -180,7 +179,7 @@ def test_a_worker_of_another_version_that_joins_after_the_trial_ends_the_build_a
     out = filled(cluster, built, "crawl")
     kill(cluster, "w2")
     with started_seedbed(*arguments(server, "text", out), *options(cluster)) as process:
-        wait_for(lambda: "FINISHED" in {job["state"] for job in jobs(cluster)}, "the trial", timeout_s=120)
+        wait_for(lambda: "FINISHED" in {job["state"] for job in running.jobs(cluster)}, "the trial", timeout_s=120)
         kill(cluster, "w1")
         services.start_worker(replace(cluster, source=another_version(tmp_path / "other")), "w2")
         output, _ = process.communicate(timeout=180)

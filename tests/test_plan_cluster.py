@@ -29,6 +29,7 @@ STAGE: dict[str, Any] = {
     "taskmanager_ms": 3,
     "store_ms": 1,
     "shuffled_bytes": 400,
+    "largest_shuffle_bytes": 100,
     "link_bytes": 125_000,
     "written_bytes": 10_000,
     "kept": 0.5,
@@ -108,7 +109,8 @@ def test_what_was_measured_keeps_the_law_of_shuffles() -> None:
     assert list(cost.stages) == ["images", "triplets"]
     assert cost.pictures >= 5_000
     for stage in cost.stages.values():
-        assert 0 < stage.shuffled_bytes < stage.link_bytes
+        assert 0 < stage.largest_shuffle_bytes <= min(500, stage.shuffled_bytes)
+        assert stage.shuffled_bytes < stage.link_bytes
 
 
 def test_the_command_tells_three_sizes_and_what_was_assumed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +173,14 @@ def test_sizes_machines_and_hours_are_those_asked_for() -> None:
     [
         (["--cluster", "--machines", "2", "--hours", "3"], "one of them follows from the other"),
         (["demo", "--cluster"], "name what to plan for"),
-        (["demo", "--machines", "2"], "are for --cluster"),
+        (["demo", "--machines", "2"], "Invalid value for --machines: only with --cluster"),
+        (["demo", "--cores", "16"], "Invalid value for --cores: only with --cluster"),
+        (["demo", "--gigabits", "10"], "Invalid value for --gigabits: only with --cluster"),
+        (["--cluster", "--profile", "profile.json"], "Invalid value for --profile: only with RECIPE"),
+        (["--cluster", "--set", "name=oaks"], "Invalid value for --set: only with RECIPE"),
+        (["--cluster", "--cpu-price", "0"], "Invalid value for --cpu-price: only with RECIPE"),
+        (["--cluster", "--gb-price", "0"], "Invalid value for --gb-price: only with RECIPE"),
+        (["--measure", ".", "--set", "name=oaks"], "Invalid value for --set: only with RECIPE"),
     ],
 )
 def test_what_cannot_be_meant_is_a_usage_error(arguments: list[str], said: str) -> None:

@@ -14,7 +14,7 @@ from tests.arboretum import arguments
 from tests.builds import DATASETS, manifest_bytes, seedbed, start_seedbed, wait_for
 from tests.job_service import job_service, pool_workers, worker_ids
 from tests.object_store import ObjectStore
-from tests.test_sink import build_shards, contents, some_samples
+from tests.small_shards import build_shards, contents, some_samples
 
 MANY_SHARDS = ("triplets.draws=4", "triplets.max_shard_bytes=1048576", "triplets.buckets=16")
 

@@ -1,12 +1,9 @@
 """The sink: references in, numbered files out, the same whatever the order and the number of workers."""
 
 import functools
-import hashlib
 import random
-from collections.abc import Iterable
 from pathlib import Path
 
-import apache_beam as beam
 import pytest
 
 from pipelines.engine import run_pipeline
@@ -14,38 +11,15 @@ from pipelines.errors import StageError
 from pipelines.explain import explain
 from pipelines.fates import Fates
 from pipelines.receipts import Receipt, all_receipts, finish_part, read_receipt
-from pipelines.sink import WriteShards, cut_bucket, pack_by_bucket
+from pipelines.sink import cut_bucket, pack_by_bucket
 from pipelines.sorting import RUN_SAMPLES, SampleRef, sort_samples, unpack
 from pipelines.tables import write_file
-from shards.object_path import AnyPath, files_below
 from shards.writer import order_hash
-
-BUCKETS, MAX_BYTES = 3, 4096
-
-
-def _write(folder: AnyPath, name: str, samples: Iterable[SampleRef]) -> Receipt:
-    """Writes what each sample's source says, a line each."""
-    lines = [f"{sample.key} {sample.source[0]}\n" for sample in samples]
-    return Receipt((write_file(folder, f"{name}.txt", "".join(lines).encode(), len(lines)),), Fates(kept=len(lines)))
-
-
-def some_samples(number: int) -> list[SampleRef]:
-    keys = [hashlib.sha256(str(i).encode()).hexdigest()[:32] for i in range(number)]
-    return [SampleRef("train" if i % 4 else "val", key, 100 + i % 300, (f"source-{i}",)) for i, key in enumerate(keys)]
-
-
-def build_shards(pipeline: beam.Pipeline, samples: list[SampleRef], folder: AnyPath) -> None:
-    write = functools.partial(_write, folder)
-    lists = [samples[at : at + 7] for at in range(0, len(samples), 7)]
-    pipeline | beam.Create(lists) | beam.Reshuffle() | WriteShards(folder, BUCKETS, MAX_BYTES, write)
+from tests.small_shards import MAX_BYTES, build_shards, contents, some_samples
 
 
 def cut(parts: list[list[SampleRef]]) -> list[list[SampleRef]]:
     return [list(shard) for shard in cut_bucket("train/00000", parts, MAX_BYTES)]
-
-
-def contents(folder: AnyPath) -> dict[str, bytes]:
-    return {name: (folder / name).read_bytes() for name in sorted(files_below(folder)) if name.endswith(".txt")}
 
 
 def test_the_same_files_in_any_order_and_with_any_number_of_workers(tmp_path: Path):

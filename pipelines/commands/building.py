@@ -1,6 +1,6 @@
 """Commands that build: all stages of a recipe, one of them, or the demo; and what that would take."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -86,8 +86,12 @@ def plan(
     profile: Annotated[
         Path | None, typer.Option("--profile", help="measured costs; if none, those that come along")
     ] = None,
-    cpu_price: Annotated[float, typer.Option("--cpu-price", min=0, help="US dollars an hour of one core")] = 0.05,
-    gigabyte_price: Annotated[float, typer.Option("--gb-price", min=0, help="US dollars a GB and month")] = 0.02,
+    cpu_price: Annotated[
+        float | None, typer.Option("--cpu-price", min=0, help="US dollars an hour of one core; 0.05")
+    ] = None,
+    gigabyte_price: Annotated[
+        float | None, typer.Option("--gb-price", min=0, help="US dollars a GB and month; 0.02")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print a JSON value")] = False,
     measure: Annotated[
         Path | None,
@@ -100,10 +104,11 @@ def plan(
     machines: Annotated[
         int | None, typer.Option("--machines", min=1, help="with --cluster: how many there are")
     ] = None,
-    cores: Annotated[int, typer.Option("--cores", min=1, help="with --cluster: of each machine")] = 16,
+    cores: Annotated[int | None, typer.Option("--cores", min=1, help="with --cluster: of each machine; 16")] = None,
     gigabits: Annotated[
-        float, typer.Option("--gigabits", min=0.001, help="with --cluster: a second, of each machine's network")
-    ] = 10.0,
+        float | None,
+        typer.Option("--gigabits", min=0.001, help="with --cluster: a second, of each machine's network; 10"),
+    ] = None,
     hours: Annotated[
         float | None, typer.Option("--hours", min=0.001, help="with --cluster: find the machines for so many; 24")
     ] = None,
@@ -116,18 +121,24 @@ def plan(
     from pipelines.plan.profile import measure_profile, profile_text, read_profile  # noqa: PLC0415
     from pipelines.plan.table import plan_json, print_plan  # noqa: PLC0415
 
-    if cluster and recipe is None and measure is None:
-        _plan_cluster(pictures or [], machines, hours, cores, gigabits, as_json)
-        return
-    if cluster or (recipe is None) == (measure is None):
+    if [recipe is not None, measure is not None, cluster].count(True) != 1:
         told = "name what to plan for, or --measure OUT and nothing else, or --cluster"
         raise typer.BadParameter(told, param_hint="RECIPE")
-    if pictures or machines is not None or hours is not None:
-        raise typer.BadParameter("are for --cluster", param_hint="--pictures, --machines and --hours")
+    if recipe is None:
+        for_recipe = {"--set": set_, "--profile": profile, "--cpu-price": cpu_price, "--gb-price": gigabyte_price}
+        _refuse(for_recipe, "only with RECIPE")
+    if cluster:
+        _plan_cluster(pictures or [], machines, hours, cores, gigabits, as_json)
+    else:
+        for_machines = {"--machines": machines, "--cores": cores, "--gigabits": gigabits, "--hours": hours}
+        _refuse({"--pictures": pictures, **for_machines}, "only with --cluster")
     if measure is not None:
         typer.echo(profile_text(measure_profile(measure)), nl=False)
     if recipe is not None:
-        prices = Prices(cpu_price, gigabyte_price)
+        prices = Prices(
+            Prices.cpu_hour if cpu_price is None else cpu_price,
+            Prices.gigabyte_month if gigabyte_price is None else gigabyte_price,
+        )
         planned = make_plan(load_recipe(recipe, set_ or []), read_profile(profile), prices)
         if as_json:
             typer.echo(plan_json(planned))
@@ -135,8 +146,24 @@ def plan(
             print_plan(planned, Console(highlight=False))
 
 
+def _refuse(options: Mapping[str, object], told: str) -> None:
+    """Refuses the first of some options that was given.
+
+    Raises:
+        typer.BadParameter: one was.
+    """
+    for name, value in options.items():
+        if value not in (None, []):
+            raise typer.BadParameter(told, param_hint=name)
+
+
 def _plan_cluster(
-    pictures: list[int], machines: int | None, hours: float | None, cores: int, gigabits: float, as_json: bool
+    pictures: list[int],
+    machines: int | None,
+    hours: float | None,
+    cores: int | None,
+    gigabits: float | None,
+    as_json: bool,
 ) -> None:
     from rich.console import Console  # noqa: PLC0415
 
@@ -145,7 +172,7 @@ def _plan_cluster(
 
     if machines is not None and hours is not None:
         raise typer.BadParameter("one of them follows from the other", param_hint="--machines and --hours")
-    cost, machine = read_cluster(), Machines(cores, gigabits)
+    cost, machine = read_cluster(), Machines(cores or Machines.cores, gigabits or Machines.gigabits)
     try:
         plans = [plan_cluster(cost, each, machine, machines, hours or HOURS) for each in pictures or SIZES]
     except ValueError as error:

@@ -22,8 +22,8 @@ RESPONSE_S = 0.3
 class Prices:
     """What is paid, in US dollars."""
 
-    cpu_hour: float
-    gigabyte_month: float
+    cpu_hour: float = 0.05
+    gigabyte_month: float = 0.02
 
 
 @dataclass(frozen=True)

@@ -30,9 +30,6 @@ HOURS = 24.0
 SHARD_BUCKET_BYTES = 5e9
 """That a key bucket is to hold at most; see `triplets.buckets`."""
 
-LIKENESS_BYTES = 512
-"""Of each picture in the file that the search for near duplicates reads whole. Source: `crawl.likeness.LIKENESS`."""
-
 
 class FlinkStage(Section):
     """What a stage took on the cluster; all but the seconds for each picture that went in."""
@@ -44,6 +41,7 @@ class FlinkStage(Section):
     taskmanager_ms: float = Field(ge=0, description="CPU, of the JVMs beside them")
     store_ms: float = Field(ge=0, description="CPU, of the S3 server")
     shuffled_bytes: float = Field(ge=0, description="over all shuffles together")
+    largest_shuffle_bytes: float = Field(ge=0, description="over the largest of them")
     link_bytes: float = Field(ge=0, description="over the networks of the workers, shuffles and store, both ways")
     written_bytes: float = Field(ge=0)
     kept: float = Field(ge=0, le=1, description="share that went on")

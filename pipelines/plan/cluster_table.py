@@ -8,9 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from crawl.likeness import LIKENESS
 from crawl.similar_pairs import MAX_AMONG, TASK_BYTES
 from pipelines.compact_table import compact_table
-from pipelines.plan.cluster import LIKENESS_BYTES, Cluster, ClusterPlan, FlinkStage, Machines
+from pipelines.plan.cluster import Cluster, ClusterPlan, FlinkStage, Machines
 from pipelines.plan.table import short
 from pipelines.section import MAX_BUCKETS
 
@@ -64,7 +65,7 @@ def assumptions(cost: Cluster, machine: Machines) -> Iterator[str]:
         f"near duplicates: each picture is looked up among all, {MAX_AMONG:,} at a time, which takes "
         f"{cost.search.linear_us:,.0f} µs each time and {cost.search.square_ps:,.1f} ps a pair of pictures, and "
         f"{cost.search.serial_us:,.1f} µs a picture in one task alone, measured up to {cost.search.pictures:,}; each "
-        f"slot takes up to {TASK_BYTES / 1e6:,.0f} MB for it, and each machine {LIKENESS_BYTES} bytes a "
+        f"slot takes up to {TASK_BYTES / 1e6:,.0f} MB for it, and each machine {LIKENESS.itemsize} bytes a "
         "picture on its disk"
     )
 
@@ -73,8 +74,9 @@ def _stage_assumed(name: str, stage: FlinkStage) -> str:
     return (
         f"{name}: {stage.overhead_s:.0f} s to start and end, {stage.flink_s:.0f} of them for Flink's {stage.tasks} "
         f"tasks; for each picture {stage.python_ms:.2f} ms of CPU for Python, {stage.taskmanager_ms:.2f} for the "
-        f"JVM beside it, {_bytes(stage.shuffled_bytes)} shuffled, {stage.link_bytes / 1e3:,.0f} kB over the "
-        f"worker's network, {stage.written_bytes / 1e3:,.0f} kB written; {stage.kept:.0%} go on"
+        f"JVM beside it, {_bytes(stage.shuffled_bytes)} shuffled ({stage.largest_shuffle_bytes:,.0f} in the "
+        f"largest shuffle), {stage.link_bytes / 1e3:,.0f} kB over the worker's network, "
+        f"{stage.written_bytes / 1e3:,.0f} kB written; {stage.kept:.0%} go on"
     )
 
 

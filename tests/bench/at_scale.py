@@ -29,7 +29,7 @@ from tests.bench.varied import vary_photographs
 from tests.bench.whole_runs import Cost, cost_of
 from tests.builds import manifest_bytes
 from tests.job_service import job_service
-from tests.object_store import KEY, SECRET, object_store
+from tests.object_store import object_store
 
 NUM_PICTURES = 10_000
 STAGES = ("crawl", "images", "triplets")
@@ -201,13 +201,12 @@ def _build(work: Path, out: AnyPath, stage: str = "build", *more: str, workers: 
 def _store(work: Path) -> Iterator[tuple[ObjectPath, psutil.Process]]:
     """An empty store whose keys and endpoint stand in the environment, and its server's process."""
     with tempfile.TemporaryDirectory(dir=work) as scratch, object_store(Path(scratch)) as store:
-        known = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL": store.endpoint}
-        os.environ.update(known)
+        os.environ.update(store.environment)
         fsspec.get_filesystem_class("s3").clear_instance_cache()  # which would go on asking the store before
         try:
             yield ObjectPath(f"s3://{store.bucket}/out"), psutil.Process(store.process.pid)
         finally:
-            for name in known:
+            for name in store.environment:
                 os.environ.pop(name)
 
 

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +15,7 @@ from pipelines.near_duplicates import all_fates, stand_ins
 from pipelines.plan.cluster import Cluster, FlinkStage, Search
 from pipelines.plan.profile import this_machine
 from tests.bench.flink_groups import JAVA, PYTHON
-
-if TYPE_CHECKING:
-    from tests.bench.on_flink import Run
+from tests.bench.flink_run import Run
 
 SEARCHED = (1 << 19, 1 << 21, MAX_AMONG)
 """Pictures, unlike one another, among which a task of the search looks that is timed: up to the largest."""
@@ -26,7 +24,7 @@ ALIKE = 0.1
 """Share of pictures that are one of a pair, where it is timed who stands for whom."""
 
 
-def profile_of(runs: "Sequence[Run]", search: Search, picture_bytes: int) -> dict[str, Any]:
+def profile_of(runs: Sequence[Run], search: Search, picture_bytes: int) -> dict[str, Any]:
     """The costs, of the runs by two workers: with next to nothing to do, and with the most pictures.
 
     Args:
@@ -63,15 +61,15 @@ def profile_of(runs: "Sequence[Run]", search: Search, picture_bytes: int) -> dic
     return told.model_dump(mode="json")
 
 
-def _most_mb(runs: "Sequence[Run]", kind: str) -> int:
+def _most_mb(runs: Sequence[Run], kind: str) -> int:
     return round(max(run.taken.peak_bytes[kind] for run in runs) / 1e6)
 
 
-def _core_s(run: "Run") -> float:
+def _core_s(run: Run) -> float:
     return sum(run.taken.cpu_s[kind] for kind in (PYTHON, "pool", "taskmanager"))
 
 
-def _stage(nothing: "Run", many: "Run") -> FlinkStage:
+def _stage(nothing: Run, many: Run) -> FlinkStage:
     """What each picture adds to what a stage takes anyway."""
 
     def each(more: float, anyway: float, scale: float = 1.0) -> float:
@@ -86,6 +84,7 @@ def _stage(nothing: "Run", many: "Run") -> FlinkStage:
         taskmanager_ms=cpu["taskmanager"],
         store_ms=cpu["store"],
         shuffled_bytes=round(many.shuffled_bytes / many.records),
+        largest_shuffle_bytes=round(many.largest_shuffle.bytes / many.records),
         link_bytes=round(each(many.taken.link_bytes, nothing.taken.link_bytes)),
         written_bytes=round(many.bytes / many.records),
         kept=round(many.kept / many.records, 4),

@@ -14,27 +14,26 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import fsspec
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.flink.shuffled import shuffles
 from pipelines.folders import current_manifest
 from shards.object_path import ObjectPath
 from tests.bench.at_scale import SEEDBED, write_recipe
-from tests.bench.flink_groups import JAVA, PYTHON, Taken, taking
+from tests.bench.flink_groups import JAVA, PYTHON, taking
 from tests.bench.flink_profile import profile_of, search_costs
+from tests.bench.flink_run import Run
 from tests.bench.harness import ROOT, SideError
 from tests.bench.photographs import MissingError
 from tests.bench.varied import vary_photographs
-from tests.cluster import running
+from tests.cluster import needs, running
 from tests.cluster.errors import ClusterError
 from tests.cluster.layout import Cluster
-from tests.object_store import KEY, SECRET, ObjectStore
+from tests.cluster.standing import options
+from tests.object_store import ObjectStore, client_options, keys
 
 NUM_PICTURES, TIMES = 1_000, 10
 STAGES = ("images", "triplets")
@@ -48,45 +47,6 @@ SMALL = {"images.max_part_bytes": 1 << 20, "triplets.max_shard_bytes": 32 << 20}
 """Files, of which a worker fills several also with few pictures: of one that grows in the store it holds some parts."""
 
 
-@dataclass(frozen=True)
-class Run:
-    """A stage that ran on the cluster.
-
-    Attributes:
-        stage: which.
-        pictures: that were fetched for it.
-        records: that went in.
-        kept: of them.
-        workers: tasks side by side.
-        is_small: whether the files are.
-        wall_s: of the command.
-        job: as Flink's REST interface tells it when it is finished.
-        taken: while the command ran.
-        bytes: of the files that it wrote.
-    """
-
-    stage: str
-    pictures: int
-    records: int
-    kept: int
-    workers: int
-    is_small: bool
-    wall_s: float
-    job: dict[str, Any]
-    taken: Taken
-    bytes: int
-
-    @property
-    def job_s(self) -> float:
-        """Seconds that Flink worked on the job."""
-        return float(self.job["duration"]) / 1e3
-
-    @property
-    def shuffled_bytes(self) -> int:
-        """Over all shuffles together."""
-        return sum(shuffle.bytes for shuffle in shuffles(self.job))
-
-
 def main() -> int:
     """Measures and prints; returns 1 where a limit is not kept."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -96,75 +56,89 @@ def main() -> int:
     parser.add_argument("--name", default="scale", help="of the test cluster")
     chosen = parser.parse_args()
     console, cluster = Console(highlight=False, width=132), Cluster(chosen.name, disk_mb=2048)
-    folder = ROOT / "build" / "bench"
+    sizes = (1, chosen.pictures, chosen.pictures * chosen.times)
     try:
-        with tempfile.TemporaryDirectory() as scratch, _cluster(cluster):
-            runs = list(_runs(Path(scratch), folder, cluster, (1, chosen.pictures, chosen.pictures * chosen.times)))
+        _prepare(sizes)
     except (ClusterError, MissingError) as error:
         console.print(f"Flink's costs are left out: {error}")
         return 0
+    with tempfile.TemporaryDirectory() as scratch, _cluster(cluster):
+        runs = list(_runs(Path(scratch), cluster, sizes))
     _print(runs, console)
     is_kept = _print_limits(runs, console)
     if chosen.profile:
-        several = [path.stat().st_size for path in (folder / f"varied-{chosen.pictures * chosen.times}").iterdir()]
+        several = [path.stat().st_size for path in _pictures(max(sizes)).iterdir()]
         profile = profile_of(runs, search_costs(), round(sum(several) / len(several)))
         chosen.profile.write_text(json.dumps(profile, indent=1) + "\n")
     return 0 if is_kept else 1
 
 
+def _prepare(sizes: Sequence[int]) -> None:
+    """Makes the pictures, and brings what a cluster needs.
+
+    Raises:
+        ClusterError: none can stand here.
+        MissingError: there is nothing to make pictures from.
+    """
+    needs.check_machine()
+    needs.fetch_jars()
+    for size in sizes:
+        vary_photographs(ROOT.parent / "shared" / "data", _pictures(size), size)
+
+
+def _pictures(size: int) -> Path:
+    return ROOT / "build" / "bench" / f"varied-{size}"
+
+
 @contextmanager
 def _cluster(cluster: Cluster) -> Iterator[None]:
     running.up(cluster)
-    os.environ.update(AWS_ENDPOINT_URL=cluster.store, AWS_ACCESS_KEY_ID=KEY, AWS_SECRET_ACCESS_KEY=SECRET)
+    os.environ.update(keys(cluster.store))
     try:
         yield
     finally:
         running.down(cluster.name)
 
 
-def _runs(work: Path, folder: Path, cluster: Cluster, sizes: Sequence[int]) -> Iterator[Run]:
+def _runs(work: Path, cluster: Cluster, sizes: Sequence[int]) -> Iterator[Run]:
     """Each stage with next to nothing to do, with many pictures by one worker and by two; then twice for its memory.
 
     What is first is left out of the count: Flink loads its classes then.
     """
     for size in sizes:
-        _crawl(work, folder, size)
+        _crawl(work, size)
     nothing, few, many = sizes
     _run(work, cluster, "images", nothing, 2)
     costs = ((nothing, 2, False), (many, 1, False), (many, 2, False))
     for size, workers, is_small in (*costs, (few, 1, True), (many, 1, True)):
         for stage in STAGES:
-            _forget(size, stage)
+            _forget(cluster, size, stage)
             yield _run(work, cluster, stage, size, workers, is_small=is_small)
 
 
-def _crawl(work: Path, folder: Path, size: int) -> None:
+def _crawl(work: Path, size: int) -> None:
     """Reads pictures into the store, by this machine."""
-    several = folder / f"varied-{size}"
-    vary_photographs(ROOT.parent / "shared" / "data", several, size)
     (work / str(size)).mkdir()
-    write_recipe(work / str(size), several)
+    write_recipe(work / str(size), _pictures(size))
     _seedbed(work, size, "crawl", "--workers", "2")
 
 
-def _forget(size: int, stage: str) -> None:
-    files = fsspec.filesystem("s3", key=KEY, secret=SECRET, endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+def _forget(cluster: Cluster, size: int, stage: str) -> None:
+    files = fsspec.filesystem("s3", **client_options(cluster.store))
     files.invalidate_cache()
     if files.exists(f"{ObjectStore.bucket}/{size}/{stage}"):
         files.rm(f"{ObjectStore.bucket}/{size}/{stage}", recursive=True)
 
 
 def _run(work: Path, cluster: Cluster, stage: str, size: int, workers: int, *, is_small: bool = False) -> Run:
-    endpoint = ("--runner", "flink", "--flink-job-endpoint", cluster.job_endpoint)
     files = [part for name, limit in SMALL.items() if is_small for part in ("--set", f"{name}={limit}")]
     with taking(cluster) as taken:
         began = time.monotonic()
-        _seedbed(work, size, stage, "--workers", str(workers), *files, *endpoint)
+        _seedbed(work, size, stage, "--workers", str(workers), *files, *options(cluster))
         wall_s = time.monotonic() - began
     manifest = current_manifest(ObjectPath(f"s3://{ObjectStore.bucket}/{size}"), stage)
     assert manifest is not None, f"{stage} was just built"
-    jobs = running.ask(cluster, "/jobs/overview")["jobs"]
-    job = running.ask(cluster, f"/jobs/{max(jobs, key=lambda each: each['start-time'])['jid']}")
+    job = running.jobs(cluster)[-1]
     written, counts = sum(file.bytes for file in manifest.files), manifest.counts
     return Run(stage, size, counts.records_in, counts.kept, workers, is_small, wall_s, job, taken, written)
 
@@ -234,9 +208,10 @@ def _print_limits(runs: Sequence[Run], console: Console) -> bool:
                 f"  {told}: {held[0] / 1e6:,.0f} MB with {few:,} pictures, {held[1] / 1e6:,.0f} with "
                 f"{many:,}: {growth:+.0%} (at most {MAX_GROWTH:+.0%})"
             )
-        most = max((shuffle.bytes / many, shuffle.name) for shuffle in shuffles(two.job))
-        is_kept &= most[0] <= MAX_SHUFFLED
-        console.print(f"  the largest shuffle, {most[1]}: {most[0]:.0f} bytes a picture (at most {MAX_SHUFFLED})")
+        most = two.largest_shuffle
+        is_kept &= most.bytes <= MAX_SHUFFLED * two.records
+        told = f"{most.bytes / two.records:.0f} bytes a picture (at most {MAX_SHUFFLED})"
+        console.print(f"  the largest shuffle, {most.name}: {told}")
         console.print(f"  longest by one worker: {', '.join(_longest(one))}")
     return is_kept
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from tests.cluster import faults, needs, network, running, services
 from tests.cluster.errors import ClusterError
 from tests.cluster.layout import ROOT, Cluster
-from tests.object_store import KEY, SECRET
+from tests.object_store import keys
 
 ACTIONS: dict[tuple[str, ...], Callable[[Cluster], object]] = {
     ("kill", "jobmanager"): faults.kill_jobmanager,
@@ -114,7 +114,7 @@ def _told(cluster: Cluster) -> str:
         f"  S3 server       {cluster.store}   (bucket: seedbed)\n"
         f"  logs            {cluster.folder}/logs\n"
         "A build there:\n"
-        f"  export AWS_ENDPOINT_URL={cluster.store} AWS_ACCESS_KEY_ID={KEY} AWS_SECRET_ACCESS_KEY={SECRET}\n"
+        f"  export {' '.join(f'{name}={value}' for name, value in keys(cluster.store).items())}\n"
         "  seedbed build RECIPE --out s3://seedbed/OUT --runner flink "
         f"--flink-job-endpoint {cluster.job_endpoint}"
     )

@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any
 
 from tests.cluster import network, services
@@ -62,6 +63,12 @@ def ask(cluster: Cluster, path: str) -> dict[str, Any]:
         return {}
 
 
+def jobs(cluster: Cluster) -> list[dict[str, Any]]:
+    """All jobs that the JobManager knows, with their tasks, in the order in which they were handed in."""
+    known = sorted(ask(cluster, "/jobs/overview").get("jobs", []), key=itemgetter("start-time"))
+    return [ask(cluster, f"/jobs/{job['jid']}") for job in known]
+
+
 def num_workers(cluster: Cluster) -> int:
     """How many TaskManagers have registered."""
     return int(overview(cluster).get("taskmanagers", 0))
@@ -83,6 +90,16 @@ def wait_for(cluster: Cluster, is_so: Callable[[], object], what: str, timeout_s
 def wait_for_store(cluster: Cluster) -> None:
     """Wait until the S3 server takes files."""
     wait_for(cluster, lambda: answers(cluster, STORE_PORT) and make_bucket(cluster.store), "the S3 server")
+
+
+def wait_for_workers(cluster: Cluster) -> None:
+    """Wait until Flink knows the TaskManagers that run now, each with its pool, and no other."""
+
+    def is_whole() -> bool:
+        pools = [services.running(cluster, worker, "pool") for worker in cluster.workers]
+        return all(pools) and len(ask(cluster, "/taskmanagers").get("taskmanagers", [])) == cluster.num_workers
+
+    wait_for(cluster, is_whole, "all workers")
 
 
 def answers(cluster: Cluster, port: int) -> bool:

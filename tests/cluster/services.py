@@ -18,7 +18,7 @@ from tests.cluster.layout import (
     STORE_PORT,
     Cluster,
 )
-from tests.object_store import KEY, SECRET, server_command
+from tests.object_store import keys, server_command
 
 _OPENED = (
     *("java.lang", "java.lang.invoke", "java.lang.reflect", "java.util", "java.util.concurrent", "java.nio"),
@@ -150,7 +150,7 @@ def _start(cluster: Cluster, host: str, role: str, command: list[str], *folders:
         **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTEST"))},
         "PYTHONPATH": os.pathsep.join(dict.fromkeys((str(cluster.source), str(ROOT)))),
         "PYTHONDONTWRITEBYTECODE": "1",
-        **{"AWS_ENDPOINT_URL": cluster.store, "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET},
+        **keys(cluster.store),
         "HOME": "/tmp",
         "TMPDIR": "/tmp",
         ROLE: role,

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import fsspec
 import pytest
@@ -11,7 +12,7 @@ from shards.object_path import ObjectPath
 from tests.cluster import needs, running
 from tests.cluster.errors import ClusterError
 from tests.cluster.layout import Cluster
-from tests.object_store import KEY, SECRET, ObjectStore
+from tests.object_store import ObjectStore, client_options, keys
 
 
 @contextmanager
@@ -32,20 +33,24 @@ def standing(cluster: Cluster) -> Iterator[Cluster]:
         running.down(cluster.name)
 
 
-def keys(cluster: Cluster) -> dict[str, str]:
-    """The environment in which a cluster's store is reached."""
-    return {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL": cluster.store}
-
-
 def take_keys(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put the keys of a cluster's store into this environment."""
-    for name, value in keys(cluster).items():
+    for name, value in keys(cluster.store).items():
         monkeypatch.setenv(name, value)
 
 
 def in_store() -> ObjectPath:
     """A new folder in the cluster's store."""
     return ObjectPath(f"s3://{ObjectStore.bucket}/{os.urandom(8).hex()}")
+
+
+def filled(cluster: Cluster, built: Path, *stages: str) -> ObjectPath:
+    """A new folder in the cluster's store with some stages of a build."""
+    out = in_store()
+    files = fsspec.filesystem("s3", **client_options(cluster.store))
+    for stage in stages:
+        files.put(f"{built / stage}/", f"{out / stage}/", recursive=True)
+    return out
 
 
 def options(cluster: Cluster) -> tuple[str, ...]:
