@@ -104,7 +104,7 @@ def run_watched(job: Job, tick: Callable[[], object], tell: Callable[[str], None
         if attempt < retries:
             logger.warning("%s: %s; starting the stage again, finished parts are kept", job.stage, trouble)
             _wait(job.runner, attempt)
-    raise StageError(f"{job.stage}: {_too_often(trouble, retries + 1)}; see {job.folder / LOG}{_advice(job.runner)}")
+    raise StageError(f"{job.stage}: {_too_often(trouble, retries + 1)}; see {job.folder / LOG}")
 
 
 def _try(job: Job, tick: Callable[[], object], tell: Callable[[str], None]) -> tuple[str, float]:
@@ -115,18 +115,27 @@ def _try(job: Job, tick: Callable[[], object], tell: Callable[[str], None]) -> t
     finally:
         _end(child, patience_s=0.0 if trouble else 2.0)
         if trouble:
-            _end_jobs(job.runner, APPEAR_S if child.state == HANDED_IN else 0.0)
+            _end_jobs(job.runner, may_still_come=child.state == HANDED_IN)
     return trouble, child.cpu_seconds
 
 
-def _end_jobs(runner: Runner, wait_s: float = 0.0) -> None:
-    """Ends what a build has left running on a cluster, as far as that answers."""
+def _end_jobs(runner: Runner, *, may_still_come: bool = False) -> None:
+    """Ends what a build has left running on a cluster, as far as that answers; warns of what it cannot end."""
     if not runner.is_flink:
         return
+    rest, name = FlinkRest(runner.rest, patience_s=END_PATIENCE_S), runner.job_name
     try:
-        FlinkRest(runner.rest, patience_s=END_PATIENCE_S).end_jobs(runner.job_name, wait_s)
+        if may_still_come and not rest.is_running(name, APPEAR_S):
+            told = (
+                "%s: no job called '%s' runs yet, though one was being handed in; if it comes, the next build ends it"
+            )
+            logger.warning(told, runner.rest, name)
+        if rest.end_jobs(name):
+            logger.warning(
+                "%s: a job called '%s' still runs, though told to end; the next build asks again", runner.rest, name
+            )
     except NoAnswerError as error:
-        logger.warning("%s; a job called '%s' may be left there: the next build ends it", error, runner.job_name)
+        logger.warning("%s; a job called '%s' may be left there: the next build ends it", error, name)
 
 
 def _wait(runner: Runner, attempt: int) -> None:
@@ -136,11 +145,7 @@ def _wait(runner: Runner, attempt: int) -> None:
 
 
 def _too_often(trouble: str, times: int) -> str:
-    return f"{trouble} ({times} times)" if times > 1 else trouble
-
-
-def _advice(runner: Runner) -> str:
-    return " (out of memory?)" if runner.is_embedded else ""
+    return f"given up after {times} tries; the last: {trouble}" if times > 1 else trouble
 
 
 def _start(job: Job) -> _Watched:
@@ -182,8 +187,10 @@ def _watch(child: _Watched, job: Job, tick: Callable[[], object], tell: Callable
         finished = tick()
         if not alive and (child.process.exitcode or 0) > 0:  # it ended by itself; a killed one has a negative status
             raise StageError(f"{job.stage}: its process ended before it could say why; see {job.folder / LOG}")
-        if not alive or _lost_a_worker(child):
-            return "a worker process died"
+        if not alive:
+            return "its own process, on this machine, was killed (out of memory?)"
+        if _lost_a_worker(child):
+            return "a worker process died (out of memory?)"
         if not job.runner.is_embedded and _is_stuck(child, finished, job.runner.stuck_s):
             state = f" ({child.state or 'not handed in'})" if job.runner.is_flink else ""
             return f"its job has got no further for {job.runner.stuck_s:g} s{state}"

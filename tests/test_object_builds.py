@@ -139,7 +139,7 @@ def test_a_worker_killed_over_a_store_costs_a_restart_and_not_a_byte(
     next(workers_of(process)).kill()
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
-    assert "a worker process died; starting the stage again" in output
+    assert "a worker process died (out of memory?); starting the stage again" in output
     assert manifest_bytes(out, ("triplets",)) == manifest_bytes(whole, ("triplets",))
 
 

@@ -10,7 +10,7 @@ PASSING = frozenset({"StoreError", "LeaseLostError", "ConnectionError", "Connect
 """Errors of Python that come of a place that cannot be reached for a while."""
 
 SAME_ERRORS = 3
-"""Times that one error of the program is seen before it is taken for no accident: a task may run on two workers."""
+"""Times that one error of the program is seen, in however many tasks at once, before it is taken for no accident."""
 
 _FINAL = frozenset({"StageError", "ManifestError", "WarcError"})
 """What a stage says when it cannot do its work."""
@@ -54,7 +54,8 @@ def final_failure(failures: Sequence[Failure]) -> Failure | None:
         is_ours = _PYTHON in failure.text
         if _DISK_FULL.search(error.message) or (is_ours and error.name in _FINAL):
             return failure
-        if is_ours and error.name not in PASSING and [each for _, each in errors].count(error) >= SAME_ERRORS:
+        times = {other.at_ms for other, same in errors if same == error}
+        if is_ours and error.name not in PASSING and len(times) >= SAME_ERRORS:
             return failure
     return None
 

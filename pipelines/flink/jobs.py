@@ -91,8 +91,11 @@ def _last_words(result: PipelineResult) -> str:
 
 
 def follow(rest: FlinkRest, job_id: str, report: Report) -> dict[str, Any]:
-    """Returns a job when it is finished; reports its states, and what failed that Flink mends by itself."""
-    num_failures = 0
+    """Returns a job when it is finished; reports its states, and what failed that Flink mends by itself.
+
+    A job that still runs when this raises is ended by whoever watches the stage.
+    """
+    told_ms = 0
     while True:
         job, failures = rest.job(job_id), rest.failures(job_id)
         if job is None:
@@ -102,16 +105,15 @@ def follow(rest: FlinkRest, job_id: str, report: Report) -> dict[str, Any]:
         if job["state"] == "FINISHED":
             return job
         if final is not None:
-            rest.cancel(job_id)
             told_of_disk = full_disk(final)
             raise StageError(told_of_disk) if told_of_disk else RuntimeError(final.text)
         if job["state"] == "FAILED":
             raise _given_up(failures)
         if job["state"] == "CANCELED":
             raise StageError("somebody else cancelled its Flink job; run again and it carries on")
-        if len(failures) > num_failures:
+        if failures and failures[0].at_ms > told_ms:
             report("note", f"a Flink task failed, and is started again: {told_of(failures[0])}")
-        num_failures = len(failures)
+            told_ms = failures[0].at_ms
         time.sleep(POLL_S)
 
 

@@ -18,6 +18,8 @@ _DESCRIBE = "/org.apache.beam.model.job_management.v1.JobService/DescribePipelin
 def ready(runner: Runner, out: AnyPath, workers: int) -> tuple[Runner, int]:
     """The runner with a name for the build's jobs, and how many tasks are to run side by side.
 
+    Ends what runs under that name: a build that was killed has left it there, and takes slots.
+
     Args:
         runner: a Flink cluster.
         out: the build's folder.
@@ -27,8 +29,10 @@ def ready(runner: Runner, out: AnyPath, workers: int) -> tuple[Runner, int]:
         StageError: its REST interface does not answer, or it has no room.
     """
     named = replace(runner, job_name=f"seedbed {out}")
+    rest = FlinkRest(runner.rest)
     try:
-        room = _room(named, max(workers, 1))
+        rest.end_jobs(named.job_name)
+        room = _room(rest, max(workers, 1))
     except NoAnswerError as error:
         raise StageError(f"{error}; give its JobManager's as --flink-rest HOST:PORT") from error
     if room.free < max(workers, 1):
@@ -66,13 +70,14 @@ def _is_job_server(address: str) -> bool:
 def _would_do(room: Room, workers: int) -> str:
     if room.free:
         return f", and {workers} are asked for: give fewer --workers, or add TaskManagers"
+    if not room.slots:
+        return ": no TaskManager is there; start some"
     return ": wait for the jobs that run there, or add TaskManagers"
 
 
-def _room(runner: Runner, wanted: int) -> Room:
-    """What the cluster has room for, once what a killed build has left there is ended."""
-    rest, began = FlinkRest(runner.rest), time.monotonic()
-    rest.end_jobs(runner.job_name)
+def _room(rest: FlinkRest, wanted: int) -> Room:
+    """What the cluster has room for, once the slots of jobs that have just ended are free."""
+    began = time.monotonic()
     while (room := rest.room()).free < wanted and time.monotonic() - began < FREED_S:
         time.sleep(POLL_S)
     return room

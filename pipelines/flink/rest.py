@@ -10,8 +10,8 @@ import http.client
 import json
 import socket
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Container, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -28,6 +28,10 @@ END_S = 30.0
 """How long a job may take to end when it is told to."""
 
 POLL_S = 0.5
+
+_MISSING = (http.HTTPStatus.NOT_FOUND,)
+_ENDED_ALREADY = (http.HTTPStatus.NOT_FOUND, http.HTTPStatus.CONFLICT)
+"""Answers to who would end a job that is gone, or ended otherwise. Source: Flink 1.19, `JobCancellationHandler`."""
 
 
 class NoAnswerError(Exception):
@@ -49,7 +53,13 @@ class FlinkJob(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """Something that failed in a job: when, in milliseconds, the stack trace, and the host, "" where none is known."""
+    """Something that failed in a job.
+
+    Attributes:
+        at_ms: when, in milliseconds; the same of all that failed together, and of nothing else.
+        text: the stack trace.
+        host: "" where none is known.
+    """
 
     at_ms: int
     text: str
@@ -71,81 +81,100 @@ class FlinkRest:
     def room(self) -> Room:
         """What the cluster has room for."""
         told = self._ask("/overview")
-        return Room(told["slots-total"], told["slots-available"])
+        with self._reading():
+            return Room(told["slots-total"], told["slots-available"])
 
     def jobs(self, name: str) -> list[FlinkJob]:
         """The jobs of a name, the latest first."""
-        found = [job for job in self._ask("/jobs/overview")["jobs"] if job["name"] == name]
-        found.sort(key=lambda job: -job["start-time"])
-        return [FlinkJob(job["jid"], job["state"]) for job in found]
+        told = self._ask("/jobs/overview")
+        with self._reading():
+            found = [job for job in told["jobs"] if job["name"] == name]
+            found.sort(key=lambda job: -job["start-time"])
+            return [FlinkJob(job["jid"], job["state"]) for job in found]
 
     def job(self, job_id: str) -> dict[str, Any] | None:
         """State, tasks and what they shuffled; None where the JobManager knows no such job."""
-        found: dict[str, Any] | None = self._ask(f"/jobs/{job_id}", is_missing_known=True)
+        found: dict[str, Any] | None = self._ask(f"/jobs/{job_id}", without=_MISSING)
         return found
 
     def failures(self, job_id: str) -> list[Failure]:
         """What failed in a job so far, the latest first, those together that failed together."""
-        told = self._ask(f"/jobs/{job_id}/exceptions", is_missing_known=True) or {}
-        entries = told.get("exceptionHistory", {}).get("entries", [])
-        together = [each for entry in entries for each in (entry, *entry.get("concurrentExceptions", []))]
-        found = [Failure(each["timestamp"], each["stacktrace"], _host(each)) for each in together]
-        if not found and told.get("root-exception"):
-            return [Failure(told["timestamp"], told["root-exception"])]
-        return found
+        told = self._ask(f"/jobs/{job_id}/exceptions", without=_MISSING) or {}
+        with self._reading():
+            entries = told.get("exceptionHistory", {}).get("entries", [])
+            found = [failure for entry in entries for failure in _failed_together(entry)]
+            if not found and told.get("root-exception"):
+                return [Failure(told["timestamp"], told["root-exception"])]
+            return found
 
-    def cancel(self, job_id: str) -> None:
-        """Asks for the end of a job."""
-        self._ask(f"/jobs/{job_id}?mode=cancel", method="PATCH", is_missing_known=True)
-
-    def end_jobs(self, name: str, wait_s: float = 0.0, clock: Callable[[], float] = time.monotonic) -> None:
-        """Ends all jobs of a name, and waits until they have ended.
-
-        Args:
-            name: the jobs' name.
-            wait_s: how long to look for one that has been handed in, and may not be listed yet.
-            clock: seconds that only go up.
-        """
-        began = clock()
-        while True:
-            jobs = self.jobs(name)
-            running = [job for job in jobs if job.state not in ENDED]
+    def end_jobs(self, name: str) -> list[FlinkJob]:
+        """Ends all jobs of a name; returns those that have not ended after `END_S`."""
+        began = time.monotonic()
+        while (running := self._running(name)) and time.monotonic() - began < END_S:
             for job in running:
-                self.cancel(job.id)
-            waited_s = clock() - began
-            if (not running and waited_s >= wait_s) or waited_s > END_S + wait_s:
-                return
+                self._ask(f"/jobs/{job.id}?mode=cancel", method="PATCH", without=_ENDED_ALREADY)
             time.sleep(POLL_S)
+        return running
 
-    def _ask(self, path: str, method: str = "GET", *, is_missing_known: bool = False) -> Any:  # noqa: ANN401 - JSON
+    def is_running(self, name: str, wait_s: float) -> bool:
+        """Whether a job of a name runs, or one that was handed in begins to within `wait_s`."""
+        began = time.monotonic()
+        while not self._running(name):
+            if time.monotonic() - began >= wait_s:
+                return False
+            time.sleep(POLL_S)
+        return True
+
+    def _running(self, name: str) -> list[FlinkJob]:
+        return [job for job in self.jobs(name) if job.state not in ENDED]
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Tells an answer of somebody else's by what it lacks."""
+        try:
+            yield
+        except (KeyError, TypeError, AttributeError) as error:
+            raise self._not_flink() from error
+
+    def _not_flink(self) -> NoAnswerError:
+        return NoAnswerError(f"{self.address}: who answers there is not Flink's REST interface")
+
+    def _ask(self, path: str, method: str = "GET", without: Container[int] = ()) -> Any:  # noqa: ANN401 - JSON
+        """The answer to a question, None where its status is in `without`."""
         began = time.monotonic()
         while True:
             try:
-                return self._ask_once(path, method, is_missing_known)
+                return self._ask_once(path, method, without)
             except NoAnswerError:
                 if time.monotonic() - began > self.patience_s:
                     raise
             time.sleep(POLL_S)
 
-    def _ask_once(self, path: str, method: str, is_missing_known: bool) -> Any:  # noqa: ANN401 - likewise
+    def _ask_once(self, path: str, method: str, without: Container[int]) -> Any:  # noqa: ANN401 - likewise
         host, _, port = self.address.rpartition(":")
         connection = http.client.HTTPConnection(host, int(port), timeout=ANSWER_S)
         try:
             connection.request(method, path)
             answer = connection.getresponse()
             body = answer.read()
-            if answer.status == http.HTTPStatus.NOT_FOUND and is_missing_known:
+            if answer.status in without:
                 return None
             if answer.status >= http.HTTPStatus.BAD_REQUEST:
                 raise NoAnswerError(f"{self.address}: Flink's REST interface answers with status {answer.status}")
             return json.loads(body or b"{}")
         except (ValueError, http.client.BadStatusLine, http.client.LineTooLong) as error:
-            raise NoAnswerError(f"{self.address}: who answers there is not Flink's REST interface") from error
+            raise self._not_flink() from error
         except (OSError, http.client.HTTPException) as error:
             told = f"{type(error).__name__}: {error}".rstrip(": ")
             raise NoAnswerError(f"{self.address}: Flink's REST interface gives no answer ({told})") from error
         finally:
             connection.close()
+
+
+def _failed_together(entry: dict[str, Any]) -> list[Failure]:
+    """What one entry of a job's history tells of: the first failure, and those at the same time elsewhere."""
+    each = (entry, *entry.get("concurrentExceptions", []))
+    return [Failure(entry["timestamp"], failed["stacktrace"], _host(failed)) for failed in each]
 
 
 def _host(entry: dict[str, Any]) -> str:
