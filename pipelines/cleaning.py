@@ -4,13 +4,14 @@ The records of a ledger table are cleaned together, in the order of their WARC f
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 from crawl.verdict import Verdict
 from pipelines.behind import NO_TURN, Turn
 from pipelines.fates import Fates, Reject
 from pipelines.ledger import RowRef, fetch_ahead
 from pipelines.receipts import Receipt, finish_part, receipt_of
+from pipelines.squeezed import squeeze, unsqueeze
 from pipelines.stages import Job
 from pipelines.staging import create_staged, stage_payload, staged_name
 from pipelines.tables import rows_at, write_rejects
@@ -60,6 +61,16 @@ class Cleaned(NamedTuple):
     offset: int
     lengths: tuple[int, ...]
     """Of its pieces, in bytes."""
+
+    def packed(self) -> tuple[Any, ...]:
+        """It as it crosses a shuffle."""
+        return bytes.fromhex(self.key), squeeze(self.url), self.part, self.offset, self.lengths
+
+    @classmethod
+    def unpack(cls, packed: tuple[Any, ...]) -> Self:
+        """What `packed` packed."""
+        key, url, *place = packed
+        return cls(key.hex(), unsqueeze(url), *place)
 
 
 def finish_clean_part(

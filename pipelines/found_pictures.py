@@ -17,7 +17,8 @@ from pipelines.fates import Reject
 from pipelines.ledger import Fetched, RowRef, crawl_tables, read_fetched
 from pipelines.placeholders import Places
 from pipelines.recipe import image_settings
-from pipelines.seen_places import NOWHERE, Seen, read_places, sum_up
+from pipelines.seen_places import NOWHERE, Rank, Seen, packed_rank, read_places, sum_up, unpacked_rank
+from pipelines.squeezed import plain, squeeze, unsqueeze
 from pipelines.stages import Job
 
 Joined = tuple[tuple[Any, ...], tuple[Any, ...]]
@@ -33,7 +34,7 @@ class Found(NamedTuple):
     url: str
     sha256: str
     ref: RowRef
-    rank: tuple[bool, bool, int, int, str]
+    rank: Rank
     link: RowRef
     places: Places
     claims: tuple[str, ...]
@@ -49,19 +50,16 @@ class Found(NamedTuple):
     def packed(self) -> tuple[Any, ...]:
         """It as it crosses a shuffle."""
         licensed = () if self.licensed == self.link else self.licensed
-        return plain(self._replace(sha256=bytes.fromhex(self.sha256), licensed=licensed))  # type: ignore[arg-type]
+        url, rank = squeeze(self.url), packed_rank(self.rank)
+        return url, bytes.fromhex(self.sha256), *plain((self.ref, rank, self.link, self.places, self.claims, licensed))
 
     @classmethod
     def unpack(cls, packed: tuple[Any, ...]) -> Self:
         """What `packed` packed."""
         url, sha256, ref, rank, link, places, claims, licensed = packed
         rows = RowRef(*ref), RowRef(*link), RowRef(*(licensed or link))
-        return cls(url, sha256.hex(), rows[0], rank, rows[1], Places(*places), claims, rows[2])
-
-
-def plain(value: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Named tuples, and those in them, as tuples without names."""
-    return tuple(plain(each) if isinstance(each, tuple) else each for each in value)
+        known = Places(*places), claims, rows[2]
+        return cls(unsqueeze(url), sha256.hex(), rows[0], unpacked_rank(rank), rows[1], *known)
 
 
 class FindPictures(beam.PTransform):
@@ -87,7 +85,9 @@ class FindPictures(beam.PTransform):
             pipeline
             | "Links" >> beam.Create(crawl_tables(self._job, "links-"))
             | "ReadLinks" >> beam.FlatMap(read_places, self._job.input_folder("crawl"), filters)
-            | "KeyPlaces" >> beam.MapTuple(lambda url, seen: (key_of(url), ((), plain(seen))))
+            # Beam would infer from `pack_seen` that what is not known is never known.
+            | "KeyPlaces"
+            >> beam.MapTuple(lambda url, seen: (key_of(url), pack_seen(seen))).with_output_types(tuple[bytes, Any])
         )
         return (
             (fetched, seen)
@@ -112,21 +112,26 @@ def key_of(url: str) -> bytes:
 
 def pack_fetched(fetched: Fetched) -> Joined:
     """A fetched picture as it crosses the shuffle, without the places that show it."""
-    return (plain(fetched._replace(sha256=bytes.fromhex(fetched.sha256))),), ()  # type: ignore[arg-type]
+    return ((squeeze(fetched.url), bytes.fromhex(fetched.sha256), tuple(fetched.ref)),), ()
+
+
+def pack_seen(seen: Seen) -> Joined:
+    """Places that show a picture as they cross the shuffle, without what was fetched."""
+    return (), seen.packed()
 
 
 def join(some: Iterable[Joined], filters: FilterSettings) -> Joined:
     """All that is known of one URL, of parts of it."""
     parts = list(some)
-    fetched = tuple(sorted(each for part, _ in parts for each in part))
+    fetched = tuple(sorted((each for part, _ in parts for each in part), key=lambda each: each[1:]))
     seen = [Seen.unpack(each) for _, each in parts if each]
-    return fetched, plain(sum_up(seen, filters)) if seen else ()
+    return fetched, sum_up(seen, filters).packed() if seen else ()
 
 
 def best_place(_: bytes, joined: Joined) -> Iterator[Any]:
     """The fetched picture at a URL, if there is one, with the best place where it was found; or why it is not used."""
-    for url, sha256, ref in joined[0]:
-        seen = Seen.unpack(joined[1])
+    for crossed, sha256, ref in joined[0]:
+        url, seen = unsqueeze(crossed), Seen.unpack(joined[1])
         best = seen.best or NOWHERE
         licensed = (seen.licensed or best).link
         if seen.against is None:

@@ -34,6 +34,7 @@ from pipelines.placeholders import UNCOUNTED, judge_copies
 from pipelines.receipts import Receipt, all_receipts
 from pipelines.recipe import Recipe, SplitConfig, image_settings
 from pipelines.rejects import WriteRejects
+from pipelines.seen_places import NOWHERE
 from pipelines.sink import WriteShards
 from pipelines.sorting import SampleRef
 from pipelines.splits import draw_split
@@ -101,13 +102,13 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
     )
     cleaned = (
         once.kept
-        | "KeyByLedger" >> beam.Map(lambda found: (found.ref.table, found._replace(places=UNCOUNTED).packed()))
+        | "KeyByLedger" >> beam.Map(lambda found: (found.ref.table, as_chosen(found).packed()))
         | "GroupByLedger" >> beam.GroupByKey()
         # (ledger table, [Found])
         | "HoldGroup" >> beam.MapTuple(hold_group)
         | "Clean" >> beam.ParDo(FinishParts(functools.partial(clean_pictures, job=job), job.folder))
         # Cleaned
-        | "KeyByPixels" >> beam.Map(lambda cleaned: (cleaned.key, cleaned))
+        | "KeyByPixels" >> beam.Map(lambda cleaned: (bytes.fromhex(cleaned.key), cleaned.packed()))
         | "GroupByPixels" >> beam.GroupByKey()
         | "OneOfEachPicture" >> beam.FlatMapTuple(one_of_each_picture).with_outputs(REJECTS, main="kept")
     )
@@ -141,9 +142,14 @@ def _turned_away(found: Found, verdict: Verdict, tombstones: Tombstones) -> Reje
     return Reject(found.url, verdict.fate, verdict.reason, verdict.detail)
 
 
-def one_of_each_picture(_: str, copies: Iterable[Cleaned]) -> Iterator[Any]:
+def as_chosen(found: Found) -> Found:
+    """A picture without what it was chosen by."""
+    return found._replace(places=UNCOUNTED, rank=NOWHERE.rank)
+
+
+def one_of_each_picture(_: bytes, copies: Iterable[Any]) -> Iterator[Any]:
     """Of the clean pictures with the same pixels, one; the rest are rejected."""
-    return keep_first(copies, lambda cleaned: cleaned.url, "same_pixels")
+    return keep_first(map(Cleaned.unpack, copies), lambda cleaned: cleaned.url, "same_pixels")
 
 
 def place_samples(distinct: list[Distinct], fractions: SplitConfig) -> list[SampleRef]:

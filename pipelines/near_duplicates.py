@@ -66,8 +66,9 @@ class SettleNearDuplicates(beam.PTransform):
         """The graph from `Cleaned`, whose last piece is a `LIKENESS`, to lists of `Distinct`, and to `Reject`s."""
         parts = (
             cleaned
-            | "KeyByStaging" >> beam.Map(lambda cleaned: (cleaned.part, cleaned))
+            | "KeyByStaging" >> beam.Map(lambda cleaned: (cleaned.part, cleaned.packed()))
             | "GroupByStaging" >> beam.GroupByKey()
+            | "UnpackCleaned" >> beam.MapTuple(lambda part, packed: (part, [*map(Cleaned.unpack, packed)]))
             # (staging file, [Cleaned])
         )
         if self._how == "ignore":

@@ -12,6 +12,7 @@ from crawl.picture_filters.settings import FilterSettings
 from crawl.records import UNKNOWN
 from pipelines.ledger import RowRef
 from pipelines.placeholders import UNCOUNTED, Places, unite
+from pipelines.squeezed import squeeze, unsqueeze
 from pipelines.tables import read_table
 from shards.object_path import AnyPath
 
@@ -26,6 +27,21 @@ _COLUMNS = ("from_url", "to_url", "kind", "caption", "caption_source", "licence"
 T = TypeVar("T")
 
 
+Rank = tuple[bool, bool, int, int, str]
+"""See `Place`."""
+
+
+def packed_rank(rank: Rank) -> tuple[Any, ...]:
+    """A rank as it crosses a shuffle."""
+    return *rank[:-1], squeeze(rank[-1])
+
+
+def unpacked_rank(packed: tuple[Any, ...]) -> Rank:
+    """What `packed_rank` packed."""
+    no_caption, no_licence, trust, length, page = packed
+    return no_caption, no_licence, trust, length, unsqueeze(page)
+
+
 class Place(NamedTuple):
     """A place where a picture was found.
 
@@ -35,14 +51,18 @@ class Place(NamedTuple):
         link: the link row.
     """
 
-    rank: tuple[bool, bool, int, int, str]
+    rank: Rank
     link: RowRef
+
+    def packed(self) -> tuple[Any, ...]:
+        """It as it crosses a shuffle."""
+        return packed_rank(self.rank), tuple(self.link)
 
     @classmethod
     def unpack(cls, packed: tuple[Any, ...]) -> Self:
-        """The place that was made plain."""
+        """What `packed` packed."""
         rank, link = packed
-        return cls(rank, RowRef(*link))
+        return cls(unpacked_rank(rank), RowRef(*link))
 
 
 NOWHERE = Place((True, True, len(CAPTION_TRUST), 0, ""), RowRef("", 0))
@@ -73,9 +93,15 @@ class Seen(NamedTuple):
     places: Places
     against: Against | None = None
 
+    def packed(self) -> tuple[Any, ...]:
+        """It as it crosses a shuffle."""
+        first, named = (place.packed() if place else () for place in (self.best, self.licensed))
+        against = (self.against.place.packed(), self.against.opt_out) if self.against else ()
+        return first, named, self.claims, tuple(self.places), against
+
     @classmethod
     def unpack(cls, packed: tuple[Any, ...]) -> Self:
-        """The sum that was made plain."""
+        """What `packed` packed."""
         best, licensed, claims, places, against = packed
         first, named = (Place.unpack(each) if each else None for each in (best, licensed))
         opposed = Against(Place.unpack(against[0]), against[1]) if against else None

@@ -32,6 +32,7 @@ from pipelines.rejects import WriteRejects
 from pipelines.sink import WriteShards
 from pipelines.sorting import SampleRef
 from pipelines.splits import draw_split
+from pipelines.squeezed import squeeze, unsqueeze
 from pipelines.stages import Job, Outcome
 from pipelines.staging import read_staged
 from pipelines.tables import write_table
@@ -86,8 +87,8 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         pipeline
         | "Ledgers" >> beam.Create(crawl_tables(job, "ledger-"))
         | "ReadLedgers" >> beam.FlatMap(read_fetched, job, "page")
-        | "KeyByFile" >> beam.Map(lambda fetched: (fetched.sha256, (fetched.url, *fetched.ref)))
-        # (sha256, (URL, ledger table, row))
+        | "KeyByFile" >> beam.Map(lambda fetched: (bytes.fromhex(fetched.sha256), (squeeze(fetched.url), *fetched.ref)))
+        # (SHA-256, (URL, ledger table, row))
         | "GroupByFile" >> beam.GroupByKey()
         | "OneOfEachFile" >> beam.FlatMap(one_of_each_file, job).with_outputs(REJECTS, main="kept")
         # (ledger table, row)
@@ -106,7 +107,7 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
     cleaned = (
         parts
         | "Finish" >> beam.FlatMap(finish_texts, job, counted)
-        | "KeyByText" >> beam.Map(lambda cleaned: (cleaned.key, (cleaned.url, cleaned.part, cleaned.offset)))
+        | "KeyByText" >> beam.Map(lambda cleaned: (cleaned.key, (squeeze(cleaned.url), cleaned.part, cleaned.offset)))
         # (key, (URL, staging file, offset))
         | "GroupByText" >> beam.GroupByKey()
         | "OneOfEachText" >> beam.FlatMapTuple(one_of_each_text).with_outputs(REJECTS, main="kept")
@@ -124,10 +125,10 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
     )
 
 
-def one_of_each_file(file: tuple[str, Iterable[tuple[Any, ...]]], job: Job) -> Iterator[Any]:
+def one_of_each_file(file: tuple[bytes, Iterable[tuple[Any, ...]]], job: Job) -> Iterator[Any]:
     """Of the copies of one page, the ledger row of the one with the smallest URL; the rest are rejected."""
     sha256, copies = file
-    fetched = (Fetched(url, sha256, RowRef(table, row)) for url, table, row in copies)
+    fetched = (Fetched(unsqueeze(url), sha256.hex(), RowRef(table, row)) for url, table, row in copies)
     for each in keep_first_remembered(fetched, lambda fetched: fetched.url, "exact_duplicate", job.tombstones):
         yield tuple(each.ref) if isinstance(each, Fetched) else each
 
@@ -142,7 +143,7 @@ def clean_documents(part: tuple[str, Iterable[int]], turn: Turn, job: Job) -> li
 
 def one_of_each_text(_: str, copies: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
     """Of the documents with the same text, one, by where it is set aside; the rest are rejected."""
-    first, *others = sorted(copies)
+    first, *others = sorted((unsqueeze(url), *place) for url, *place in copies)
     yield first[1:]
     for url, *_place in others:
         yield TaggedOutput(REJECTS, Reject(url, "rejected", "same_text", first[0]))

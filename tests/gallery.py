@@ -2,6 +2,7 @@
 
 from io import BytesIO
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 from PIL import Image
@@ -18,16 +19,26 @@ HOST = "gallery.example"
 HOME = f"http://{HOST}"
 
 
-def crawl_gallery(out: Path, num_pages: int, num_pictures: int) -> Job:
-    """Crawls a gallery; returns the images stage to be run on it, by one worker."""
-    shown = "".join(f'<img src="/pictures/{number}.png" alt="Picture {number}">' for number in range(num_pictures))
-    names = [f"/rooms/{number}.html" for number in range(num_pages)]
-    linked = "".join(f'<a href="{name}">another room</a>' for name in names)
-    files: dict[str, bytes | str] = dict.fromkeys(names, f"<p>A room. {linked}{shown}</p>")
-    files |= {f"/pictures/{number}.png": _picture(number) for number in range(num_pictures)}
+def crawl_gallery(out: Path, num_pages: int, num_pictures: int, title: str = "") -> Job:
+    """Crawls a gallery; returns the images stage to be run on it, by one worker.
+
+    Args:
+        out: where.
+        num_pages: that show all pictures.
+        num_pictures: of them.
+        title: begins the names of all files.
+    """
+    name = quote(title)
+    shown = "".join(
+        f'<img src="/pictures/{name}{number}.png" alt="Picture {number}">' for number in range(num_pictures)
+    )
+    rooms = [f"/rooms/{name}{number}.html" for number in range(num_pages)]
+    linked = "".join(f'<a href="{room}">another room</a>' for room in rooms)
+    files: dict[str, bytes | str] = dict.fromkeys(rooms, f"<p>A room. {linked}{shown}</p>")
+    files |= {f"/pictures/{name}{number}.png": _picture(number) for number in range(num_pictures)}
     with serve(pages(files)) as site:
         crawl = {
-            "sources": {"gallery": {"source": "site", "seeds": [f"{HOME}{names[0]}"]}},
+            "sources": {"gallery": {"source": "site", "seeds": [f"{HOME}{rooms[0]}"]}},
             "allow_hosts": [HOST],
             "connect_to": {HOST: f"127.0.0.1:{site.port}"},
             "delay_s": 0,

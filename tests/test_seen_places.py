@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawl.picture_filters.settings import FilterSettings
-from pipelines.found_pictures import Joined, best_place, join, key_of, pack_fetched, plain
+from pipelines.found_pictures import Joined, best_place, join, key_of, pack_fetched, pack_seen
 from pipelines.ledger import Fetched, RowRef
 from pipelines.placeholders import Places, judge_copies
 from pipelines.seen_places import Against, Place, Seen, sum_up
@@ -48,7 +48,7 @@ def parted(items: Sequence[Joined], draw: random.Random) -> list[Sequence[Joined
 
 @given(PLACES, st.randoms(use_true_random=False))
 def test_the_sum_is_the_same_however_it_is_bundled(places: list[Seen], draw: random.Random):
-    parts: list[Joined] = [FETCHED, *(((), plain(place)) for place in places)]
+    parts: list[Joined] = [FETCHED, *(pack_seen(place) for place in places)]
     whole = join(parts, FILTERS)
     assert join([join(bundle, FILTERS) for bundle in parted(parts, draw)], FILTERS) == whole
     assert join([whole], FILTERS) == whole
@@ -57,7 +57,7 @@ def test_the_sum_is_the_same_however_it_is_bundled(places: list[Seen], draw: ran
 
 @given(PLACES)
 def test_the_sum_tells_what_all_places_together_tell(places: list[Seen]):
-    (found,) = best_place(b"", join([FETCHED, *(((), plain(place)) for place in places)], FILTERS))
+    (found,) = best_place(b"", join([FETCHED, *(pack_seen(place) for place in places)], FILTERS))
     ranked = sorted(place.best for place in places if place.best)
     pages = {place.best.rank[-1] for place in places if place.best}
     if any(place.against for place in places):
@@ -80,7 +80,7 @@ def test_only_what_a_filter_asks_for_is_counted(most_pages: int, most_hosts: int
     filters = FilterSettings(max_pages=most_pages, max_hosts=most_hosts)
     places = [Places.on(f"https://{host}.example/{page}", filters) for host in "abcde" for page in range(9)]
     seen = sum_up((Seen(shown("p").best, None, (), place) for place in places), filters)
-    (found,) = best_place(b"", join([FETCHED, ((), plain(seen))], filters))
+    (found,) = best_place(b"", join([FETCHED, pack_seen(seen)], filters))
     verdict = judge_copies([found, found], filters)
     assert (verdict.detail if verdict else "") == (f"more than {reason}" if reason else "")
 
@@ -97,7 +97,7 @@ def test_a_sum_takes_few_bytes_whatever_it_sums_up():
             place = Place((is_last, not is_last, 3, -100, page), RowRef("links-001-00-00000.parquet", 10**6 + number))
             claims = ("CC-BY-SA-4.0",) if is_last else ("unknown",)
             places.append(Seen(place, None, claims, Places.on(page, filters)))
-        return len(FastPrimitivesCoder().encode((key_of(URL), ((), plain(sum_up(places, filters))))))
+        return len(FastPrimitivesCoder().encode((key_of(URL), pack_seen(sum_up(places, filters)))))
 
     assert crossing(1) <= 200
     assert max(map(crossing, range(1, 21))) <= 500

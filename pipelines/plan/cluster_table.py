@@ -66,7 +66,7 @@ def assumptions(cost: Cluster, machine: Machines) -> Iterator[str]:
         f"{cost.search.linear_us:,.0f} µs each time and {cost.search.square_ps:,.1f} ps a pair of pictures, and "
         f"{cost.search.serial_us:,.1f} µs a picture in one task alone, measured up to {cost.search.pictures:,}; each "
         f"slot takes up to {TASK_BYTES / 1e6:,.0f} MB for it, and each machine {LIKENESS.itemsize} bytes a "
-        "picture on its disk"
+        "picture on its disk, which one task puts end to end: that time is not counted"
     )
 
 

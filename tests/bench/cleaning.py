@@ -76,7 +76,7 @@ def _plan(data: Path, size: int) -> Any:
 
 def found_by_table(job: Any) -> dict[str, list[Any]]:
     """What the stage's join finds in each ledger table."""
-    from pipelines.found_pictures import best_place, join, key_of, pack_fetched, picture_settings, plain  # noqa: PLC0415
+    from pipelines.found_pictures import best_place, join, key_of, pack_fetched, pack_seen, picture_settings  # noqa: PLC0415
     from pipelines.ledger import crawl_tables, read_fetched  # noqa: PLC0415
     from pipelines.seen_places import read_places  # noqa: PLC0415
 
@@ -84,7 +84,7 @@ def found_by_table(job: Any) -> dict[str, list[Any]]:
     known: dict[str, list[Any]] = {}
     for table in crawl_tables(job, "links-"):
         for url, seen in read_places(table, crawl, filters):
-            known.setdefault(url, []).append(((), plain(seen)))
+            known.setdefault(url, []).append(pack_seen(seen))
     found: dict[str, list[Any]] = {}
     for table in crawl_tables(job, "ledger-"):
         for fetched in read_fetched(table, job, "image"):
