@@ -17,9 +17,8 @@ test: $(VENV)/.installed
 slow: $(VENV)/.installed
 	$(BIN)/pytest -m slow
 
-test-cluster:
-	@$(PYTHON) -m tests.cluster.needs
-	@$(MAKE) --no-print-directory $(VENV)/.installed
+# Skipped, saying why, where no cluster can stand.
+test-cluster: $(VENV)/.installed
 	$(BIN)/pytest -m "cluster and not slow" --durations=5 $(wildcard tests/test_cluster*.py tests/test_flink*.py)
 
 lint: $(VENV)/.installed

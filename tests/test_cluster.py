@@ -77,6 +77,35 @@ def test_make_tells_what_is_missing_before_it_installs_anything(tmp_path: Path, 
     assert not (tmp_path / "environment").exists()
 
 
+def test_the_tests_on_a_cluster_are_skipped_where_none_can_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    make = shutil.which("make")
+    if make is None:
+        pytest.skip("no make here")
+    (tmp_path / "bin").mkdir()
+    pytest_here = f'exec {sys.executable} -m pytest -p no:cacheprovider -k no_worker_sees_what_another_wrote "$@"'
+    (tmp_path / "bin/pytest").write_text(f"#!/bin/sh\n{pytest_here}\n")
+    (tmp_path / "bin/pytest").chmod(0o755)
+    (tmp_path / ".installed").touch()
+    stand_ins(tmp_path / "path", monkeypatch, java=None)
+    (tmp_path / "path/sh").symlink_to("/bin/sh")
+    command = [make, "test-cluster", f"PYTHON={sys.executable}", f"VENV={tmp_path}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "no cluster here: java is missing; Flink 1.19 runs on Java 17" in done.stdout
+    assert "1 skipped" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "words", [["cut", "w9", "flink"], ["pause", "sdk", "w9"], ["kill", "pool", "w9"], ["mend", "w9"]]
+)
+def test_a_worker_that_is_not_there_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]
+):
+    stand_ins(tmp_path / "bin", monkeypatch)
+    assert main([*words, "--name", "never"]) == 1
+    assert capsys.readouterr().err == "cluster never: there is no w9\n"
+
+
 def test_who_is_not_root_is_told_so_before_anything_is_fetched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):

@@ -173,6 +173,7 @@ def test_sizes_machines_and_hours_are_those_asked_for() -> None:
     [
         (["--cluster", "--machines", "2", "--hours", "3"], "one of them follows from the other"),
         (["demo", "--cluster"], "name what to plan for"),
+        (["--cluster", "--pictures", "9" * 400], "should be less than or equal to 1000000000000000000"),
         (["demo", "--machines", "2"], "Invalid value for --machines: only with --cluster"),
         (["demo", "--cores", "16"], "Invalid value for --cores: only with --cluster"),
         (["demo", "--gigabits", "10"], "Invalid value for --gigabits: only with --cluster"),

@@ -100,11 +100,15 @@ def plan(
     cluster: Annotated[
         bool, typer.Option("--cluster", help="images and triplets by the million on Flink, instead of RECIPE")
     ] = False,
-    pictures: Annotated[list[int] | None, typer.Option("--pictures", min=1, help="with --cluster: how many")] = None,
-    machines: Annotated[
-        int | None, typer.Option("--machines", min=1, help="with --cluster: how many there are")
+    pictures: Annotated[
+        list[int] | None, typer.Option("--pictures", min=1, max=10**18, help="with --cluster: how many")
     ] = None,
-    cores: Annotated[int | None, typer.Option("--cores", min=1, help="with --cluster: of each machine; 16")] = None,
+    machines: Annotated[
+        int | None, typer.Option("--machines", min=1, max=10**9, help="with --cluster: how many there are")
+    ] = None,
+    cores: Annotated[
+        int | None, typer.Option("--cores", min=1, max=10**6, help="with --cluster: of each machine; 16")
+    ] = None,
     gigabits: Annotated[
         float | None,
         typer.Option("--gigabits", min=0.001, help="with --cluster: a second, of each machine's network; 10"),

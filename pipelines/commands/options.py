@@ -30,7 +30,9 @@ def place(text: str) -> AnyPath:
     if not text:
         raise typer.BadParameter(_EMPTY, param_hint="OUT")
     if text.startswith("s3:") and not _S3.fullmatch(text):
-        raise typer.BadParameter(f"{text!r} is no place in a store; give s3://BUCKET/PATH", param_hint="OUT")
+        raise typer.BadParameter(
+            f"{text!r} is no place in a store; give s3://BUCKET/PATH, without spaces", param_hint="OUT"
+        )
     return any_path(text)
 
 

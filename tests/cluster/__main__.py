@@ -14,6 +14,7 @@ All take --name NAME (default: seedbed); the command behind `inside` runs with t
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -73,6 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _do(cluster: Cluster, words: list[str]) -> int:
+    for word in words[:3]:
+        if re.fullmatch(r"w\d+", word) and not network.is_there(cluster, word):
+            raise ClusterError(f"cluster {cluster.name}: there is no {word}")
     match words:
         case ["up"]:
             running.up(cluster)

@@ -44,8 +44,15 @@ def kill_jobserver(cluster: Cluster) -> None:
 
 
 def pause_sdk(cluster: Cluster, worker: str, is_paused: bool = True) -> None:
-    """Let the Python workers of a worker hang, which live and do nothing, or go on."""
-    for process in sdks(cluster, worker):
+    """Let the Python workers of a worker hang, which live and do nothing, or go on.
+
+    Raises:
+        ClusterError: there are none.
+    """
+    there = sdks(cluster, worker)
+    if not there:
+        raise ClusterError(f"no Python worker on {worker} is there")
+    for process in there:
         process.send_signal(signal.SIGSTOP if is_paused else signal.SIGCONT)
 
 

@@ -78,6 +78,11 @@ def mend(cluster: Cluster, worker: str) -> None:
             _in(cluster, worker, "rule", "del", "pref", rule)
 
 
+def is_there(cluster: Cluster, host: str) -> bool:
+    """Whether a host has a namespace."""
+    return _HANDLES.joinpath(cluster.namespace(host)).exists()
+
+
 @contextmanager
 def entered(cluster: Cluster, host: str) -> Iterator[None]:
     """Give a host the sockets that this thread makes in the block, and threads begun in it, wherever they are used."""
