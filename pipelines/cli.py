@@ -1,6 +1,7 @@
 """The command `seedbed`: thin around the build, the trainers and the pictures.
 
-Exit status: 0 complete, 1 failed check or job, 2 usage (a recipe that cannot be used among it), 130 interrupted.
+Exit status: 0 complete, 1 failed check or job, 2 usage (a recipe that cannot be used among it), 128 and the number of
+the signal that interrupted it: 130 after Ctrl-C, 143 after SIGTERM.
 Everything heavy is imported by the command that needs it.
 """
 
@@ -9,6 +10,7 @@ import sys
 import typer
 
 from pipelines.commands import building, keeping, looking, modelling
+from pipelines.interruption import Interruption
 
 app = typer.Typer(
     add_completion=False,
@@ -44,6 +46,8 @@ app.add_typer(modelling.generate, name="generate")
 
 def main() -> None:
     """Runs the command line; every failure is one clear message and an exit status."""
+    interruption = Interruption()
+    interruption.listen()
     from pipelines.failures import exit_status  # noqa: PLC0415
 
-    sys.exit(exit_status(app))
+    sys.exit(exit_status(app, interruption))

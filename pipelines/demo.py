@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -24,6 +25,9 @@ from pipelines.verdicts import verdict
 
 SEED = 0
 PROMPT = "The old oak"
+
+SAVE_S = 10.0
+"""How long a training may take to end that was interrupted with the demo; if it was not, it is told then."""
 
 MODELS = {"denoiser": "triplets", "language": "windows"}
 """What is trained on what."""
@@ -110,7 +114,9 @@ def _run_model(model: str, arguments: Sequence[str]) -> None:
         try:
             status = process.wait()
         except KeyboardInterrupt:
-            process.wait()  # it was interrupted too, and saves what it has
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(SAVE_S)  # a terminal has told it as well, and it saves what it has
+            process.terminate()
             raise
     if status:
         raise StageError(f"{model}: python -m models.{model} {' '.join(arguments)} ended with status {status}")

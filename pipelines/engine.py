@@ -25,6 +25,7 @@ from pipelines.flink.shuffled import shuffles_line
 from pipelines.flink.trial import try_workers
 from pipelines.folders import is_committed
 from pipelines.guarded import guarded_pipeline
+from pipelines.interruption import INTERRUPTING
 from pipelines.log import print_to
 from pipelines.runners import EMBEDDED, Runner
 from pipelines.source_files import read_by_workers
@@ -80,7 +81,8 @@ def run_child(job: Job, reporter: Connection, lifeline: Connection, log: Connect
     """
     global _reporter  # noqa: PLW0603 - one job a process; Beam gives no way to pass it along
     os.setsid()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in INTERRUPTING:  # its parent hears of it too, and ends this group
+        signal.signal(number, signal.SIG_IGN)
     _reporter = reporter
     print_to(log)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", force=True)

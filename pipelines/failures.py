@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from pipelines.errors import RecipeError, SeedbedError, advice
 from pipelines.harmless import harmless
+from pipelines.interruption import Interruption
 from shards.manifest import ManifestError
 
 MAX_SAID = 10_000
@@ -12,8 +13,11 @@ MAX_SAID = 10_000
 
 EXIT_COMPLETE, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 
+EXIT_SIGNAL = 128
+"""Added to the number of the signal that interrupted a command. Source: POSIX shell, 2.8.2; 130 for Ctrl-C."""
 
-def exit_status(application: Callable[..., object]) -> int:
+
+def exit_status(application: Callable[..., object], interruption: Interruption) -> int:
     """Runs `application`, a typer application, and returns the exit status it should end with."""
     try:
         status = application(standalone_mode=False)  # an exit status where the command chose one
@@ -38,7 +42,7 @@ def exit_status(application: Callable[..., object]) -> int:
     except _errors_of_usage() as error:
         return _say_usage(error)
     if status == EXIT_INTERRUPTED:  # what typer makes of KeyboardInterrupt
-        return _say("interrupted; run the same command again and it carries on", EXIT_INTERRUPTED)
+        return _say("interrupted; run the same command again and it carries on", EXIT_SIGNAL + interruption.number)
     return status if isinstance(status, int) else EXIT_COMPLETE
 
 

@@ -125,6 +125,8 @@ def _end_jobs(runner: Runner, *, may_still_come: bool = False) -> None:
         return
     rest, name = FlinkRest(runner.rest, patience_s=END_PATIENCE_S), runner.job_name
     try:
+        if may_still_come or rest.is_running(name):
+            logger.warning("%s: ending the Flink job '%s'", runner.rest, name)
         if may_still_come and not rest.is_running(name, APPEAR_S):
             told = (
                 "%s: no job called '%s' runs yet, though one was being handed in; if it comes, the next build ends it"

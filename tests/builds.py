@@ -17,6 +17,7 @@ import pytest
 from pipelines.cli import app
 from pipelines.failures import exit_status
 from pipelines.folders import current_manifest
+from pipelines.interruption import Interruption
 from pipelines.load_recipe import check_recipe
 from pipelines.stages import Job
 from pipelines.tables import read_table
@@ -33,7 +34,7 @@ def seedbed(*arguments: str | AnyPath) -> subprocess.CompletedProcess[str]:
     command, out, err = [SEEDBED, *map(str, arguments)], io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(sys, "argv", command)
-        status = exit_status(app)
+        status = exit_status(app, Interruption())
     return subprocess.CompletedProcess(command, status, out.getvalue(), err.getvalue())
 
 
@@ -113,6 +114,14 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
         return list(process.children())
     except psutil.NoSuchProcess:
         return []
+
+
+def is_gone(process: psutil.Process) -> bool:
+    """Whether a process has ended, though nobody may have asked after it."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE or not process.is_running()
+    except psutil.NoSuchProcess:
+        return True
 
 
 def kill_all(process: subprocess.Popen[str]) -> None:

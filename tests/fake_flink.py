@@ -96,14 +96,29 @@ def _ended(fake: Fake, path: str) -> int:
 
 
 @contextmanager
-def fake_job_server() -> Iterator[str]:
-    """The address of one that answers what every build asks first, and takes no job."""
+def fake_job_server(holding: threading.Event | None = None) -> Iterator[str]:
+    """The address of one that answers what every build asks first, and takes no job.
+
+    Args:
+        holding: set when the first job comes; then the server keeps whoever hands it in waiting, else it refuses it.
+    """
+    is_over = threading.Event()
+
+    def hold(_job: bytes, _context: grpc.ServicerContext) -> bytes:
+        assert holding is not None
+        holding.set()
+        is_over.wait()
+        return b""
+
     methods = {"DescribePipelineOptions": grpc.unary_unary_rpc_method_handler(lambda _asked, _context: b"")}
-    server = grpc.server(ThreadPoolExecutor(1))
+    if holding is not None:
+        methods["Prepare"] = grpc.unary_unary_rpc_method_handler(hold)
+    server = grpc.server(ThreadPoolExecutor(2))
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, methods),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
         yield f"127.0.0.1:{port}"
     finally:
+        is_over.set()
         server.stop(None).wait()

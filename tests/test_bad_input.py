@@ -18,6 +18,7 @@ from PIL import Image
 
 from tests.builds import (
     SEEDBED,
+    is_gone,
     manifest_bytes,
     manifest_of,
     seedbed,
@@ -132,13 +133,6 @@ def refusal(done: subprocess.CompletedProcess[str], status: int = 1) -> str:
     (line,) = done.stderr.splitlines()
     assert line.startswith("seedbed: ")
     return line.removeprefix("seedbed: ")
-
-
-def is_gone(process: psutil.Process) -> bool:
-    try:
-        return process.status() == psutil.STATUS_ZOMBIE or not process.is_running()
-    except psutil.NoSuchProcess:
-        return True
 
 
 @contextmanager

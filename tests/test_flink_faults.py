@@ -129,7 +129,7 @@ def test_a_full_disk_ends_a_build_with_a_line_that_names_the_worker(cluster: Clu
     faults.empty_disk(cluster, worker)
     assert process.returncode == 1, output
     line = " ".join(output.partition("seedbed: ")[2].split())
-    assert line.startswith(f"triplets: worker {cluster.address(worker)}: its disk is full ([Errno 28] "), output
+    assert line.startswith(f"triplets: worker {worker}: its disk is full ([Errno 28] "), output
     assert line.endswith("; free some space there and run again: what is finished is kept"), output
     again = seedbed(*command, *options(cluster))
     assert again.returncode == 0, again.stderr

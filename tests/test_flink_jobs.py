@@ -66,26 +66,89 @@ NO_POOL = """java.lang.Exception: The user defined 'open()' method caused an exc
 \tat org.apache.flink.runtime.operators.BatchTask.run(BatchTask.java:510)
 Caused by: org.apache.beam.vendor.grpc.v1p69p0.io.grpc.StatusRuntimeException: UNAVAILABLE: io exception
 \tat org.apache.beam.model.fnexecution.v1.BeamFnExternalWorkerPoolGrpc$BeamFnExternalWorkerPoolBlockingStub.startWorker
-Caused by: io.netty.channel.AbstractChannel$AnnotatedConnectException: finishConnect(..) failed: {where}
-Caused by: java.net.ConnectException: finishConnect(..) failed: Connection refused
+{cause}
 \tat org.apache.beam.vendor.grpc.v1p69p0.io.netty.channel.unix.Errors.newConnectException0(Errors.java:166)
-""".format(where="Connection refused: localhost/127.0.0.1:50001")
+"""
+"""As Flink 1.19 and Beam's runner 2.70 tell it."""
+REFUSED = NO_POOL.format(
+    cause="""Caused by: io.netty.channel.AbstractChannel$AnnotatedConnectException: \
+finishConnect(..) failed: Connection refused: localhost/127.0.0.1:50001
+Caused by: java.net.ConnectException: finishConnect(..) failed: Connection refused"""
+)
+NO_ROUTE = NO_POOL.format(
+    cause="""Caused by: io.netty.channel.AbstractChannel$AnnotatedNoRouteToHostException: null: /10.0.0.99:50000
+Caused by: java.net.NoRouteToHostException"""
+)
+SILENT = NO_POOL.format(
+    cause="Caused by: io.netty.channel.ConnectTimeoutException: connection timed out after 30000 ms: /10.0.0.99:50000"
+)
+UNKNOWN = NO_POOL.format(
+    cause="""Caused by: java.lang.RuntimeException: java.net.UnknownHostException: oak: \
+Temporary failure in name resolution
+Caused by: java.net.UnknownHostException: oak: Temporary failure in name resolution"""
+)
+NOT_THERE = "start one beside the TaskManager, or name where it is as --worker-pool HOST:PORT"
 
 
-def test_a_worker_without_a_pool_is_told_with_where_it_was_looked_for_and_ends_the_build():
-    line = (
-        "worker 10.0.0.7: no pool of Python workers answers at localhost:50001; "
-        "start one beside the TaskManager, or name where it is as --worker-pool HOST:PORT"
-    )
-    assert told_of(Failure(1, NO_POOL, "10.0.0.7")) == line
-    for texts, error in (
-        ([NO_POOL] * 3, StageError(line)),
-        ([NO_POOL, JAVA], AgainError(f"the Flink job failed: {line}")),
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (REFUSED, f"worker w1: no pool of Python workers answers at localhost:50001; {NOT_THERE}"),
+        (NO_ROUTE, f"worker w1: no pool of Python workers answers at 10.0.0.99:50000; {NOT_THERE}"),
+        (SILENT, f"worker w1: no pool of Python workers answers at 10.0.0.99:50000; {NOT_THERE}"),
+        (
+            UNKNOWN,
+            "worker w1 does not know the host 'oak' of its pool of Python workers; "
+            "name where it is as --worker-pool HOST:PORT",
+        ),
+    ],
+)
+def test_a_worker_without_a_pool_is_told_with_where_it_was_looked_for_and_ends_the_build(text: str, line: str):
+    assert told_of(Failure(1, text, "w1")) == line
+    of_the_job = entry(3, f"org.apache.flink.runtime.JobException: Recovery is suppressed\nCaused by: {text}")
+    here, lost = (entry(at_ms, what, endpoint="w1:4711") for at_ms, what in ((2, text), (1, JAVA)))
+    for history, error in (
+        ([of_the_job, here, here], StageError(line)),
+        ([of_the_job, here, lost], AgainError(f"the Flink job failed: {line}")),
     ):
         with fake_flink() as there:
-            there.fail(*(entry(1, text, endpoint="10.0.0.7:4711") for text in texts), state="FAILED")
+            there.fail(*history, state="FAILED")
             with pytest.raises(type(error), match=f"^{re.escape(str(error))}$"):
                 follow(FlinkRest(there.address), "a", lambda *_said: None)
+
+
+@pytest.mark.parametrize(
+    ("texts", "seconds", "is_final"),
+    [
+        ([REFUSED] * 6, [0, 1, 3, 5, 8, 14], False),
+        ([UNKNOWN] * 8, [0, 1, 3, 5, 8, 14, 21, 32], True),
+        ([REFUSED, JAVA, REFUSED, REFUSED], [0, 10, 20, 31], True),
+        ([REFUSED] * 3, [0, 0, 31], False),
+        ([SILENT] * 3, [0, 31, 63], True),
+        ([REFUSED, REFUSED, REFUSED], [0, 3600, 3602], False),
+    ],
+)
+def test_a_pool_that_stays_away_for_longer_than_it_takes_to_start_is_final(
+    texts: list[str], seconds: list[int], is_final: bool
+):
+    history = [Failure(1_000 * second, text, "w1") for second, text in zip(seconds, texts, strict=True)]
+    assert (final_failure(history[::-1]) is not None) == is_final
+    assert all(final_failure(history[:number][::-1]) is None for number in range(len(history)))
+
+
+@pytest.mark.parametrize(
+    ("taskmanager", "name"),
+    [
+        ("w1-3020b5", "w1"),
+        ("seedbed-taskmanager-1-1", "seedbed-taskmanager-1-1"),
+        ("10.0.0.7:4711-3020b5", "10.0.0.7"),
+        (None, "10.0.0.7"),
+    ],
+)
+def test_a_worker_is_called_by_its_name_where_flink_knows_one(taskmanager: str | None, name: str):
+    with fake_flink() as there:
+        there.fail(entry(1, JAVA, endpoint="10.0.0.7:4711") | {"taskManagerId": taskmanager})
+        assert [failure.host for failure in FlinkRest(there.address).failures("a")] == [name]
 
 
 def test_what_fails_at_once_in_many_tasks_is_one_accident():

@@ -17,6 +17,7 @@ from tests.builds import list_job
 from tests.fake_flink import fake_flink, fake_job_server
 
 NAME = "seedbed x"
+ENDING = "ending the Flink job 'seedbed x'"
 
 
 def given_up(job: Job, tick: Callable[[], object] = lambda: None) -> str:
@@ -49,9 +50,16 @@ def test_a_stage_whose_own_process_is_killed_says_so_and_how_often(tmp_path: Pat
     [
         (
             [],
-            ["no job called 'seedbed x' runs yet, though one was being handed in; if it comes, the next build ends it"],
+            [
+                ENDING,
+                "no job called 'seedbed x' runs yet, though one was being handed in; "
+                "if it comes, the next build ends it",
+            ],
         ),
-        (["RUNNING"], ["a job called 'seedbed x' still runs, though told to end; the next build asks again"] * 2),
+        (
+            ["RUNNING"],
+            [ENDING, "a job called 'seedbed x' still runs, though told to end; the next build asks again"] * 2,
+        ),
     ],
 )
 def test_jobs_that_may_be_left_on_a_cluster_are_told(

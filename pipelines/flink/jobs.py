@@ -16,7 +16,7 @@ from apache_beam.runners.portability.portable_runner import PipelineResult
 from apache_beam.runners.runner import PipelineState
 
 from pipelines.errors import SeedbedError, StageError
-from pipelines.flink.failures import final_failure, full_disk, missing_pool, told, told_of
+from pipelines.flink.failures import final_failure, located, missing_pool, of_a_worker, told, told_of
 from pipelines.flink.rest import HANDED_IN, POLL_S, Failure, FlinkRest, NoAnswerError
 from pipelines.guarded import guarded_pipeline
 from pipelines.runners import Runner
@@ -105,8 +105,8 @@ def follow(rest: FlinkRest, job_id: str, report: Report) -> dict[str, Any]:
         if job["state"] == "FINISHED":
             return job
         if final is not None:
-            told_of_disk = full_disk(final)
-            raise StageError(told_of_disk) if told_of_disk else RuntimeError(final.text)
+            worded = of_a_worker(located(final, failures))
+            raise StageError(worded) if worded else RuntimeError(final.text)
         if job["state"] == "FAILED":
             raise _given_up(failures)
         if job["state"] == "CANCELED":
@@ -119,7 +119,7 @@ def follow(rest: FlinkRest, job_id: str, report: Report) -> dict[str, Any]:
 
 def _given_up(failures: Sequence[Failure]) -> SeedbedError:
     """What to raise of a job that Flink starts no more; where a pool has never answered, another would end the same."""
-    latest = told_of(failures[0]) if failures else "it does not say why"
+    latest = told_of(located(failures[0], failures)) if failures else "it does not say why"
     if failures and all(map(missing_pool, failures)):
         return StageError(latest)
     return AgainError(f"the Flink job failed: {latest}")

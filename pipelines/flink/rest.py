@@ -8,6 +8,7 @@ Source: Flink 1.19, "REST API".
 import http
 import http.client
 import json
+import re
 import socket
 import time
 from collections.abc import Container, Iterator
@@ -28,6 +29,12 @@ END_S = 30.0
 """How long a job may take to end when it is told to."""
 
 POLL_S = 0.5
+
+_RESOURCE = re.compile(r"(?P<host>[^:]+?)(?:-[0-9a-f]{6})?")
+"""The id of a TaskManager that has a name: its pod's on Kubernetes, else as `taskmanager.resource-id` says.
+
+Flink's own ids hold an address and a port. Source: Flink 1.19, `TaskManagerRunner.getTaskManagerResourceID`.
+"""
 
 _MISSING = (http.HTTPStatus.NOT_FOUND,)
 _ENDED_ALREADY = (http.HTTPStatus.NOT_FOUND, http.HTTPStatus.CONFLICT)
@@ -58,7 +65,7 @@ class Failure(NamedTuple):
     Attributes:
         at_ms: when, in milliseconds; the same of all that failed together, and of nothing else.
         text: the stack trace.
-        host: "" where none is known.
+        host: the name of its TaskManager, if it has one, or its address; "" where none is known.
     """
 
     at_ms: int
@@ -116,7 +123,7 @@ class FlinkRest:
             time.sleep(POLL_S)
         return running
 
-    def is_running(self, name: str, wait_s: float) -> bool:
+    def is_running(self, name: str, wait_s: float = 0.0) -> bool:
         """Whether a job of a name runs, or one that was handed in begins to within `wait_s`."""
         began = time.monotonic()
         while not self._running(name):
@@ -179,6 +186,8 @@ def _failed_together(entry: dict[str, Any]) -> list[Failure]:
 
 def _host(entry: dict[str, Any]) -> str:
     """Where a task failed; "" of what failed on no host."""
+    if named := _RESOURCE.fullmatch(entry.get("taskManagerId") or ""):
+        return named["host"]
     host, _, port = (entry.get("endpoint") or "").rpartition(":")
     return host if port.isdigit() else ""
 
