@@ -3,6 +3,8 @@
 import signal
 import subprocess
 import threading
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -44,6 +46,11 @@ def num_parts(out: Path) -> int:
     return len(list(out.glob("triplets/*/_work/receipts/*.json")))
 
 
+def all_gone(processes: Iterable[psutil.Process]) -> bool:
+    """Whether all of some processes have ended."""
+    return all(map(is_gone, processes))
+
+
 def tell_it(process: psutil.Process) -> None:
     """As `kill PID` and Kubernetes do."""
     process.terminate()
@@ -72,7 +79,7 @@ def test_a_build_that_is_told_to_end_leaves_no_process_and_is_carried_on_to_the_
             tell(psutil.Process(process.pid))
             output, _ = process.communicate(timeout=30)
         assert (process.returncode, output.splitlines()[-1:]) == (status, [CARRIES_ON]), output
-        wait_for(lambda below=below: all(map(is_gone, below)), "every process to be gone", timeout_s=10)
+        wait_for(partial(all_gone, below), "every process to be gone", timeout_s=10)
         assert not (tmp_path / "triplets" / "current").exists()
     again = seedbed(*command)
     assert again.returncode == 0, again.stderr
