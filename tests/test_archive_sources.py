@@ -199,7 +199,7 @@ def test_common_crawl_is_left_alone_for_as_long_as_it_says_and_read_on_from_ther
         if "/data/" not in path:
             return None
         asked.append(time.monotonic())
-        return Said(429, b"no", {"Retry-After": "3"}) if len(asked) == 5 else None
+        return Said(429, b"no", {"Retry-After": "10"}) if len(asked) == 5 else None
 
     common_crawl.fault = fault
     source = {
@@ -216,7 +216,7 @@ def test_common_crawl_is_left_alone_for_as_long_as_it_says_and_read_on_from_ther
         ):
             crawl(tmp_path, source, settings={"max_delay_s": 1})
         assert len(asked) == 5
-    time.sleep(max(0.0, asked[-1] + 3.1 - time.monotonic()))
+    time.sleep(max(0.0, asked[-1] + 10.1 - time.monotonic()))
     crawl(tmp_path, source, settings={"max_delay_s": 1})
     ledger = table_rows(tmp_path, "crawl", "ledger-")
     assert len(ledger) == len({row["url"] for row in ledger}) > 5
