@@ -1,6 +1,7 @@
 """What is said of a stage whose process is killed, and of jobs that it may leave on a cluster."""
 
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -27,8 +28,7 @@ def given_up(job: Job, tick: Callable[[], object] = lambda: None) -> str:
     return str(told.value)
 
 
-def test_a_stage_whose_own_process_is_killed_says_so_and_how_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(watch, "MAX_RESTARTS", 1)
+def test_a_stage_whose_own_process_is_killed_says_so_and_how_often(tmp_path: Path):
     mine = psutil.Process()
     before = {each.pid for server in mine.children() for each in server.children()}
     killed: set[int] = set()
@@ -39,7 +39,9 @@ def test_a_stage_whose_own_process_is_killed_says_so_and_how_often(tmp_path: Pat
                 stage.kill()
                 killed.add(stage.pid)
 
-    line = given_up(list_job(tmp_path, []), kill)
+    with fake_job_server(threading.Event()) as jobs:  # which keeps whoever hands a job in
+        runner = Runner(job_service=jobs, worker_pool="localhost:1", retries=1)
+        line = given_up(replace(list_job(tmp_path, []), runner=runner), kill)
     why = "its own process, on this machine, was killed (out of memory?)"
     assert line.startswith(f"crawl: given up after 2 tries; the last: {why}; see {tmp_path}/crawl/")
     assert len(killed) == 2
