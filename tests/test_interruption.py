@@ -3,7 +3,7 @@
 import signal
 import subprocess
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,14 @@ from tests.fake_flink import fake_flink, fake_job_server
 
 CARRIES_ON = "seedbed: interrupted; run the same command again and it carries on"
 MANY_SHARDS = ("triplets.draws=2", "triplets.max_shard_bytes=1048576", "triplets.buckets=8")
+
+
+@pytest.fixture(autouse=True)
+def hearing() -> Iterator[None]:
+    """Whoever is started hears SIGHUP, also where the tests themselves run under `nohup`."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture(scope="module")

@@ -210,7 +210,8 @@ def test_the_cache_holds_two_blocks_or_as_much_as_it_is_given(served: FileServer
     assert len(remote.sizes) == SHARDS
     sizes = sorted((file.tar.bytes + file.index.bytes for file in remote.shards.files), reverse=True)
     for _ in zip(remote.loader(16), range(40), strict=False):
-        assert lying(tmp_path / "small") <= sum(sizes[: 2 * BLOCK_SHARDS])
+        # One shard may go, and another come, while they are counted.
+        assert lying(tmp_path / "small") <= sum(sizes[: 2 * BLOCK_SHARDS + 1])
     whole = open_dataset(f"{served.url}/triplets", cache_dir=tmp_path / "large", cache_bytes=sum(sizes))
     loader = iter(whole.loader(16))
     list(itertools.islice(loader, 15))
