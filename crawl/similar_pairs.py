@@ -41,9 +41,6 @@ MAX_AMONG = 1 << 23
 """Pictures among which one task looks: some two for each value of a band, so that looking up costs no more than
 comparing."""
 
-AMONG_BYTES = 84
-"""That a task holds of each of them, at most: its words twice, key, place, and a word on its way."""
-
 MAX_LOOKED_UP = 1 << 20
 """Pictures that one task looks up: it takes some two minutes then, next to which sorting what it looks among is little.
 """
@@ -164,9 +161,10 @@ def _matches(looks: npt.NDArray[np.void], word: int, rows: Indices, among: Indic
             yield match, False
         for match in index.search(transposed(whole), radius, MAX_DISTANCE):
             yield match, True
-        for part in range(NUM_PARTS) if (begin, bits, radius) == _PART_BAND else ():
-            for match in index.search(looks["parts"][rows, part], _PART_RADIUS, MAX_PART_DISTANCE):
-                yield match, False
+        if (begin, bits, radius) == _PART_BAND:
+            for part in range(NUM_PARTS):
+                for match in index.search(looks["parts"][rows, part], _PART_RADIUS, MAX_PART_DISTANCE):
+                    yield match, False
 
 
 class _Index:

@@ -18,7 +18,7 @@ from pipelines.ledger import Fetched, RowRef, crawl_tables, read_fetched
 from pipelines.placeholders import Places
 from pipelines.recipe import image_settings
 from pipelines.seen_places import NOWHERE, Rank, Seen, packed_rank, read_places, sum_up, unpacked_rank
-from pipelines.squeezed import plain, squeeze, unsqueeze
+from pipelines.squeezed import squeeze, unsqueeze
 from pipelines.stages import Job
 
 Joined = tuple[tuple[Any, ...], tuple[Any, ...]]
@@ -49,9 +49,9 @@ class Found(NamedTuple):
 
     def packed(self) -> tuple[Any, ...]:
         """It as it crosses a shuffle."""
-        licensed = () if self.licensed == self.link else self.licensed
-        url, rank = squeeze(self.url), packed_rank(self.rank)
-        return url, bytes.fromhex(self.sha256), *plain((self.ref, rank, self.link, self.places, self.claims, licensed))
+        licensed = () if self.licensed == self.link else tuple(self.licensed)
+        place, seen = (packed_rank(self.rank), tuple(self.link)), (tuple(self.places), self.claims, licensed)
+        return squeeze(self.url), bytes.fromhex(self.sha256), tuple(self.ref), *place, *seen
 
     @classmethod
     def unpack(cls, packed: tuple[Any, ...]) -> Self:

@@ -22,7 +22,7 @@ from pipelines.duplicates import REJECTS
 from pipelines.fates import Reject
 from pipelines.receipts import Receipt, finish_part
 from pipelines.staging import create_staged, map_staged, staged_name
-from shards.manifest import FileEntry, atomic_open
+from shards.manifest import FileEntry
 from shards.object_path import AnyPath
 
 _LOOKS, _KEYS, _PARTS, _FATES = "looks", "looks-keys", "looks-parts", "looks-fates"
@@ -106,11 +106,14 @@ def stand_alone(cleaned: Cleaned) -> Distinct:
 def set_looks_aside(part: str, cleaned: Iterable[Cleaned], folder: AnyPath) -> tuple[int, tuple[str, int]]:
     """Copies the likenesses of the pictures in one staging file into one of their own, with a list of the pictures."""
     pictures = sorted((each.offset, each.key, each.url, each.lengths) for each in cleaned)
-    with open_file(folder / staged_name(part), is_final=True) as source, _writing(folder, f"{_LOOKS}-{part}") as target:
+    with (
+        open_file(folder / staged_name(part), is_final=True) as source,
+        create_staged(folder, f"{_LOOKS}-{part}") as target,
+    ):
         for offset, _, _, lengths in pictures:
             source.seek(offset + sum(lengths[:-1]))
             target.write(source.read(LIKENESS.itemsize))
-    with _writing(folder, f"{_PARTS}-{part}") as target:
+    with create_staged(folder, f"{_PARTS}-{part}") as target:
         target.write(json.dumps(pictures, ensure_ascii=False).encode())
     return 0, (part, len(pictures))
 
@@ -118,11 +121,11 @@ def set_looks_aside(part: str, cleaned: Iterable[Cleaned], folder: AnyPath) -> t
 def join_looks(parts: Iterable[tuple[str, int]], folder: AnyPath) -> Iterator[SearchTask]:
     """Puts the likenesses and the keys of all pictures end to end, in order of staging file; yields the tasks to do."""
     ordered = sorted(parts)
-    with _writing(folder, _LOOKS) as looks, _writing(folder, _KEYS) as keys:
+    with create_staged(folder, _LOOKS) as looks, create_staged(folder, _KEYS) as keys:
         for part, _ in ordered:
             looks.write((folder / staged_name(f"{_LOOKS}-{part}")).read_bytes())
             keys.write(b"".join(key.encode() for _, key, _, _ in _pictures(folder, part)))
-    with _writing(folder, _PARTS) as target:
+    with create_staged(folder, _PARTS) as target:
         target.write(json.dumps(ordered).encode())
     yield from search_tasks(sum(count for _, count in ordered))
 
@@ -147,7 +150,7 @@ def cluster_all(tasks: Iterable[SearchTask], folder: AnyPath) -> Iterator[tuple[
     found = [_load(folder, _pairs_name(task)) for task in sorted(tasks)]
     area = map_staged(folder, _LOOKS, LIKENESS)["area"]
     keys = map_staged(folder, _KEYS, _KEY)
-    with _writing(folder, _FATES) as target:
+    with create_staged(folder, _FATES) as target:
         for fates in all_fates(len(area), *stand_ins(unique_pairs(np.concatenate(found)), area, keys)):
             target.write(fates.tobytes())
     begin = 0
@@ -209,7 +212,3 @@ def _load(folder: AnyPath, name: str) -> Pairs:
 
 def _pairs_name(task: SearchTask) -> str:
     return f"{_LOOKS}-pairs-{task.word}-{task.rows[0]}-{task.among[0]}"
-
-
-def _writing(folder: AnyPath, name: str) -> Any:  # noqa: ANN401 - what `atomic_open` gives
-    return atomic_open(folder / staged_name(name))

@@ -1,4 +1,4 @@
-"""What crosses a shuffle is plain: tuples without names, and addresses, of which long ones are squeezed.
+"""Addresses as they cross a shuffle: long ones are squeezed.
 
 Of what crosses for a picture or a page, addresses are the most. A title in Cyrillic, percent-encoded, has six
 characters for each letter: such an address shrinks to a third or so, and one that names its file twice, as Wikimedia's
@@ -6,7 +6,6 @@ do, to half.
 """
 
 import zlib
-from typing import Any
 
 MAX_PLAIN = 80
 """Characters up to which an address crosses as it is: squeezing gains little there."""
@@ -40,8 +39,3 @@ def unsqueeze(crossed: str | bytes) -> str:
     if isinstance(crossed, str):
         return crossed
     return zlib.decompressobj(wbits=_WINDOW, zdict=_EXPECTED).decompress(crossed).decode()
-
-
-def plain(value: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Named tuples, and those in them, as tuples without names, which do not take their class along."""
-    return tuple(plain(each) if isinstance(each, tuple) else each for each in value)
